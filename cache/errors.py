@@ -1,0 +1,108 @@
+"""Every exception affectflow raises on purpose, as one tree.
+
+Each message says what was wanted, what came, where, and how to mend it. All of them take one
+string, so that they travel between processes unchanged. The command line prints them as one line
+without a traceback and leaves with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class AffectflowError(Exception):
+    """Root of the tree; catch this to catch all of ours."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class BadInput(AffectflowError, ValueError):
+    """What was handed in cannot be used: one utterance's media, text or values."""
+
+
+class BadMedia(BadInput):
+    """A media file that cannot be decoded: truncated, empty, or not media at all."""
+
+
+class NoAudio(BadMedia):
+    """The file has no audio stream."""
+
+
+class NoVideo(BadMedia):
+    """The file has no video stream."""
+
+
+class NoFace(BadInput):
+    """No face was found in any frame."""
+
+
+class EmptyTranscript(BadInput):
+    """A text extractor met a transcript without a single word."""
+
+
+class UpstreamFailed(BadInput):
+    """The features that a node is made from could not be made for this utterance."""
+
+
+class BadCall(AffectflowError, ValueError):
+    """What the user asked for cannot be run: the call, not the data, must change."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownName(BadCall, LookupError):
+    """A name that no registry, recipe or corpus knows."""
+
+
+class BadRecipe(BadCall):
+    """A recipe with unknown keys, wrong types, a cycle, or a node used before it is made."""
+
+
+class BadCorpus(BadCall):
+    """A corpus table with faults; the message lists all of them."""
+
+
+class CacheError(AffectflowError):
+    """The feature store cannot do what was asked."""
+
+
+class NotCached(CacheError, LookupError):
+    """The features asked for are not stored."""
+
+
+class Damaged(CacheError):
+    """Stored bytes are not the bytes that were written."""
+
+
+class StoreFull(CacheError, OSError):
+    """The file system has no room left."""
+
+
+class StoreReadOnly(CacheError, OSError):
+    """The file system refuses to be written to."""
+
+
+class NewerCache(CacheError):
+    """The cache was made by a newer version of affectflow."""
+
+
+class MixedVersions(CacheError):
+    """Features of one node, made by different versions of a library, were to be joined."""
+
+
+class TrainingError(AffectflowError):
+    """A fit cannot go on: no labels, an empty split, values that are not finite."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Make the error for a name nobody knows, with the nearest known one.
+
+    >>> print(unknown("extractor", "enrgy", ["mfcc", "energy"]))
+    unknown extractor 'enrgy'. Did you mean 'energy'? Known: energy, mfcc.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UnknownName(f"unknown {kind} '{name}'.{hint} Known: {', '.join(names) or 'none'}.")

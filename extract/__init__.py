@@ -1,0 +1,1 @@
+"""Media in, features out. Imports only ``cache.records`` and ``cache.errors``."""

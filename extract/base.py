@@ -1,0 +1,158 @@
+"""The contract of an extractor: a frozen dataclass whose fields are all that can change its output.
+
+To add one: write a file with one such class, add one line to ``registry.py`` and one test file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..cache.errors import BadInput
+from ..cache.records import Features, FeatureSpec
+from .clip import Clip
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an extractor reads of an utterance.
+
+    Args:
+        audio: sound at this rate in Hz, mono float32; 0: none.
+        frames: pictures at this rate in Hz; 0: none.
+        text: the transcript.
+        features: roles of other nodes' features, such as ``faces``; see ``Extractor.provides``.
+    """
+
+    audio: int = 0
+    frames: float = 0.0
+    text: bool = False
+    features: tuple[str, ...] = ()
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Which of ``audio``, ``frames``, ``text`` are read directly, in this order."""
+        wanted = (("audio", self.audio), ("frames", self.frames), ("text", self.text))
+        return tuple(name for name, value in wanted if value)
+
+
+class Extractor(ABC):
+    """Base of all extractors; subclasses are frozen dataclasses.
+
+    Class attributes:
+        name: registry name, lower case with hyphens.
+        version: raise it when the output changes for the same settings and input.
+        modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for.
+        provides: the role that it can fill for others (``faces``); empty: none.
+        libraries: distributions whose version is recorded beside the features.
+        batched: whether ``many`` gains from several utterances at once.
+        peak_memory: bytes one worker needs at most, models included.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    modality: ClassVar[str]
+    provides: ClassVar[str] = ""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    batched: ClassVar[bool] = False
+    peak_memory: ClassVar[int] = 1 << 30
+
+    def __post_init__(self) -> None:
+        # 30 and 30.0 are the same setting, so they must be the same fingerprint.
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, field.name)
+            if field.type in ("float", float) and type(value) is int:
+                object.__setattr__(self, field.name, float(value))
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What is read of an utterance."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> FeatureSpec:
+        """The named arrays that every utterance gets, ``values`` among them."""
+
+    @abstractmethod
+    def extract(self, clip: Clip) -> Features:
+        """Features of one utterance.
+
+        Raises:
+            BadInput: this utterance cannot be used; it is recorded and the run goes on.
+        """
+
+    def weights(self) -> Mapping[str, Path | str]:
+        """Weights behind the numbers: name to a file or folder (digested), or to a fixed commit."""
+        return {}
+
+    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
+        """One result for each clip, in order: its features, or the error that it met.
+
+        Batched extractors override this; what it yields must not depend on the batch.
+        """
+        for clip in clips:
+            try:
+                yield self.extract(clip)
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+    def __call__(
+        self,
+        source: str | Path | Clip,
+        *,
+        text: str = "",
+        start: float | None = None,
+        end: float | None = None,
+        features: Mapping[str, Features] | None = None,
+    ) -> Features:
+        """Features of a media file or of a text: the one-line form for notebooks.
+
+        Args:
+            source: path of a media file; for extractors that read only text, the text itself.
+            text: transcript, where an extractor reads both.
+            start: first second of the segment.
+            end: last second of the segment (half open).
+            features: upstream features by role; what is not given is made with the default
+                extractor of that role.
+
+        Raises:
+            BadInput: the source cannot be used.
+        """
+        if isinstance(source, Clip):
+            clip = source
+        elif self.needs.streams == ("text",):
+            clip = Clip(id="text", text=str(source))
+        else:
+            clip = Clip(id=Path(source).stem, media=str(source), start=start, end=end, text=text)
+        return self.extract(self._with_upstream(clip, features or {})).cast(self.spec)
+
+    def _with_upstream(self, clip: Clip, given: Mapping[str, Features]) -> Clip:
+        from .registry import provider
+
+        for role in self.needs.features:
+            if role not in clip.features:
+                clip.features[role] = given[role] if role in given else provider(role)(clip)
+        return clip
+
+    def upstream(self, clip: Clip, role: str) -> Features:
+        """Features of another node for this clip.
+
+        Raises:
+            BadInput: they were not handed in.
+        """
+        if role not in clip.features:
+            raise BadInput(f"'{self.name}' needs '{role}' of '{clip.id}', which were not given")
+        return clip.features[role]
+
+
+def settings_table(kind: type[Any]) -> dict[str, Any]:
+    """Settings of an extractor class with their defaults, for help texts."""
+    return {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(kind)
+    }

@@ -1,0 +1,123 @@
+"""One utterance's media as extractors see it: decoded on first use, once, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..cache.errors import BadInput, NoAudio, NoVideo
+from ..cache.records import Array, Features
+
+#: Decoded pictures of one clip are kept for the next extractor up to this many bytes; a longer
+#: clip is decoded again.
+FRAMES_KEPT = 256 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """Mono sound.
+
+    Args:
+        samples: (n_samples,) float32, full scale is [-1, 1]; may pass it where a file clips.
+        rate: samples per second, Hz.
+    """
+
+    samples: Array
+    rate: int
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 1 or self.samples.dtype != np.float32:
+            raise BadInput(
+                f"a waveform is one-dimensional float32, got {self.samples.dtype} "
+                f"of shape {self.samples.shape}"
+            )
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture on a regular grid of times.
+
+    Args:
+        image: (height, width, 3) uint8 RGB, upright.
+        time: start of its grid step in seconds from the start of the utterance: k / rate.
+        shown: true presentation time of the picture in the same clock; at most ``time`` plus
+            half a step of the source, except for the first.
+        index: number of the picture in the source; two grid steps may show the same picture.
+    """
+
+    image: Array
+    time: float
+    shown: float
+    index: int
+
+
+@dataclass(eq=False)
+class Clip:
+    """Media, segment, transcript and upstream features of one utterance.
+
+    Args:
+        id: the utterance's id, for messages.
+        media: path of the file, or None.
+        start: first second of the segment; None: from the beginning.
+        end: end of the segment in seconds (half open); None: to the end.
+        text: transcript.
+        features: upstream features by role.
+    """
+
+    id: str
+    media: str | None = None
+    start: float | None = None
+    end: float | None = None
+    text: str = ""
+    features: dict[str, Features] = field(default_factory=dict)
+    _audio: dict[int, Waveform] = field(default_factory=dict, repr=False)
+    _frames: dict[float, list[Frame]] = field(default_factory=dict, repr=False)
+
+    def audio(self, rate: int) -> Waveform:
+        """Sound of the segment at a rate in Hz.
+
+        Raises:
+            NoAudio: there is no media or it has no audio stream.
+            BadMedia: it cannot be decoded.
+        """
+        if self.media is None:
+            raise NoAudio(f"utterance '{self.id}' has no media file, so no audio")
+        if rate not in self._audio:
+            from .media import read_audio
+
+            self._audio[rate] = read_audio(self.media, rate, self.start, self.end)
+        return self._audio[rate]
+
+    def frames(self, rate: float) -> Iterable[Frame]:
+        """Pictures of the segment at a rate in Hz, in order; kept for the next caller if small.
+
+        Raises:
+            NoVideo: there is no media or it has no video stream.
+            BadMedia: it cannot be decoded.
+        """
+        if self.media is None:
+            raise NoVideo(f"utterance '{self.id}' has no media file, so no pictures")
+        if rate in self._frames:
+            return self._frames[rate]
+        return self._decode(rate)
+
+    def _decode(self, rate: float) -> Iterable[Frame]:
+        from .media import read_frames
+
+        assert self.media is not None
+        kept: list[Frame] = []
+        size = 0
+        for frame in read_frames(self.media, rate, self.start, self.end):
+            size += frame.image.nbytes
+            if size <= FRAMES_KEPT:
+                kept.append(frame)
+            yield frame
+        if size <= FRAMES_KEPT:
+            self._frames[rate] = kept

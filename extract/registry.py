@@ -1,0 +1,60 @@
+"""Every extractor by its name. One line each; the file is imported when it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+from ..cache.errors import BadCall, unknown
+from .base import Extractor
+
+#: Registry name -> module inside ``affectflow.extract`` and class.
+EXTRACTORS: dict[str, tuple[str, str]] = {
+    "egemaps": ("audio.egemaps", "Egemaps"),
+    "face-geometry": ("vision.face_geometry", "FaceGeometry"),
+    "hf-text": ("text.hf_text", "HfText"),
+    "librosa-33": ("audio.librosa33", "Librosa33"),
+    "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
+    "vader": ("text.vader", "Vader"),
+}
+#: Role that extractors ask for -> the extractor that fills it where nothing else is named.
+PROVIDERS = {"faces": "mtcnn-face"}
+
+
+def extractor_class(name: str) -> type[Extractor]:
+    """The class behind a registry name.
+
+    Raises:
+        UnknownName: no extractor has this name.
+    """
+    if name not in EXTRACTORS:
+        raise unknown("extractor", name, EXTRACTORS)
+    module, attribute = EXTRACTORS[name]
+    found: type[Extractor] = getattr(importlib.import_module(f"..{module}", __name__), attribute)
+    return found
+
+
+def extractor(name: str, **settings: Any) -> Extractor:
+    """Make an extractor: ``extractor("mtcnn-face", rate=5)("clip.mp4")``.
+
+    Raises:
+        UnknownName: no extractor has this name, or it has no such setting.
+        BadCall: a setting is missing or out of its range.
+    """
+    kind = extractor_class(name)
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of '{name}'", setting, known)
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise BadCall(f"extractor '{name}': {error}") from error
+
+
+def provider(role: str) -> Extractor:
+    """The default extractor that fills a role, such as ``faces``."""
+    if role not in PROVIDERS:
+        raise unknown("role", role, PROVIDERS)
+    return extractor(PROVIDERS[role])

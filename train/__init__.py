@@ -1,0 +1,1 @@
+"""Cached features in, scores out. Imports only ``cache``."""

@@ -1,0 +1,1 @@
+"""Top floor: what is run, in which order."""

@@ -1,0 +1,1 @@
+"""Recipes shipped with affectflow: data, no logic."""

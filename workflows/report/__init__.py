@@ -1,0 +1,1 @@
+"""Templates and plots of the HTML report."""
