@@ -81,7 +81,9 @@ class ArraySpec:
 
     def __post_init__(self) -> None:
         if self.columns and self.shape != (len(self.columns),):
-            raise BadInput(f"{len(self.columns)} column names do not fit rows of shape {self.shape}")
+            raise BadInput(
+                f"{len(self.columns)} column names do not fit rows of shape {self.shape}"
+            )
 
 
 #: A node's named arrays; the one called ``values`` is its main one.
@@ -225,7 +227,9 @@ def _span(times: Array) -> str:
 
 def _cast(name: str, part: Features, spec: ArraySpec) -> Features:
     if part.values.shape[1:] != spec.shape:
-        raise BadInput(f"array '{name}': rows of {spec.shape} promised, got {part.values.shape[1:]}")
+        raise BadInput(
+            f"array '{name}': rows of {spec.shape} promised, got {part.values.shape[1:]}"
+        )
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(part.values, np.dtype(spec.dtype))
     if values.dtype.kind == "f" and part.values.dtype.kind == "f":
