@@ -1,0 +1,144 @@
+"""Small media made on the spot, so that no test depends on a file from elsewhere."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+#: What `clip_path` and `tone_wav` hold; tests that need the numbers ask `clip_facts`.
+FACTS = {"seconds": 2.0, "fps": 25, "size": (160, 120), "audio_rate": 44100, "tone": 440.0}
+
+
+def sine(frequency, seconds, rate, amplitude=0.5):
+    """A sine, (n_samples,) float32."""
+    times = np.arange(round(seconds * rate)) / rate
+    return (amplitude * np.sin(2 * np.pi * frequency * times)).astype(np.float32)
+
+
+def moving_square(index, size=(160, 120)):
+    """Picture ``index``: a white square of 24 pixels moves 2 pixels right a frame, on dark blue."""
+    width, height = size
+    image = np.full((height, width, 3), (16, 24, 64), np.uint8)
+    left = (2 * index) % max(1, width - 24)
+    image[height // 3 : height // 3 + 24, left : left + 24] = 255
+    return image
+
+
+def write_clip(
+    path,
+    *,
+    pictures=None,
+    sound=None,
+    times=None,
+    fps=25,
+    audio_rate=44100,
+    audio_start=0.0,
+    video_codec="libx264",
+    audio_codec="aac",
+    pix_fmt="yuv420p",
+    gop=10,
+    b_frames=2,
+    rotation=None,
+    options=None,
+):
+    """Write pictures (a list of (H, W, 3) uint8) and sound ((n,) or (channels, n)) to a file.
+
+    ``times`` are the pictures' presentation times in seconds (default: k / fps), ``audio_start``
+    that of the first sample; ``options`` are the container's.
+    """
+    with av.open(str(path), "w", options=options or {}) as out:
+        if pictures is not None:
+            video = _video_stream(out, pictures[0], fps, video_codec, pix_fmt, gop, b_frames)
+        if sound is not None:
+            sound = np.atleast_2d(np.asarray(sound, np.float32))
+            layout = {1: "mono", 2: "stereo"}[len(sound)]
+            audio = out.add_stream(audio_codec, rate=audio_rate, layout=layout)
+        if pictures is not None:
+            shown = [k / fps for k in range(len(pictures))] if times is None else times
+            for picture, time in zip(pictures, shown, strict=True):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+                frame.pts, frame.time_base = round(time * 90000), Fraction(1, 90000)
+                out.mux(video.encode(frame))
+            out.mux(video.encode(None))
+        if sound is not None:
+            _write_sound(out, audio, sound, audio_rate, audio_start)
+    if rotation is not None:
+        _rotate(Path(path), rotation)
+    return Path(path)
+
+
+def _video_stream(out, picture, fps, codec, pix_fmt, gop, b_frames):
+    stream = out.add_stream(codec, rate=fps)
+    stream.height, stream.width = picture.shape[:2]
+    stream.pix_fmt = pix_fmt
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 90000)
+    stream.codec_context.gop_size = gop
+    stream.codec_context.max_b_frames = b_frames
+    if codec == "libx264":
+        stream.options = {"crf": "10", "preset": "veryfast", "threads": "1"}
+    return stream
+
+
+def _write_sound(out, stream, sound, rate, start):
+    layout = {1: "mono", 2: "stereo"}[len(sound)]
+    convert = av.AudioResampler(stream.format.name, layout, rate, stream.frame_size or 1024)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", layout)
+    frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+    frame.pts = round(start * rate)
+    for piece in [*convert.resample(frame), *convert.resample(None)]:
+        out.mux(stream.encode(piece))
+    out.mux(stream.encode(None))
+
+
+#: Display matrices as they lie in an mp4's track header: a, b, u, c, d, v, x, y, w.
+MATRICES = {
+    0: (1, 0, 0, 1),
+    90: (0, 1, -1, 0),  # to be turned by 90 degrees clockwise for display
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+    "mirror": (-1, 0, 0, 1),
+    "upside down": (1, 0, 0, -1),
+}
+
+
+def _rotate(path, turn):
+    """Put a display matrix into the track header of the first (video) track of an mp4."""
+    data = bytearray(path.read_bytes())
+    header = data.index(b"tkhd") + 4
+    assert data[header] == 0, "version 0 track header"
+    a, b, c, d = MATRICES[turn]
+    one = 1 << 16
+    values = (a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    data[header + 40 : header + 76] = b"".join(v.to_bytes(4, "big", signed=True) for v in values)
+    path.write_bytes(bytes(data))
+
+
+@pytest.fixture(scope="session")
+def make_clip():
+    """The function `write_clip`: pictures and sound to a media file."""
+    return write_clip
+
+
+@pytest.fixture(scope="session")
+def clip_facts():
+    """What `clip_path` holds: seconds, fps, size (width, height), audio_rate, tone in Hz."""
+    return dict(FACTS)
+
+
+@pytest.fixture(scope="session")
+def clip_path(tmp_path_factory):
+    """A clip of 2 s: 25 fps, 160x120 H.264 of a moving square, AAC 44.1 kHz of a 440 Hz tone."""
+    path = tmp_path_factory.mktemp("media") / "clip.mp4"
+    pictures = [moving_square(k, FACTS["size"]) for k in range(50)]
+    sound = sine(FACTS["tone"], FACTS["seconds"], FACTS["audio_rate"])
+    return write_clip(path, pictures=pictures, sound=sound)
+
+
+@pytest.fixture(scope="session")
+def tone_wav(tmp_path_factory):
+    """2 s of a 440 Hz sine of amplitude 0.5, 16 bit mono wav at 44.1 kHz."""
+    path = tmp_path_factory.mktemp("media") / "tone.wav"
+    sound = sine(FACTS["tone"], FACTS["seconds"], FACTS["audio_rate"])
+    return write_clip(path, sound=sound, audio_codec="pcm_s16le")
