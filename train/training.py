@@ -1,0 +1,121 @@
+"""How a model is fitted: everything about a fit that is not the model. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from ..cache.errors import BadCall, unknown
+
+#: Optimisers, losses, label sources and normalisations that the loop knows.
+CHOICES = {
+    "optimizer": ("adam", "adamw"),
+    "loss": ("l1", "mse", "huber"),
+    "labels": ("own", "M"),
+    "normalize": ("rows", "none"),
+}
+LENGTHS = ("fmlmsn", "longest")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of the one loop; all of them count towards a fit's fingerprint.
+
+    Args:
+        seeds: one whole fit each; a single number n stands for the seeds 0 to n - 1.
+        epochs: at most so many passes over the training split.
+        patience: stop a seed after so many epochs without a better validation score.
+        batch_size: utterances a step; the last batch of an epoch may be smaller.
+        lr: learning rate.
+        weight_decay: L2 penalty (``adam``) or decoupled decay (``adamw``).
+        clip: largest L2 norm of a seed's gradient; 0: no clipping.
+        optimizer: ``adam`` or ``adamw``.
+        loss: ``l1``, ``mse`` or ``huber`` (delta 1), for every task.
+        task_weights: weight of each task's loss, in the order of the fit's tasks; empty: all 1.
+        labels: ``own``: each task has its own label column; ``M``: every task is trained on the
+            multimodal label (FmlMSN-m), for corpora without labels of single modalities.
+        length: rows kept of each utterance, the first ones: ``fmlmsn`` (mean + length_factor x
+            standard deviation of the lengths in the training split), ``longest``, or a number.
+        length_factor: lambda of that rule.
+        normalize: ``rows``: each column to mean 0 and standard deviation 1 over the real rows of
+            the training split; ``none``.
+
+    Raises:
+        BadCall: a setting is out of its range.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    epochs: int = 200
+    patience: int = 20
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    optimizer: str = "adam"
+    loss: str = "l1"
+    task_weights: tuple[float, ...] = ()
+    labels: str = "own"
+    length: int | str = "fmlmsn"
+    length_factor: float = 3.0
+    normalize: str = "rows"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", _seeds(self.seeds))
+        weights = tuple(number("each of task_weights", w) for w in self.task_weights)
+        object.__setattr__(self, "task_weights", weights)
+        for field in fields(self):  # 1 and 1.0 are the same setting: the same fingerprint
+            if field.type == "float":
+                value = number(field.name, getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(f"setting for '{name}'", str(getattr(self, name)), choices)
+        for name in ("epochs", "patience", "batch_size"):
+            _whole(name, getattr(self, name))
+        if isinstance(self.length, str):
+            if self.length not in LENGTHS:
+                raise unknown("length (or a number of rows)", self.length, LENGTHS)
+        else:
+            _whole("length", self.length)
+        if not self.lr > 0:
+            raise BadCall(f"lr must be greater than 0, not {self.lr!r}")
+        for name in ("weight_decay", "clip", "length_factor"):
+            if not getattr(self, name) >= 0:
+                raise BadCall(f"{name} must be at least 0, not {getattr(self, name)!r}")
+        if any(not weight >= 0 for weight in self.task_weights):
+            raise BadCall(f"task_weights must be at least 0, not {self.task_weights!r}")
+
+
+def primary_task(tasks: tuple[str, ...] | list[str]) -> str:
+    """The task whose validation error stops a fit: ``M`` where it is among them, else the last."""
+    return "M" if "M" in tasks else tasks[-1]
+
+
+def number(what: str, value: object) -> float:
+    """A finite number as float.
+
+    Raises:
+        BadCall: it is something else; ``1e-3`` in YAML 1.1 is a text, ``1.0e-3`` a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadCall(f"{what} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _seeds(value: object) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        seeds: tuple[int, ...] = tuple(range(value))
+    elif isinstance(value, list | tuple):
+        seeds = tuple(value)
+    else:
+        raise BadCall(f"seeds must be a number or a list of whole numbers, not {value!r}")
+    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise BadCall(f"seeds must be one or more whole numbers from 0, not {value!r}")
+    if len(set(seeds)) < len(seeds):
+        raise BadCall(f"seeds must differ from each other, got {list(seeds)}")
+    return seeds
+
+
+def _whole(name: str, value: object) -> None:
+    if type(value) is not int or value < 1:
+        raise BadCall(f"{name} must be a whole number of at least 1, not {value!r}")
