@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from ..cache.errors import BadCall, unknown
@@ -89,6 +90,11 @@ class Training:
 def primary_task(tasks: tuple[str, ...] | list[str]) -> str:
     """The task whose validation error stops a fit: ``M`` where it is among them, else the last."""
     return "M" if "M" in tasks else tasks[-1]
+
+
+def label_columns(training: Training, tasks: Sequence[str]) -> dict[str, str]:
+    """Label column that each task is trained on: its own, or ``M`` for all (FmlMSN-m)."""
+    return {task: task if training.labels == "own" else "M" for task in tasks}
 
 
 def number(what: str, value: object) -> float:

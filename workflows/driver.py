@@ -1,0 +1,363 @@
+"""One run, level by level: the board says what is to be done, tasks go to the pool.
+
+Tasks pass through a sliding window; what workers published is indexed; killing anything at any
+moment loses at most the tasks in flight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from ..cache import checkpoints, runs
+from ..cache.errors import AffectflowError, CacheError, NotCached
+from ..cache.leases import Lease
+from ..cache.runs import Failure
+from ..train.training import label_columns
+from .graph import Encode, Extract, Fit, Node
+from .plan import Board, NodeState
+from .pool import Answer, Pool, WorkerDied
+from .result import Reporter, Run, places
+from .tasks import (
+    Batch,
+    EncodeTask,
+    FitTask,
+    InputRef,
+    Job,
+    Made,
+    make_batch,
+    make_encode,
+    make_fit,
+    published,
+)
+
+#: Utterances of a partition; small corpora get smaller ones, so that every worker has work.
+PARTITION, SMALL_PARTITION, SMALL_CORPUS = 64, 8, 1024
+#: Utterances of an encode's shard: hidden vectors are small.
+ENCODE_PARTITION = 8192
+#: How often a task that met an operating system's error is tried again.
+RETRIES = 2
+#: Seconds between two looks at a batch that another driver has claimed.
+POLL = 0.2
+KINDS = ("extract", "fit", "encode")
+
+
+class Driver:
+    """One run, level by level."""
+
+    def __init__(
+        self,
+        run: Run,
+        kinds: Sequence[str],
+        pool: Callable[[], Pool],
+        device: str,
+        strict: bool,
+        allow_mixed: bool,
+        reporter: Reporter,
+    ) -> None:
+        self.run = run
+        self.kinds = kinds
+        self.device = device
+        self.strict = strict
+        self.allow_mixed = allow_mixed
+        self.reporter = reporter
+        self._open = pool
+        self._pool: Pool | None = None
+        self._tries: dict[str, int] = defaultdict(int)
+        self._exit = ExitStack()
+
+    def go(self, known: Mapping[tuple[str, str], Failure]) -> None:
+        run = self.run
+        run.store.adopt()
+        digested = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal digested
+            if not digested:
+                self.reporter.start("digests", total)
+            self.reporter.advance("digests", done - digested)
+            digested = done
+
+        self.board = Board(run.workflow, run.corpus, run.store, known, progress)
+        run.states = self.board.states
+        with self._exit:
+            for level in sorted({run.workflow.level(node) for node in run.workflow}):
+                nodes = [node for node in run.workflow if run.workflow.level(node) == level]
+                states = [self.board.look(node) for node in nodes]
+                before = -1
+                while sum(self.run.made.values()) > before and (tasks := self._tasks(states)):
+                    before = sum(self.run.made.values())
+                    self._drive(tasks)
+                    states = [self.board.look(node) for node in nodes]
+
+    def _tasks(self, states: Sequence[NodeState]) -> list[Any]:
+        """Tasks of one level, the heaviest streams first."""
+        tasks: list[Any] = []
+        groups: dict[tuple[str, ...], list[NodeState]] = defaultdict(list)
+        for state in states:
+            node = state.node
+            if state.waits_for or not state.todo:
+                continue
+            if _kind(node) not in self.kinds:
+                raise NotCached(
+                    f"node '{node.name}': features of {len(state.todo)} utterances are not cached; "
+                    f"run the workflow first: affectflow extract {self.run.recipe.name}"
+                )
+            self.reporter.start(node.name, len(state.todo))
+            if isinstance(node, Extract):
+                groups[self.run.workflow.streams(node)].append(state)
+            elif isinstance(node, Fit):
+                tasks.append(self._fit_task(state, node))
+            else:
+                tasks.extend(self._encode_tasks(state, node))
+        for streams in sorted(groups, key=lambda s: ("frames" not in s, "audio" not in s)):
+            tasks.extend(self._batches(groups[streams]))
+        return tasks
+
+    def _batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
+        """Partitions of what a stage group lacks, by digest of what the utterances give it."""
+        board, store = self.board, self.run.store
+        n = len(board.utterances)
+        size = SMALL_PARTITION if n <= SMALL_CORPUS else PARTITION
+        n_buckets = -(-n // size)
+        todo = {state.node.name: set(state.todo) for state in states}
+        buckets: dict[int, list[int]] = defaultdict(list)
+        for i in sorted(set().union(*todo.values())):
+            contents = self.run.workflow.contents(states[0].node)  # type: ignore[arg-type]
+            digest = b"".join(board.digest(i, content) for content in contents)
+            buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
+        stored = {
+            name: places(store, board.states[name])
+            for state in states
+            for name in state.node.inputs
+        }
+        for bucket in sorted(buckets):
+            numbers = buckets[bucket]
+            jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
+            yield Batch(
+                str(store.root),
+                tuple(board.clips[i] for i in numbers),
+                tuple(job for job in jobs if job.keys),
+                self.device,
+            )
+
+    def _job(
+        self,
+        state: NodeState,
+        numbers: Sequence[int],
+        todo: set[int],
+        stored: Mapping[str, Sequence[Any]],
+    ) -> Job:
+        node = state.node
+        assert isinstance(node, Extract)
+        wanted = [i for i in numbers if i in todo]
+        return Job(
+            node=node.name,
+            fingerprint=state.fingerprint,
+            extractor=node.extractor,
+            origin=self.board.origin(node),
+            keys={i: key for i in wanted if (key := state.keys[i]) is not None},
+            on=node.on,
+            places={
+                name: {i: stored[name][i] for i in wanted if stored[name][i] is not None}
+                for name in node.inputs
+            },
+        )
+
+    def _inputs(self, names: Sequence[str], numbers: Sequence[int]) -> tuple[InputRef, ...]:
+        found = []
+        for name in names:
+            all_places = places(self.run.store, self.board.states[name])
+            modality = self.run.workflow[name].modality
+            found.append(InputRef(name, modality, tuple(all_places[i] for i in numbers)))
+        return tuple(found)
+
+    def _fit_task(self, state: NodeState, node: Fit) -> FitTask:
+        corpus = self.run.corpus
+        columns = label_columns(node.training, node.tasks)
+        return FitTask(
+            root=str(self.run.store.root),
+            node=node.name,
+            fingerprint=state.fingerprint,
+            description=self.board.fit_description(node),
+            settings=node.settings,
+            training=node.training,
+            tasks=node.tasks,
+            family=corpus.family,
+            ids=tuple(corpus.ids),
+            splits=tuple(str(split) for split in corpus.splits),
+            labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
+            inputs=self._inputs(node.on, range(len(corpus))),
+            device=self.device,
+            allow_mixed=self.allow_mixed,
+        )
+
+    def _encode_tasks(self, state: NodeState, node: Encode) -> Iterator[EncodeTask]:
+        fit = self.board.states[node.of]
+        assert fit.checkpoint is not None  # the board knows the encode's fingerprint
+        todo = sorted(state.todo, key=lambda i: state.keys[i] or b"")
+        origin = {
+            "description": self.board.encode_description(node),
+            "libraries": {},
+            "fit": fit.fingerprint,
+        }
+        for at in range(0, len(todo), ENCODE_PARTITION):
+            numbers = todo[at : at + ENCODE_PARTITION]
+            yield EncodeTask(
+                root=str(self.run.store.root),
+                node=node.name,
+                fingerprint=state.fingerprint,
+                fit=fit.fingerprint,
+                origin=origin,
+                ids=tuple(self.board.utterances[i].id for i in numbers),
+                keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
+                inputs=self._inputs(node.on, numbers),
+                device=self.device,
+                allow_mixed=self.allow_mixed,
+            )
+
+    def _drive(self, tasks: Sequence[Any]) -> None:
+        """Push tasks through the pool; those that another driver has claimed come last."""
+        if self._pool is None:
+            self._lease = self._exit.enter_context(Lease(self.run.store.root))
+            self._pool = self._open()
+            self._exit.callback(self._pool.close)
+        pool, queue, claimed = self._pool, deque(tasks), deque[Any]()
+        self._queue = queue
+        while queue or claimed or pool.busy:
+            while queue and pool.room:
+                task = queue.popleft()
+                if self._lease.claim(task.name):
+                    pool.submit(_FUNCTIONS[type(task)], task)
+                else:
+                    claimed.append(task)
+            if pool.busy:
+                answer = pool.next()
+                self._lease.release(answer.task.name)
+                self._settle(answer)
+            elif claimed:
+                time.sleep(POLL)
+                self._look_at(claimed.popleft())
+
+    def _look_at(self, task: Any) -> None:
+        """A task that another driver had claimed: take what it published, or try it again."""
+        if isinstance(task, Batch) and (made := published(task)):
+            self._settle(Answer(task, made))
+        elif isinstance(task, FitTask) and checkpoints.load(task.root, task.fingerprint):
+            self._count(task.node, 1)
+        else:
+            self._queue.append(task)
+
+    def _settle(self, answer: Answer) -> None:
+        task, error = answer.task, answer.error
+        if error is None:
+            if isinstance(answer.result, Made):
+                self._collect(task, answer.result)
+            else:
+                self._count(task.node, 1)
+        elif isinstance(error, CacheError):
+            raise error
+        elif isinstance(error, OSError) and self._try_again(task):
+            self._queue.append(task)
+        elif isinstance(task, Batch):
+            self._split(task, error)
+        elif isinstance(error, AffectflowError):
+            self._fit_failed(task, error)
+        else:
+            raise error
+
+    def _try_again(self, task: Any) -> bool:
+        self._tries[task.name] += 1
+        return self._tries[task.name] <= RETRIES
+
+    def _fit_failed(self, task: Any, error: AffectflowError) -> None:
+        self.run.errors[task.node] = str(error)
+        self.reporter.advance(task.node, 0, 1)
+        if self.strict:
+            raise error
+
+    def _split(self, batch: Batch, error: BaseException) -> None:
+        """The batch took its worker down, or met a bug: halve it until one utterance is left."""
+        halves = batch.halves()
+        if halves:
+            self._queue.extend(half for half in halves if half.jobs)
+            return
+        ref, job = batch.clips[0], batch.jobs[0]
+        died = isinstance(error, WorkerDied)
+        message = (
+            f"the worker process died on '{ref.media or ref.id}' (segfault or out of memory); "
+            "the clip is set aside"
+            if died
+            else f"{type(error).__name__}: {error}"
+        )
+        failed = Failure(
+            utterance=ref.id,
+            node=job.node,
+            fingerprint=job.fingerprint,
+            key=job.keys[ref.number].hex(),
+            error="WorkerDied" if died else type(error).__name__,
+            message=message,
+            traceback="",
+            transient=False,
+        )
+        self._collect(batch, Made(failures=(failed,)))
+
+    def _collect(self, task: Any, made: Made) -> None:
+        """Index what was published, write failures down, tell the reporter."""
+        self.run.store.add(made.shards)
+        retry = [f for f in made.failures if f.transient]
+        if retry and isinstance(task, Batch) and self._try_again(task):
+            self._queue.append(_only(task, {f.key for f in retry}))
+            final = [f for f in made.failures if not f.transient]
+        else:
+            final = list(made.failures)
+        lasting = [f for f in final if f.error != "UpstreamFailed"]
+        if lasting:
+            runs.write_failures(self.run.store.root, self.run.id, lasting)
+            self.board.known.update({(f.fingerprint, f.key): f for f in lasting})
+        names = {job.fingerprint: job.node for job in task.jobs} if isinstance(task, Batch) else {}
+        for shard in made.shards:
+            self._count(names.get(shard.node, getattr(task, "node", "")), len(shard.keys))
+        for failed in final:
+            self.reporter.advance(failed.node, 0, 1)
+        for name, seconds in made.seconds.items():
+            self.run.seconds[name] = self.run.seconds.get(name, 0.0) + seconds
+        if lasting and self.strict:
+            first = lasting[0]
+            raise AffectflowError(
+                f"stopped at the first failure (--strict): '{first.utterance}' at node "
+                f"'{first.node}': {first.message}"
+            )
+
+    def _count(self, node: str, n: int) -> None:
+        self.run.made[node] = self.run.made.get(node, 0) + n
+        self.reporter.advance(node, n)
+
+
+_FUNCTIONS: dict[type[Any], Callable[[Any], Any]] = {
+    Batch: make_batch,
+    EncodeTask: make_encode,
+    FitTask: make_fit,
+}
+
+
+def _kind(node: Node) -> str:
+    return type(node).__name__.lower()
+
+
+def _only(batch: Batch, keys: set[str]) -> Batch:
+    """The part of a batch that makes these keys."""
+    jobs = tuple(
+        replace(job, keys={n: key for n, key in job.keys.items() if key.hex() in keys})
+        for job in batch.jobs
+    )
+    numbers = {n for job in jobs for n in job.keys}
+    return replace(
+        batch,
+        clips=tuple(clip for clip in batch.clips if clip.number in numbers),
+        jobs=tuple(job for job in jobs if job.keys),
+    )

@@ -1,0 +1,349 @@
+"""A paper as a graph of three kinds of node, checked when it is made; nothing is run here.
+
+``Extract`` makes features of one utterance and never sees a label. ``Fit`` trains on cached
+features and labels. ``Encode`` applies a fitted checkpoint to cached features. What a node's
+output was made from is its description; the description's digest is its fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..cache.digests import digest_weights
+from ..cache.errors import BadCall, BadRecipe, unknown
+from ..cache.keys import feature_key, fingerprint, settings_of
+from ..extract.base import Extractor
+from ..train.registry import ModelSettings
+from ..train.training import Training
+
+#: What an utterance can give a node, in the order in which it enters a key.
+CONTENTS = ("media", "text")
+STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text"}
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Media, text or upstream features in, features out; one utterance at a time.
+
+    Args:
+        name: the node's name in its recipe.
+        extractor: what is computed, with its settings.
+        on: role that the extractor asks for -> name of the node that fills it.
+    """
+
+    name: str
+    extractor: Extractor
+    on: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return tuple(self.on.values())
+
+    @property
+    def what(self) -> str:
+        """Registry name of what runs here."""
+        return self.extractor.name
+
+    @property
+    def modality(self) -> str:
+        """What a fusion model takes the features for."""
+        return self.extractor.modality
+
+    def libraries(self) -> dict[str, str]:
+        """Versions of the libraries that compute; recorded beside features, not in their key."""
+        return {name: metadata.version(name) for name in sorted(self.extractor.libraries)}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Cached features and labels in; a checkpoint, predictions and metrics out.
+
+    Args:
+        name: the node's name in its recipe.
+        model: registry name of the model.
+        settings: the model's own settings (a frozen dataclass with a ``version``).
+        training: how it is trained; all of it counts towards the fingerprint.
+        on: names of the nodes whose features it reads.
+        tasks: label columns that it learns; the last one is the main one.
+    """
+
+    name: str
+    model: str
+    settings: ModelSettings
+    training: Training
+    on: tuple[str, ...]
+    tasks: tuple[str, ...]
+    modality: str = "model"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return self.on
+
+    @property
+    def what(self) -> str:
+        """Registry name of what runs here."""
+        return self.model
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Hidden activations of a fitted model, as features of their own.
+
+    Args:
+        name: the node's name in its recipe.
+        of: the fit whose winning checkpoint is applied.
+        on: the features it is applied to: those that the fit was trained on.
+    """
+
+    name: str
+    of: str
+    on: tuple[str, ...]
+    modality: str = "fused"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return (self.of, *self.on)
+
+    @property
+    def what(self) -> str:
+        """What runs here."""
+        return f"encode {self.of}"
+
+
+Node = Extract | Fit | Encode
+
+
+class Workflow:
+    """Nodes in an order in which each stands after what it reads.
+
+    Args:
+        name: the recipe's name.
+        nodes: in order.
+        about: lines for people: paper, note.
+
+    Raises:
+        BadRecipe: two nodes share a name, a node reads one that is unknown, stands after it, or
+            cannot fill the role; a cycle is printed as its path.
+    """
+
+    def __init__(self, name: str, nodes: Sequence[Node], about: Mapping[str, str] | None = None):
+        self.name = name
+        self.about = dict(about or {})
+        self.nodes = {node.name: node for node in nodes}
+        if len(self.nodes) != len(nodes):
+            twice = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
+            raise BadRecipe(f"workflow '{name}': two nodes are called {', '.join(twice)}")
+        self._check_order()
+        for node in nodes:
+            self._check_inputs(node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self.nodes:
+            raise unknown(f"node of workflow '{self.name}'", name, self.nodes)
+        return self.nodes[name]
+
+    @property
+    def extracts(self) -> tuple[Extract, ...]:
+        """The extract nodes, in order."""
+        return tuple(node for node in self if isinstance(node, Extract))
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """The fit nodes, in order."""
+        return tuple(node for node in self if isinstance(node, Fit))
+
+    def upto(self, targets: Sequence[str]) -> Workflow:
+        """The part of the graph that the target nodes need, themselves included."""
+        wanted: set[str] = set()
+        todo = [self[name].name for name in targets]
+        while todo:
+            name = todo.pop()
+            if name not in wanted:
+                wanted.add(name)
+                todo.extend(self[name].inputs)
+        return Workflow(self.name, [node for node in self if node.name in wanted], self.about)
+
+    def streams(self, node: Extract) -> tuple[str, ...]:
+        """Which of audio, frames, text an extract reads, its upstream nodes included."""
+        found = set(node.extractor.needs.streams)
+        for name in node.inputs:
+            upstream = self[name]
+            assert isinstance(upstream, Extract)  # checked when the workflow was made
+            found.update(self.streams(upstream))
+        return tuple(stream for stream in STREAM_CONTENT if stream in found)
+
+    def contents(self, node: Extract) -> tuple[str, ...]:
+        """Which of media and text enter the keys of an extract's features."""
+        wanted = {STREAM_CONTENT[stream] for stream in self.streams(node)}
+        return tuple(content for content in CONTENTS if content in wanted)
+
+    def level(self, node: Node) -> int:
+        """Nodes of one level need nothing of each other, except for extracts of one stream group.
+
+        Extracts that read the same streams run together, clip by clip, on one decode.
+        """
+        return self._levels[node.name]
+
+    @cached_property
+    def _levels(self) -> dict[str, int]:
+        levels: dict[str, int] = {}
+        group: dict[tuple[str, ...], int] = {}
+        for node in self:
+            level = 0
+            for name in node.inputs:
+                same = (
+                    isinstance(node, Extract)
+                    and isinstance(upstream := self[name], Extract)
+                    and self.streams(upstream) == self.streams(node)
+                )
+                level = max(level, levels[name] + (0 if same else 1))
+            if isinstance(node, Extract):
+                streams = self.streams(node)
+                level = group[streams] = max(level, group.get(streams, 0))
+            levels[node.name] = level
+        return levels
+
+    def description(self, node: Extract) -> dict[str, Any]:
+        """What an extract's output is made from; its digest is the fingerprint."""
+        if node.name not in self._descriptions:
+            weights = {
+                name: digest_weights(source) if isinstance(source, Path) else source
+                for name, source in node.extractor.weights().items()
+            }
+            self._descriptions[node.name] = {
+                "kind": "extract",
+                "name": node.extractor.name,
+                "version": node.extractor.version,
+                "settings": settings_of(node.extractor),
+                "weights": weights,
+                "inputs": {
+                    role: fingerprint(self.description(self[name]))  # type: ignore[arg-type]
+                    for role, name in sorted(node.on.items())
+                },
+            }
+        return self._descriptions[node.name]
+
+    @cached_property
+    def _descriptions(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def _check_order(self) -> None:
+        seen: set[str] = set()
+        for node in self:
+            for name in node.inputs:
+                if name not in self.nodes:
+                    raise BadRecipe(
+                        f"workflow '{self.name}': node '{node.name}' reads "
+                        f"{unknown('node', name, self.nodes)}"
+                    )
+                if name not in seen:
+                    path = self._path(name, node.name)
+                    if path:
+                        circle = " -> ".join([node.name, *path])
+                        raise BadRecipe(f"workflow '{self.name}': nodes in a circle: {circle}")
+                    raise BadRecipe(
+                        f"workflow '{self.name}': node '{node.name}' needs '{name}', which does "
+                        f"not stand before it ({', '.join(sorted(seen)) or 'nothing'} does). "
+                        f"Move '{name}' up."
+                    )
+            seen.add(node.name)
+
+    def _path(self, start: str, goal: str) -> list[str] | None:
+        stack, seen = [[start]], {start}
+        while stack:
+            path = stack.pop()
+            if path[-1] == goal:
+                return path
+            for name in self.nodes[path[-1]].inputs if path[-1] in self.nodes else ():
+                if name == goal or name not in seen:
+                    seen.add(name)
+                    stack.append([*path, name])
+        return None
+
+    def _check_inputs(self, node: Node) -> None:
+        where = f"workflow '{self.name}': node '{node.name}'"
+        if isinstance(node, Extract):
+            wanted = node.extractor.needs.features
+            if set(node.on) != set(wanted):
+                raise BadRecipe(
+                    f"{where}: '{node.what}' reads {_listed(wanted)}, "
+                    f"its 'on' names {_listed(node.on)}"
+                )
+            for role, name in node.on.items():
+                upstream = self[name]
+                if not isinstance(upstream, Extract) or upstream.extractor.provides != role:
+                    raise BadRecipe(
+                        f"{where}: '{name}' ({upstream.what}) does not provide '{role}'"
+                    )
+            return
+        for name in node.on:
+            if isinstance(self[name], Fit):
+                raise BadRecipe(
+                    f"{where} reads '{name}', which is a fit and makes no features. "
+                    f"Add a node '{{encode: {name}}}' and read that."
+                )
+        if isinstance(node, Fit):
+            try:
+                node.settings.check({name: self[name].modality for name in node.on}, node.tasks)
+            except BadCall as error:
+                raise BadRecipe(f"{where}: {error}") from error
+        if isinstance(node, Encode) and not isinstance(self[node.of], Fit):
+            raise BadRecipe(f"{where}: only a fit can be encoded, '{node.of}' is none")
+
+
+def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "no features"
+
+
+def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What an encode's output is made from: the content of a checkpoint, not how it came to be.
+
+    Args:
+        digest: digest of the checkpoint's weights and meta.
+        inputs: input name -> fingerprint.
+    """
+    return {"kind": "encode", "checkpoint": digest, "inputs": dict(inputs)}
+
+
+def fit_description(node: Fit, inputs: Mapping[str, str], table: str, family: str) -> dict[str, Any]:
+    """What a fit is made from.
+
+    Args:
+        node: the fit.
+        inputs: input name -> fingerprint.
+        table: digest of its joined table: utterances, splits, labels, feature keys present.
+        family: metric family; early stopping looks at it.
+    """
+    return {
+        "kind": "fit",
+        "name": node.model,
+        "version": node.settings.version,
+        "settings": settings_of(node.settings),
+        "training": settings_of(node.training),
+        "tasks": list(node.tasks),
+        "inputs": dict(inputs),
+        "table": table,
+        "family": family,
+    }
+
+
+def extract_key(node: str, digests: Mapping[str, bytes], contents: Sequence[str]) -> bytes:
+    """Key of an utterance's features at an extract node, from the digests of what it reads."""
+    return feature_key(node, [digests[content] for content in contents])
+
+
+def encode_key(node: str, inputs: Sequence[bytes | None]) -> bytes:
+    """Key of an utterance's hidden features: changes when an input appears that was missing."""
+    return feature_key(node, [b"missing" if key is None else key for key in inputs])
+

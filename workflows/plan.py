@@ -1,0 +1,292 @@
+"""What is cached, what is to be made, and why: known before anything runs.
+
+The board looks at nodes in order. A fit's fingerprint holds the features that are present, an
+encode's the content of its checkpoint; while those are still to be made, they are unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import __version__
+from ..cache import audit, checkpoints
+from ..cache.checkpoints import Checkpoint
+from ..cache.corpus import Corpus
+from ..cache.digests import digest_files
+from ..cache.errors import TrainingError
+from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
+from ..cache.records import Utterance
+from ..cache.runs import Failure
+from ..cache.store import FeatureStore
+from ..train.training import label_columns
+from .graph import (
+    Encode,
+    Extract,
+    Fit,
+    Node,
+    Workflow,
+    encode_description,
+    encode_key,
+    extract_key,
+    fit_description,
+)
+from .tasks import ClipRef
+
+
+@dataclass(eq=False)
+class NodeState:
+    """What is known of one node on one corpus.
+
+    Args:
+        node: the node.
+        waits_for: nodes that must be done before its fingerprint is known; empty: it is known.
+        fingerprint: of the node; empty while unknown.
+        keys: of each utterance; None where the utterance cannot have this feature.
+        cached: (n,) bool, the utterance's features are stored.
+        failed: utterance number -> what stands in the way.
+        checkpoint: of a fit that is done.
+        why: why something is to be made again; empty where nothing is.
+    """
+
+    node: Node
+    waits_for: tuple[str, ...] = ()
+    fingerprint: str = ""
+    keys: Sequence[bytes | None] = ()
+    cached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    failed: dict[int, Failure] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    why: str = ""
+
+    @property
+    def todo(self) -> list[int]:
+        """Utterances whose features are to be made; for a fit that is to be made, [0]."""
+        if isinstance(self.node, Fit):
+            return [] if self.checkpoint else [0]
+        return [
+            i
+            for i, key in enumerate(self.keys)
+            if key is not None and not self.cached[i] and i not in self.failed
+        ]
+
+    @property
+    def done(self) -> bool:
+        """Nothing of it is left to make (what failed, failed)."""
+        return not self.waits_for and not self.todo
+
+    @property
+    def n_cached(self) -> int:
+        """Utterances whose features are stored; for a fit, 1 if it is done."""
+        if isinstance(self.node, Fit):
+            return int(self.checkpoint is not None)
+        return int(self.cached.sum())
+
+
+class Board:
+    """Looks at each node of a workflow on a corpus: what is there, what is to be done.
+
+    Args:
+        workflow: the graph.
+        corpus: the utterances.
+        store: where features lie.
+        known: failures of earlier runs, by node fingerprint and key; empty: try all again.
+        progress: called with (files digested, files in all).
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        corpus: Corpus,
+        store: FeatureStore,
+        known: Mapping[tuple[str, str], Failure],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.workflow = workflow
+        self.corpus = corpus
+        self.store = store
+        # What an operating system's error did in an earlier run is tried again without asking.
+        self.known = {key: failure for key, failure in known.items() if not failure.transient}
+        self.states: dict[str, NodeState] = {}
+        self.utterances: list[Utterance] = list(corpus)
+        self.clips = [
+            ClipRef(i, u.id, u.media, u.start, u.end, u.text) for i, u in enumerate(self.utterances)
+        ]
+        self._digests, self._broken = self._contents(progress)
+
+    def look(self, node: Node) -> NodeState:
+        """Find out where a node stands, from the states of the nodes it reads."""
+        if isinstance(node, Extract):
+            state = self._extract(node)
+        elif isinstance(node, Fit):
+            state = self._fit(node)
+        else:
+            state = self._encode(node)
+        self.states[node.name] = state
+        return state
+
+    def look_all(self) -> list[NodeState]:
+        """All nodes in order: the plan."""
+        return [self.look(node) for node in self.workflow]
+
+    def origin(self, node: Extract) -> dict[str, object]:
+        """JSON that is stored beside an extract's features."""
+        return {
+            "description": self.workflow.description(node),
+            "libraries": node.libraries(),
+            "affectflow": __version__,
+        }
+
+    def digest(self, i: int, content: str) -> bytes:
+        """Digest of what utterance i gives as ``media`` or ``text``."""
+        return self._digests[i][content]
+
+    def encode_description(self, node: Encode) -> dict[str, object]:
+        """What an encode's output is made from, once its fit is done."""
+        checkpoint = self.states[node.of].checkpoint
+        assert checkpoint is not None  # the caller saw the fit done
+        inputs = {name: self.states[name].fingerprint for name in node.on}
+        return encode_description(checkpoint.digest, inputs)
+
+    def _contents(
+        self, progress: Callable[[int, int], None] | None
+    ) -> tuple[list[dict[str, bytes]], dict[int, str]]:
+        reads = {c for node in self.workflow.extracts for c in self.workflow.contents(node)}
+        broken: dict[int, str] = {}
+        media: Mapping[str, bytes | OSError] = {}
+        if "media" in reads:
+            paths = sorted({u.media for u in self.utterances if u.media is not None})
+            media = digest_files(paths, progress=progress)
+        digests: list[dict[str, bytes]] = []
+        for i, utterance in enumerate(self.utterances):
+            found = {"text": text_digest(utterance.text)}
+            if utterance.media is None:
+                broken[i] = "no media file is given for this utterance"
+            elif "media" in reads:
+                digest = media[utterance.media]
+                if isinstance(digest, OSError):
+                    broken[i] = f"cannot read '{utterance.media}': {digest.strerror or digest}"
+                else:
+                    found["media"] = segment_digest(digest, utterance.start, utterance.end)
+            digests.append(found)
+        return digests, broken
+
+    def _extract(self, node: Extract) -> NodeState:
+        workflow = self.workflow
+        description = workflow.description(node)
+        mark = fingerprint(description)
+        contents = workflow.contents(node)
+        keys = [
+            extract_key(mark, found, contents) if all(c in found for c in contents) else None
+            for found in self._digests
+        ]
+        cached = self._cached(mark, keys)
+        failed: dict[int, Failure] = {}
+        for i, key in enumerate(keys):
+            if key is None:
+                failed[i] = self._missing(node, mark, i)
+            elif not cached[i]:
+                earlier = self.known.get((mark, key.hex()))
+                if earlier is not None:
+                    failed[i] = earlier
+                for name in node.inputs:
+                    if i in self.states[name].failed:
+                        failed[i] = self._upstream(node, mark, i, name)
+        state = NodeState(node, (), mark, keys, cached, failed)
+        if state.todo:
+            state.why = audit.why(self.store.root, description)
+        return state
+
+    def _missing(self, node: Extract, mark: str, i: int) -> Failure:
+        return Failure(
+            self.utterances[i].id, node.name, mark, "", "BadMedia", self._broken[i], "", True
+        )
+
+    def _upstream(self, node: Extract, mark: str, i: int, name: str) -> Failure:
+        reason = f"'{name}' failed: {self.states[name].failed[i].message}"
+        return Failure(
+            self.utterances[i].id, node.name, mark, "", "UpstreamFailed", reason, "", True
+        )
+
+    def _cached(self, mark: str, keys: Sequence[bytes | None]) -> npt.NDArray[np.bool_]:
+        cached = np.zeros(len(keys), bool)
+        there = [i for i, key in enumerate(keys) if key is not None]
+        cached[there] = self.store.has(mark, [key for key in keys if key is not None])
+        return cached
+
+    def _waiting(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if not self.states[name].done)
+
+    def _fit(self, node: Fit) -> NodeState:
+        waits = self._waiting(node.on)
+        if waits:
+            return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
+        description = self.fit_description(node)
+        mark = fingerprint(description)
+        checkpoint = checkpoints.load(self.store.root, mark)
+        why = "" if checkpoint else audit.why(self.store.root, description)
+        return NodeState(node, (), mark, checkpoint=checkpoint, why=why)
+
+    def fit_description(self, node: Fit) -> dict[str, object]:
+        """What a fit is made from, its joined table included.
+
+        Raises:
+            TrainingError: the corpus has no such label column.
+        """
+        columns = label_columns(node.training, node.tasks)
+        for task, column in columns.items():
+            if column not in self.corpus.tasks:
+                raise TrainingError(
+                    f"node '{node.name}' learns '{task}' from the label column '{column}', which "
+                    f"this corpus has not; it has {', '.join(self.corpus.tasks) or 'no labels'}. "
+                    f"Train every task on M: --set {node.name}.labels=M"
+                )
+        inputs = {name: self.states[name].fingerprint for name in node.on}
+        table = self._table_digest(node, sorted(set(columns.values())))
+        return fit_description(node, inputs, table, self.corpus.family)
+
+    def _table_digest(self, node: Fit, columns: Sequence[str]) -> str:
+        labels = [self.corpus.labels(column) for column in columns]
+        splits = self.corpus.splits
+        rows = []
+        for i, utterance in enumerate(self.utterances):
+            values = [None if np.isnan(v[i]) else float(v[i]) for v in labels]
+            keys = [self.present(name, i) for name in node.on]
+            hexes = [key.hex() if key else None for key in keys]
+            rows.append(canonical([utterance.id, str(splits[i]), values, hexes]))
+        return hashlib.sha256(b"\n".join([canonical(list(columns)), *sorted(rows)])).hexdigest()
+
+    def present(self, name: str, i: int) -> bytes | None:
+        """Key of utterance i's features at a node, if they are stored."""
+        state = self.states[name]
+        return state.keys[i] if state.cached[i] else None
+
+    def _encode(self, node: Encode) -> NodeState:
+        waits = self._waiting(node.inputs)
+        if waits:
+            return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
+        mark = fingerprint(self.encode_description(node))
+        keys: list[bytes | None] = []
+        failed: dict[int, Failure] = {}
+        for i, utterance in enumerate(self.utterances):
+            given = [self.present(name, i) for name in node.on]
+            keys.append(encode_key(mark, given) if any(given) else None)
+            if keys[-1] is None:
+                failed[i] = Failure(
+                    utterance.id,
+                    node.name,
+                    mark,
+                    "",
+                    "UpstreamFailed",
+                    f"none of {', '.join(node.on)} could be made for this utterance",
+                    "",
+                    True,
+                )
+        state = NodeState(node, (), mark, keys, self._cached(mark, keys), failed)
+        if state.todo:
+            state.why = f"the checkpoint of '{node.of}' was not applied to these yet"
+        return state
+

@@ -1,0 +1,126 @@
+"""What a run came to, and who hears of its progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cache.corpus import Corpus
+from ..cache.errors import NotCached
+from ..cache.records import FeatureTable
+from ..cache.runs import Failure
+from ..cache.store import FeatureStore
+from .graph import Fit, Workflow
+from .plan import NodeState
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Reporter:
+    """Hears how a run goes on; this one says nothing. The command line has one that draws."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage with so many features (or files, or fits) to make begins."""
+
+    def advance(self, stage: str, done: int, failed: int = 0) -> None:
+        """So many more of a stage are done, so many have failed."""
+
+    def note(self, text: str) -> None:
+        """A line for people."""
+
+
+@dataclass(eq=False)
+class Run:
+    """What a run came to.
+
+    Args:
+        id: name of its folder under ``runs/``: the same recipe on the same corpus has one id.
+        recipe: what was run.
+        corpus: on what.
+        store: where the features are.
+        states: what is known of each node at the end.
+        made: features (fits: checkpoints) made by node in this run.
+        seconds: seconds of computing by node in this run, summed over workers.
+        errors: fits that could not be trained, by node.
+    """
+
+    id: str
+    recipe: Recipe
+    corpus: Corpus
+    store: FeatureStore
+    states: dict[str, NodeState] = field(default_factory=dict)
+    made: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def workflow(self) -> Workflow:
+        """The graph."""
+        return self.recipe.workflow
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's records and its report lie."""
+        return Path(self.store.root) / "runs" / self.id
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Everything that failed, each at the node where it began."""
+        return [
+            failure
+            for state in self.states.values()
+            for failure in state.failed.values()
+            if failure.error != "UpstreamFailed"
+        ]
+
+    @property
+    def n_features_made(self) -> int:
+        """Features that this run made, over all nodes."""
+        return sum(n for name, n in self.made.items() if not isinstance(self.workflow[name], Fit))
+
+    @property
+    def n_fits_made(self) -> int:
+        """Models that this run trained."""
+        return sum(n for name, n in self.made.items() if isinstance(self.workflow[name], Fit))
+
+    @property
+    def ok(self) -> bool:
+        """Nothing failed."""
+        return not self.failures and not self.errors
+
+    def table(self, node: str, array: str = "values", allow_mixed: bool = False) -> FeatureTable:
+        """Features of a node for the whole corpus, in its order.
+
+        Raises:
+            NotCached: the node makes no features, or was not run.
+        """
+        state = self.states.get(self.workflow[node].name)
+        if state is None or isinstance(state.node, Fit) or not state.done:
+            raise NotCached(f"node '{node}' has no features in this run; run the workflow first")
+        return self.store.table(
+            self.corpus.ids, places(self.store, state), array=array, allow_mixed=allow_mixed
+        )
+
+    def scores(self) -> pd.DataFrame:
+        """Test scores: one row a fit, task, seed and metric."""
+        import pandas as pd
+
+        from ..train.compare import score_rows
+
+        rows = [
+            {"fit": name, **row}
+            for name, state in self.states.items()
+            if state.checkpoint is not None
+            for row in score_rows(state.checkpoint.meta)
+        ]
+        return pd.DataFrame(rows)
+
+
+def places(store: FeatureStore, state: NodeState) -> list[Any]:
+    """Where each utterance's features at a node lie; None where there are none."""
+    keys = [key for key, there in zip(state.keys, state.cached, strict=True) if there]
+    found = iter(store.places(state.fingerprint, [key for key in keys if key is not None]))
+    return [next(found) if there else None for there in state.cached]

@@ -1,0 +1,134 @@
+"""Run a workflow: skip what is cached, make the rest, collect failures, lose nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..cache import runs
+from ..cache.corpus import Corpus
+from ..cache.errors import BadCall
+from ..cache.keys import canonical
+from ..cache.store import FeatureStore
+from ..train.training import label_columns
+from .driver import KINDS, Driver
+from .graph import Workflow
+from .pool import main_is_guarded, n_workers, open_pool
+from .recipe import Recipe, load_recipe
+from .result import Reporter, Run
+
+
+def run(
+    recipe: str | Path | Recipe,
+    cache: str | Path | FeatureStore = "features",
+    *,
+    corpus: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    kinds: Sequence[str] = KINDS,
+    until: Sequence[str] = (),
+    scheduler: str = "processes",
+    workers: int | None = None,
+    device: str = "cpu",
+    retry_failed: bool = False,
+    strict: bool = False,
+    allow_mixed: bool = False,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Run a recipe; what is cached is not made again.
+
+    Args:
+        recipe: name of a shipped recipe, path of a YAML file, or a loaded recipe.
+        cache: folder of the feature store; made if missing.
+        corpus: folder or table to run on instead of the recipe's own corpus.
+        overrides: ``node.setting=value``.
+        kinds: which kinds of node may be made; features that a fit lacks are an error then.
+        until: only these nodes and what they need; empty: all.
+        scheduler: ``processes`` (dask workers on this machine), ``sync`` (in this process), or
+            the address of a dask scheduler.
+        workers: processes; None: one a core, as far as memory reaches.
+        device: ``cpu`` or ``cuda``, for neural extractors and fits.
+        retry_failed: try again what failed in earlier runs.
+        strict: stop at the first failure.
+        allow_mixed: join features that different versions of a library made.
+        reporter: hears of progress.
+
+    Raises:
+        BadCall: the call, the recipe or the corpus cannot be run.
+        CacheError: the store cannot be read or written.
+    """
+    reporter = reporter or Reporter()
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus)
+    if until:
+        loaded = replace(loaded, workflow=loaded.workflow.upto(until))
+    if scheduler == "processes" and not main_is_guarded():
+        scheduler = "sync"
+        reporter.note(
+            "this script has no 'if __name__ == \"__main__\":', so worker processes cannot import "
+            "it: running in this process instead"
+        )
+    opened = open_corpus(loaded, reporter)
+    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
+    check(loaded.workflow, opened, training="fit" in kinds, reporter=reporter)
+    driver = Driver(
+        Run(run_id(loaded, opened), loaded, opened, store),
+        kinds,
+        lambda: open_pool(scheduler, n_workers(workers, peak_memory(loaded.workflow))),
+        device,
+        strict,
+        allow_mixed,
+        reporter,
+    )
+    known = {} if retry_failed else runs.read_failures(store.root)
+    driver.go(known)
+    return driver.run
+
+
+def open_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
+    """Read the recipe's corpus; make the demo if that is asked for and missing."""
+    seen = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal seen
+        if not seen:
+            reporter.start("demo clips", total)
+        reporter.advance("demo clips", done - seen)
+        seen = done
+
+    return recipe.corpus.open(progress)
+
+
+def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter) -> None:
+    """Refuse a corpus that the workflow cannot run on, before anything runs.
+
+    Raises:
+        BadCorpus: with all faults.
+        BadCall: a fit's label column is missing.
+    """
+    fits = workflow.fits if training else ()
+    columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
+    missing = sorted(set(columns) - set(corpus.tasks))
+    if missing:
+        fit = next(f for f in fits if set(label_columns(f.training, f.tasks).values()) & {*missing})
+        raise BadCall(
+            f"node '{fit.name}' learns from the label column(s) {', '.join(missing)}, which this "
+            f"corpus has not; it has {', '.join(corpus.tasks) or 'no labels'}. To train every task "
+            f"on M instead (FmlMSN-m): --set {fit.name}.labels=M, for each such fit"
+        )
+    faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
+    for line in (*corpus.notes, *faults.warnings):
+        reporter.note(line)
+    faults.raise_if_any()
+
+
+def run_id(recipe: Recipe, corpus: Corpus) -> str:
+    """The recipe's name and a digest of what was asked: the nodes and the corpus table."""
+    asked = canonical([recipe.source.get("nodes"), sorted(recipe.workflow.nodes), corpus.digest()])
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in recipe.name)[:40]
+    return f"{name}-{hashlib.sha256(asked).hexdigest()[:12]}"
+
+
+def peak_memory(workflow: Workflow) -> int:
+    """Bytes that a worker needs at most: those of its hungriest extractor."""
+    return max((node.extractor.peak_memory for node in workflow.extracts), default=1 << 30)
