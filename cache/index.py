@@ -1,0 +1,203 @@
+"""Key -> shard and row: a disposable SQLite file on the driver's own disk (only door to sqlite3).
+
+Nothing is lost with it: the store makes it anew from the shards. One table a node, 16-byte keys,
+integer shard numbers, sorted inserts: under 30 bytes a row, where text would cost 195.
+The memory of media digests lies in a file of the same kind.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import Damaged
+from .publish import store_error
+
+_WAIT = 60.0  # s for another process that writes
+_BATCH = 500  # keys asked for at once
+_SHARDS = """
+CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS shards (
+    id INTEGER PRIMARY KEY, node INTEGER NOT NULL, path TEXT UNIQUE NOT NULL);
+"""
+_DIGESTS = """
+CREATE TABLE IF NOT EXISTS digests (file BLOB PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+def cache_folder() -> Path:
+    """Where disposable files of this user lie: ``$XDG_CACHE_HOME/affectflow``."""
+    home = os.environ.get("XDG_CACHE_HOME") or ""
+    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "affectflow"
+
+
+class _Database:
+    """A disposable SQLite file; a broken one is deleted and begun again."""
+
+    schema = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self.is_new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise store_error(error, path.parent) from error
+        try:
+            self._open()
+        except Damaged:
+            self._discard()
+            self._open()
+
+    def _open(self) -> None:
+        with self._errors():
+            self._connection = sqlite3.connect(
+                self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(self.schema)
+
+    def _discard(self) -> None:
+        self._connection.close()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        self.is_new = True
+
+    def close(self) -> None:
+        """Close the file; it can be opened again by making another of these."""
+        self._connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise Damaged(
+                    f"index {self.path} is damaged ({error}): "
+                    "make it anew with 'affectflow cache reindex'"
+                ) from error
+            number = {sqlite3.SQLITE_FULL: 28, sqlite3.SQLITE_READONLY: 30}.get(code, 0)
+            number = 13 if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM) else number
+            if number:
+                raise store_error(OSError(number, str(error)), self.path) from error
+            raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _select(
+        self, table: str, wanted: str, column: str, keys: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, ...]]:
+        """Rows of a table whose ``column`` is one of the keys."""
+        ordered = sorted(set(keys))  # neighbours lie on one page
+        for i in range(0, len(ordered), _BATCH):
+            batch = ordered[i : i + _BATCH]
+            marks = ",".join("?" * len(batch))
+            yield from self._connection.execute(
+                f"SELECT {column}, {wanted} FROM {table} WHERE {column} IN ({marks})", batch
+            )
+
+
+class Index(_Database):
+    """Where each key's features lie."""
+
+    schema = _SHARDS
+
+    def nodes(self) -> list[str]:
+        """Fingerprints of all nodes that have an entry."""
+        with self._lock, self._errors():
+            return [row[0] for row in self._connection.execute("SELECT fingerprint FROM nodes")]
+
+    def shards(self, node: str) -> set[str]:
+        """Paths of a node's shards, relative to the root of the store."""
+        with self._lock, self._errors():
+            number = self._number(node)
+            rows = self._connection.execute("SELECT path FROM shards WHERE node = ?", (number,))
+            return {row[0] for row in rows}
+
+    def add(self, node: str, shards: Iterable[tuple[str, Sequence[bytes]]]) -> int:
+        """Enter shards (path, keys in the order of their rows); those known are left out.
+
+        Where two shards hold one key, the one entered first keeps it. Returns the shards entered.
+        """
+        with self._transaction() as connection:
+            number = self._number(node)
+            if number is None:
+                connection.execute("INSERT INTO nodes (fingerprint) VALUES (?)", (node,))
+                number = self._number(node)
+                connection.execute(
+                    f"CREATE TABLE keys_{number} (key BLOB PRIMARY KEY, shard INTEGER NOT NULL, "
+                    "row INTEGER NOT NULL) WITHOUT ROWID"
+                )
+            rows: list[tuple[bytes, int, int]] = []
+            added = 0
+            for path, keys in shards:
+                cursor = connection.execute(
+                    "INSERT OR IGNORE INTO shards (node, path) VALUES (?, ?)", (number, path)
+                )
+                if cursor.rowcount:
+                    added += 1
+                    shard = int(cursor.lastrowid or 0)
+                    rows += [(key, shard, row) for row, key in enumerate(keys)]
+            rows.sort(key=lambda entry: entry[:2])
+            connection.executemany(f"INSERT OR IGNORE INTO keys_{number} VALUES (?, ?, ?)", rows)
+        return added
+
+    def forget(self, node: str) -> None:
+        """Drop all that is known of a node."""
+        with self._transaction() as connection:
+            number = self._number(node)
+            if number is not None:
+                connection.execute(f"DROP TABLE keys_{number}")
+                connection.execute("DELETE FROM shards WHERE node = ?", (number,))
+                connection.execute("DELETE FROM nodes WHERE id = ?", (number,))
+
+    def find(self, node: str, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
+        """Shard path and row of each key that is known."""
+        with self._lock, self._errors():
+            number = self._number(node)
+            if number is None:
+                return {}
+            paths = dict(
+                self._connection.execute("SELECT id, path FROM shards WHERE node = ?", (number,))
+            )
+            rows = self._select(f"keys_{number}", "shard, row", "key", keys)
+            return {key: (paths[shard], row) for key, shard, row in rows}  # type: ignore[index,misc]
+
+    def _number(self, node: str) -> int | None:
+        row = self._connection.execute(
+            "SELECT id FROM nodes WHERE fingerprint = ?", (node,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+
+class DigestMemory(_Database):
+    """Digests of files by what the file system says of them; see ``digests.py``."""
+
+    schema = _DIGESTS
+
+    def get(self, files: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Digests of those files that are remembered."""
+        with self._lock, self._errors():
+            return dict(self._select("digests", "digest", "file", files))  # type: ignore[arg-type]
+
+    def put(self, digests: Iterable[tuple[bytes, bytes]]) -> None:
+        """Remember digests."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?)", sorted(digests))

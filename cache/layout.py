@@ -1,0 +1,92 @@
+"""Which file of the store lies where; nothing here opens a shard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Collection
+from pathlib import Path
+
+from .errors import BadCall, Damaged, NewerCache
+from .publish import publish
+
+#: Newest format of the folder that this version reads, and the one it makes.
+FORMAT = 1
+_NODE = 32  # hex digits of a fingerprint that name its folder of shards
+
+
+def identity(root: Path) -> str:
+    """The random name of a store, from its ``cache.json``; made with the folder if missing.
+
+    Raises:
+        NewerCache: the folder was made by a newer version of affectflow.
+        Damaged: ``cache.json`` cannot be read.
+        StoreReadOnly: it is missing and cannot be made.
+    """
+    path = root / "cache.json"
+    if not path.exists():
+        record = {"format": FORMAT, "id": secrets.token_hex(8)}
+        publish(path, json.dumps(record).encode() + b"\n")
+    try:
+        record = json.loads(path.read_bytes())
+        number, name = int(record["format"]), str(record["id"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(
+            f"{path} is damaged ({error!r}): delete it, it is made anew; the features stay"
+        ) from error
+    if number > FORMAT:
+        raise NewerCache(
+            f"the cache {root} has format {number}, this version of affectflow knows up to "
+            f"{FORMAT}: install a newer affectflow, or use another cache folder"
+        )
+    return name
+
+
+def node_name(node: str) -> str:
+    """Name of a node's folder: the first half of its fingerprint.
+
+    Raises:
+        BadCall: not a fingerprint, so not to be made a path of.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", node):
+        raise BadCall(f"a node's fingerprint has 64 hex digits, got {node!r}")
+    return node[:_NODE]
+
+
+def node_names(root: Path) -> list[str]:
+    """Folder names of all nodes that have shards."""
+    folders = (root / "shards").glob("[0-9a-f]*")
+    return sorted(path.name for path in folders if len(path.name) == _NODE and path.is_dir())
+
+
+def description_path(root: Path, node: str) -> Path:
+    """Where it is said what a node is made from."""
+    node_name(node)
+    return root / "nodes" / f"{node}.json"
+
+
+def batch_name(keys: Collection[bytes]) -> str:
+    """Digest of a shard's keys, in any order; 16 hex digits."""
+    return hashlib.sha256(b"".join(sorted(keys))).hexdigest()[:16]
+
+
+def batch_folder(root: Path, node: str, batch: str) -> Path:
+    """Folder of a batch's shards; 256 of them keep each one short."""
+    return root / "shards" / node_name(node) / batch[:2]
+
+
+def batch_paths(root: Path, node: str, batch: str) -> list[Path]:
+    """Shards made from a batch of keys: one, or several that computed different bytes."""
+    return sorted(batch_folder(root, node, batch).glob(f"{batch}.*.h5"))
+
+
+def shard_paths(root: Path, name: str) -> list[Path]:
+    """All shards in a node's folder, sorted."""
+    return sorted((root / "shards" / name).glob("[0-9a-f][0-9a-f]/*.h5"))
+
+
+def digest_in_name(path: Path) -> str:
+    """Digest of a shard's bytes, as its name promises it."""
+    return path.name.split(".")[1] if path.name.count(".") == 2 else ""

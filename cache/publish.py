@@ -1,0 +1,156 @@
+"""Files that appear whole, under their final name, or not at all.
+
+Everything the cache writes goes through here: a temporary file next to its final place, written
+and synced, then linked to its name. Whoever comes second finds the name taken and leaves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+
+from .errors import CacheError, StoreFull, StoreReadOnly
+
+#: Ending of temporary names; they also start with a dot.
+PART = ".part"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+#: What file systems without hard links (FAT, some network mounts) answer to ``os.link``.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def host() -> str:
+    """This machine's name, with what does not belong into a file name taken out."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+
+
+def temporary(path: Path) -> Path:
+    """A name beside ``path`` that no other process makes: host, pid and 16 random hex digits."""
+    return path.with_name(f".{host()}-{os.getpid()}-{secrets.token_hex(8)}{PART}")
+
+
+def writer_of(part: Path) -> tuple[str, int] | None:
+    """Host and pid in a temporary name; None where the name is not one of ours."""
+    match = re.fullmatch(r"\.(.+)-(\d+)-[0-9a-f]{16}" + re.escape(PART), part.name)
+    return (match[1], int(match[2])) if match else None
+
+
+def alive(writer_host: str, pid: int) -> bool:
+    """Whether a process may still run: only for this host can it be known that it does not."""
+    if writer_host != host():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def publish(path: Path, image: bytes | memoryview, *, replace: bool = False) -> bool:
+    """Give ``image``, a whole file built in memory, its final name; or leave nothing.
+
+    Args:
+        path: the final name; missing folders above it are made.
+        image: the file's bytes.
+        replace: take the place of what is there (a damaged file).
+
+    Returns:
+        False where the name was taken by somebody else, who keeps it.
+
+    Raises:
+        StoreFull: the file system has no room.
+        StoreReadOnly: the file system refuses to be written to.
+    """
+    part = temporary(path)
+    try:
+        make_folder(path.parent)
+        _write(part, image)
+        made = _move(part, path) if replace else _link(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise store_error(error, path) from error
+    finally:
+        _discard(part)
+    return made
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a crash does not lose them."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network mounts cannot
+            raise
+    finally:
+        os.close(handle)
+
+
+def store_error(error: OSError, path: Path) -> Exception:
+    """The error to raise for what the file system said; unknown ones stay as they are."""
+    if isinstance(error, CacheError):
+        return error
+    if error.errno in _FULL:
+        return StoreFull(
+            f"no room to write {path} ({error.strerror}); nothing was left behind. "
+            "Make room, for example with 'affectflow cache prune', and run again: "
+            "what is cached stays"
+        )
+    if error.errno in _CLOSED:
+        return StoreReadOnly(
+            f"cannot write {path} ({error.strerror}). "
+            "Use a cache folder that you may write to, or change its permissions"
+        )
+    return error
+
+
+def _write(part: Path, image: bytes | memoryview) -> None:
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(image)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _link(part: Path, path: Path) -> bool:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without links the last one wins instead of the first; under one name both wrote the same.
+        return False if path.exists() else _move(part, path)
+    return True
+
+
+def _move(part: Path, path: Path) -> bool:
+    os.replace(part, path)
+    return True
+
+
+def _discard(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in _CLOSED:  # on a read-only file system it was never made
+            raise

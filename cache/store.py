@@ -1,0 +1,304 @@
+"""The feature store: immutable shards under one folder, and an index of what lies where.
+
+A shard appears whole or not at all, holds nothing that depends on when or where it was made, and
+is checked whenever it is read. The folder::
+
+    cache.json                                  the format of the cache
+    nodes/<fingerprint>.json                    what each node is made from
+    shards/<node>/<2 hex>/<batch>.<digest>.h5   features; see shard.py
+    runs/  checkpoints/  leases/                see runs.py, checkpoints.py, leases.py
+
+``batch`` is the digest of a shard's keys, so that a batch is found by its name; ``digest`` that of
+the file. Workers write shards; the driver alone keeps the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xxhash import xxh3_128_hexdigest
+
+from .bulk import read_table
+from .errors import BadCall, BadInput, Damaged, MixedVersions, NotCached
+from .index import Index, cache_folder
+from .keys import canonical
+from .layout import (
+    batch_folder,
+    batch_name,
+    batch_paths,
+    description_path,
+    digest_in_name,
+    identity,
+    node_name,
+    node_names,
+    shard_paths,
+)
+from .publish import publish
+from .records import MAIN, Array, Features, FeatureSpec, FeatureTable
+from .shard import ShardFile, build, file_digest
+
+_OPEN = 256  # shards held open at most
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one utterance's features lie.
+
+    Args:
+        shard: path of the file, relative to the root of the store.
+        row: number of the utterance in the shard.
+    """
+
+    shard: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A published shard: its node, its path relative to the root, its keys in order of rows."""
+
+    node: str
+    path: str
+    keys: tuple[bytes, ...]
+
+
+class FeatureStore:
+    """Features by node and key.
+
+    Args:
+        root: folder of the store; made if missing.
+        index: file of the index; default: one for each root in the user's cache folder. It is
+            opened when it is first needed, and made from the shards where it is missing.
+
+    Raises:
+        NewerCache: the folder was made by a newer version of affectflow.
+        StoreReadOnly: the folder is missing and cannot be made.
+    """
+
+    def __init__(self, root: str | Path, index: str | Path | None = None) -> None:
+        self.root = Path(root)
+        own = f"{identity(self.root)}\0{self.root.resolve()}"
+        name = hashlib.sha256(own.encode()).hexdigest()[:16]
+        self.index_path = cache_folder() / f"index-{name}.sqlite" if index is None else Path(index)
+        self._opened: dict[str, ShardFile] = {}
+        self._lock = threading.Lock()
+        self._described: set[str] = set()
+
+    @cached_property
+    def _index(self) -> Index:
+        index = Index(self.index_path)
+        if index.is_new:
+            _adopt(self.root, index, node_names(self.root))
+        return index
+
+    def write(
+        self,
+        node: str,
+        items: Mapping[bytes, Features],
+        *,
+        spec: FeatureSpec,
+        origin: Mapping[str, Any],
+    ) -> Shard:
+        """Publish one shard; the index is not touched, so any process may do it.
+
+        Args:
+            node: the node's fingerprint, 64 hex digits.
+            items: features by key, already cast to ``spec``.
+            spec: the node's named arrays.
+            origin: ``description`` (what the fingerprint is made from), ``libraries`` (name to
+                version) and whatever else explains the numbers; no dates and no hosts, as the
+                same features must be the same file.
+
+        Raises:
+            BadInput: features do not fit the spec.
+            StoreFull: the file system has no room; nothing is left behind.
+            StoreReadOnly: the file system refuses to be written to.
+        """
+        self._describe(node, origin)
+        keys, image = build(node, items, spec, origin)
+        digest = xxh3_128_hexdigest(image)
+        batch = batch_name(keys)
+        path = batch_folder(self.root, node, batch) / f"{batch}.{digest}.h5"
+        if not publish(path, image) and file_digest(path) != digest:
+            publish(path, image, replace=True)  # the file of that name is damaged
+        return Shard(node, str(path.relative_to(self.root)), keys)
+
+    def published(self, node: str, keys: Collection[bytes]) -> Shard | None:
+        """The undamaged shard made from exactly these keys, looked up by name; None if none is."""
+        for path in batch_paths(self.root, node, batch_name(keys)):
+            if file_digest(path) == digest_in_name(path):
+                return Shard(node, str(path.relative_to(self.root)), tuple(sorted(keys)))
+        return None
+
+    def add(self, shards: Iterable[Shard]) -> None:
+        """Enter shards that workers published into the index."""
+        by_node: dict[str, list[tuple[str, Sequence[bytes]]]] = {}
+        for shard in shards:
+            by_node.setdefault(node_name(shard.node), []).append((shard.path, shard.keys))
+        for name, found in by_node.items():
+            self._index.add(name, found)
+
+    def adopt(self, nodes: Iterable[str] | None = None) -> int:
+        """Enter shards that the index lacks, forget those that are gone; returns what changed.
+
+        A shard whose head is damaged is left out, with a warning in the log: its features count
+        as not cached and are made again.
+        """
+        if nodes is None:
+            names = {*node_names(self.root), *self._index.nodes()}
+        else:
+            names = {node_name(node) for node in nodes}
+        return _adopt(self.root, self._index, sorted(names))
+
+    def places(self, node: str, keys: Sequence[bytes]) -> list[Place | None]:
+        """Where each key's features lie, None where they are not cached; one look-up for all."""
+        found = self._index.find(node_name(node), keys)
+        return [Place(*found[key]) if key in found else None for key in keys]
+
+    def has(self, node: str, keys: Sequence[bytes]) -> Array:
+        """Which keys are cached, (n,) bool."""
+        found = self._index.find(node_name(node), keys)
+        return np.fromiter((key in found for key in keys), bool, len(keys))
+
+    def read(self, node: str, key: bytes) -> Features:
+        """One utterance's features, checked.
+
+        Raises:
+            NotCached: they are not stored.
+            Damaged: the stored bytes are not those that were written.
+        """
+        [place] = self.places(node, [key])
+        if place is None:
+            self.adopt([node])  # perhaps another process made them
+            [place] = self.places(node, [key])
+        if place is None:
+            raise NotCached(
+                f"no features for key {key.hex()[:12]} of node {node[:12]} in {self.root}: "
+                "run the workflow first"
+            )
+        shard = self._open(place.shard)
+        if shard.node != node or shard.keys[place.row : place.row + 1] != (key,):
+            raise Damaged(
+                f"index {self.index_path} names the wrong shard for key {key.hex()[:12]}: "
+                "make it anew with 'affectflow cache reindex'"
+            )
+        return shard.features(place.row)
+
+    def read_at(self, place: Place) -> Features:
+        """Features at a place, checked; no index is needed.
+
+        Raises:
+            NotCached: the shard is gone.
+            Damaged: the stored bytes are not those that were written.
+        """
+        return self._open(place.shard).features(place.row)
+
+    def read_many(self, places: Sequence[Place]) -> Iterator[Features]:
+        """Features at each place, in order; see ``read_at``."""
+        for place in places:
+            yield self.read_at(place)
+
+    def table(
+        self,
+        ids: Sequence[str],
+        places: Sequence[Place | None],
+        array: str = MAIN,
+        allow_mixed: bool = False,
+    ) -> FeatureTable:
+        """One named array of many utterances as one table, checked.
+
+        Args:
+            ids: utterances, in the order wanted.
+            places: where the features of each lie; None: it has none, and no rows.
+            array: which of the node's named arrays.
+            allow_mixed: join features that different versions of a library made.
+
+        Raises:
+            MixedVersions: they were made by different versions of a library.
+            BadInput: no utterance has features, or they are of different nodes.
+            Damaged: the stored bytes are not those that were written.
+        """
+        if len(ids) != len(places):
+            raise BadCall(f"a table needs a place for each utterance: {len(ids)}, {len(places)}")
+        shards = {path: self._open(path) for path in {p.shard for p in places if p is not None}}
+        _joinable(list(shards.values()), allow_mixed)
+        found = [None if place is None else (shards[place.shard], place.row) for place in places]
+        return read_table(ids, found, array)
+
+    def origins(self, node: str) -> list[dict[str, Any]]:
+        """Distinct origins of what is stored under a node."""
+        found = {}
+        for path in shard_paths(self.root, node_name(node)):
+            origin = ShardFile(path).origin
+            found[canonical(origin)] = origin
+        return [found[name] for name in sorted(found)]
+
+    def close(self) -> None:
+        """Close all files; they are opened again when they are needed."""
+        with self._lock:
+            self._opened.clear()
+        if "_index" in self.__dict__:
+            self._index.close()
+            del self.__dict__["_index"]
+
+    def _open(self, path: str) -> ShardFile:
+        with self._lock:
+            shard = self._opened.pop(path, None)
+            if shard is None:
+                shard = ShardFile(self.root / path)
+            self._opened[path] = shard  # last: the one used most recently
+            if len(self._opened) > _OPEN:
+                del self._opened[next(iter(self._opened))]
+            return shard
+
+    def _describe(self, node: str, origin: Mapping[str, Any]) -> None:
+        if node in self._described or "description" not in origin:
+            return
+        path = description_path(self.root, node)
+        if not path.exists():
+            publish(path, canonical(origin["description"]))
+        self._described.add(node)
+
+
+def _adopt(root: Path, index: Index, names: Iterable[str]) -> int:
+    changed = 0
+    for name in names:
+        paths = {str(path.relative_to(root)) for path in shard_paths(root, name)}
+        known = index.shards(name)
+        gone = known - paths
+        if gone:  # keys of theirs may lie in other shards too, so all are entered anew
+            index.forget(name)
+            known = set()
+            changed += len(gone)
+        changed += index.add(name, _keys_of(root, sorted(paths - known)))
+    return changed
+
+
+def _keys_of(root: Path, paths: Iterable[str]) -> Iterator[tuple[str, Sequence[bytes]]]:
+    for path in paths:
+        try:
+            yield path, ShardFile(root / path).keys
+        except (Damaged, NotCached) as error:  # NotCached: pruned a moment ago
+            _log.warning("left out of the index: %s", error)
+
+
+def _joinable(shards: Sequence[ShardFile], allow_mixed: bool) -> None:
+    nodes = sorted({shard.node for shard in shards})
+    if len(nodes) > 1:
+        raise BadInput(f"a table joins features of one node, got {[n[:12] for n in nodes]}")
+    made_by = {canonical(shard.origin.get("libraries", {})).decode() for shard in shards}
+    if len(made_by) > 1 and not allow_mixed:
+        raise MixedVersions(
+            f"features of node {nodes[0][:12]} were made by different versions: "
+            f"{' and '.join(sorted(made_by))}. Make them anew with one version, "
+            "or allow mixed versions"
+        )
