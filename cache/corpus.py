@@ -1,0 +1,359 @@
+"""A corpus: utterances, labels and splits as one table, Parquet on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .corpus_columns import COLUMNS, TASKS, TEXTS, typed
+from .corpus_file import FORMAT, read_file, write_file
+from .corpus_html import as_html
+from .errors import BadCall, BadCorpus, UnknownName, unknown
+from .keys import canonical
+from .records import Array, Utterance
+from .validation import SPLITS, Faults, count, find_faults, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "corpus.parquet"
+#: Metric families, with the range that their labels lie in. See ``train/metrics.py``.
+FAMILIES = {"sims": (-1.0, 1.0), "mosi": (-3.0, 3.0), "mag": (-3.0, 3.0)}
+#: Up to this many ids, an unknown one is compared with all of them to name the nearest.
+COMPARED = 20_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Corpus:
+    """Utterances in a fixed order. Make one with ``from_columns``, ``from_utterances`` or ``read``.
+
+    Faults of the data (a duplicate id, a label outside the range) do not stop it from being
+    made; ``check`` finds them all.
+
+    Args:
+        name: what it is called in reports.
+        family: metric family of its sentiment labels: ``sims``, ``mosi`` or ``mag``; empty where
+            it has none.
+        label_range: lowest and highest value of every label; None: any finite value.
+        note: what a reader must know wherever the corpus is shown ("synthetic demo corpus").
+        notes: what its reader repaired, one sentence each.
+        reading_faults: what its reader could not read, one sentence each; ``check`` repeats them.
+    """
+
+    _frame: pd.DataFrame
+    name: str
+    family: str = ""
+    label_range: tuple[float, float] | None = None
+    note: str = ""
+    notes: tuple[str, ...] = ()
+    reading_faults: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.family and self.family not in FAMILIES:
+            raise unknown("metric family", self.family, FAMILIES)
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, Sequence[Any]] | pd.DataFrame,
+        *,
+        name: str,
+        family: str = "",
+        label_range: Sequence[float] | None = None,
+        note: str = "",
+        notes: Iterable[str] = (),
+        reading_faults: Iterable[str] = (),
+    ) -> Corpus:
+        """Make a corpus of columns: ``id`` and any of the others, numbers also as text.
+
+        Columns are ``id media start end text speaker language dialogue turn split``, times in
+        seconds, and the labels ``M T A V TA TV AV valence arousal dominance``. Empty text, None
+        and NaN stand for a missing number; other text that is no number is a fault.
+
+        Raises:
+            UnknownName: a column or the metric family has another name.
+            BadInput: there is no column ``id``, or the columns differ in length.
+        """
+        frame, faults = typed(columns)
+        return cls(frame, name, family, label_range, note, tuple(notes), (*reading_faults, *faults))
+
+    @classmethod
+    def from_utterances(
+        cls,
+        utterances: Iterable[Utterance],
+        *,
+        name: str,
+        family: str = "",
+        label_range: Sequence[float] | None = None,
+        note: str = "",
+    ) -> Corpus:
+        """Make a corpus of utterances, in their order; its labels are all that any of them has.
+
+        Raises:
+            UnknownName: a label or the metric family has an unknown name.
+        """
+        rows = list(utterances)
+        tasks = {task for row in rows for task in row.labels}
+        columns: dict[str, list[Any]] = {c: [getattr(row, c) for row in rows] for c in COLUMNS}
+        columns |= {task: [row.labels.get(task) for row in rows] for task in tasks}
+        return cls.from_columns(
+            columns, name=name, family=family, label_range=label_range, note=note
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> Corpus:
+        """Read a corpus that ``write`` wrote: the Parquet file, or the folder that holds it.
+
+        Media that lay below the file's folder are found there, wherever the folder is now.
+
+        Raises:
+            BadCorpus: there is none, it is damaged, or a newer affectflow wrote it.
+        """
+        file = Path(path)
+        columns, about = read_file(file / FILE if file.is_dir() else file)
+        return cls.from_columns(columns, **about)
+
+    def write(self, path: str | Path) -> Path:
+        """Write ``path`` (``.parquet``), or ``corpus.parquet`` into the folder ``path``.
+
+        The same corpus gives the same bytes; an older file is replaced in one step.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            StoreFull: the file system has no room.
+            StoreReadOnly: the folder cannot be written to.
+        """
+        file = Path(path)
+        file = file if file.suffix == ".parquet" else file / FILE
+        about = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.name.startswith("_")
+        }
+        write_file(file, self._frame, about)
+        return file
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        """Utterances in order; labels that are missing are absent.
+
+        Raises:
+            BadInput: an id or a segment is impossible; ``check`` names all such.
+        """
+        return map(_utterance, *self._rows())
+
+    def __getitem__(self, name: str) -> Utterance:
+        """The utterance of this id.
+
+        Raises:
+            UnknownName: there is none.
+            BadCorpus: there are several.
+        """
+        rows = self._positions.get(name)
+        if rows is None:
+            raise self._unknown(name)
+        if len(rows) > 1:
+            raise BadCorpus(
+                f"corpus '{self.name}': {count(len(rows), 'utterance')} have the id {show(name)}"
+            )
+        return next(iter(dataclasses.replace(self, _frame=self._frame.iloc[rows])))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._positions
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return tuple(self._frame["id"].tolist())
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Label columns there are, in the order ``M T A V TA TV AV valence arousal dominance``."""
+        return tuple(task for task in TASKS if task in self._frame.columns)
+
+    def labels(self, task: str) -> Array:
+        """Labels of one task, (n,) float64, NaN where there is none.
+
+        Raises:
+            UnknownName: the corpus has no such label column.
+        """
+        if task not in self.tasks:
+            raise unknown(f"label column of corpus '{self.name}'", task, self.tasks)
+        return self._frame[task].to_numpy(np.float64, copy=True)
+
+    @property
+    def splits(self) -> Array:
+        """Split of each utterance, (n,) str: ``train``, ``valid``, ``test`` or empty."""
+        return np.array(self._frame["split"].tolist(), dtype=np.str_)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Utterances by split, in the order train, valid, test, others, none (empty name)."""
+        found = Counter(self._frame["split"].tolist())
+        order = [*SPLITS, *sorted({*found} - {*SPLITS, ""}), ""]
+        return {split: found[split] for split in order if split in found}
+
+    @property
+    def seconds(self) -> float | None:
+        """Length of all segments; None unless each of them has an end."""
+        ends = self._frame["end"].to_numpy(float)
+        starts = np.nan_to_num(self._frame["start"].to_numpy(float))
+        return None if np.isnan(ends).any() or not len(ends) else float((ends - starts).sum())
+
+    def select(self, *, split: str | None = None, ids: Collection[str] | None = None) -> Corpus:
+        """Some of the utterances, as a corpus.
+
+        Args:
+            split: only those of this split.
+            ids: only these, in this order.
+
+        Raises:
+            UnknownName: no split is called so, or an id is unknown.
+        """
+        frame = self._frame
+        if ids is not None:
+            for name in ids:
+                if name not in self._positions:
+                    raise self._unknown(name)
+            frame = frame.iloc[[row for name in ids for row in self._positions[name]]]
+        if split is not None:
+            if split not in (*SPLITS, *self.sizes):
+                raise unknown(f"split of corpus '{self.name}'", split, self.sizes)
+            frame = frame[frame["split"] == split]
+        return dataclasses.replace(self, _frame=frame.reset_index(drop=True))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A copy of the table: text columns (empty, never null), times in s, labels as float64."""
+        return self._frame.copy()
+
+    def check(
+        self, media: bool = True, training: bool = False, tasks: Sequence[str] = ()
+    ) -> Faults:
+        """Find all faults of the table at once.
+
+        Args:
+            media: look for every media file.
+            training: also what a fit needs: utterances in ``train`` and ``valid``, labels there.
+            tasks: labels that are needed; empty: all there are.
+        """
+        errors, warnings = find_faults(
+            self._frame,
+            self.tasks,
+            self.label_range,
+            media=media,
+            training=training,
+            tasks=tasks,
+        )
+        return Faults((*self.reading_faults, *errors), tuple(warnings), self.name)
+
+    def digest(self) -> str:
+        """SHA-256, 64 hex digits, of all columns, whatever the order of the utterances.
+
+        The folder that all media have in common does not count, so that a corpus can be moved;
+        nor do name, notes and range, which are not in the table.
+        """
+        frame = self._frame.iloc[sorted(range(len(self)), key=self.ids.__getitem__)]
+        hasher = hashlib.sha256(canonical([FORMAT, len(frame), list(frame.columns)]))
+        for name in frame.columns:
+            if name in TEXTS:
+                texts = frame[name].tolist()
+                texts = _without_common_folder(texts) if name == "media" else texts
+                hasher.update(np.fromiter(map(len, texts), "<i8", len(texts)).tobytes())
+                hasher.update("".join(texts).encode())
+            else:
+                numbers = frame[name].to_numpy("<f8", na_value=np.nan) + 0.0  # -0.0 is 0.0
+                numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+                hasher.update(numbers.tobytes())
+        return hasher.hexdigest()
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{n:,} {split or 'in no split'}" for split, n in self.sizes.items())
+        note = f"; {self.note}" if self.note else ""
+        return (
+            f"Corpus {self.name!r}: {count(len(self), 'utterance')} ({sizes or 'none'}), "
+            f"labels {' '.join(self.tasks) or 'none'}{note}"
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    @cached_property
+    def _positions(self) -> dict[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.ids):
+            rows.setdefault(name, []).append(row)
+        return rows
+
+    def _unknown(self, name: str) -> UnknownName:
+        kind = f"utterance of corpus '{self.name}'"
+        if len(self) <= COMPARED:
+            text = str(unknown(kind, name, self._positions)).partition(" Known: ")[0]
+        else:
+            text = f"unknown {kind} {show(name)}."
+        return UnknownName(f"{text} It has {count(len(self), 'utterance')}.")
+
+    def _rows(self) -> Iterator[Iterable[Any]]:
+        """Columns as plain Python values, None for a missing number, in the order of COLUMNS."""
+        frame = self._frame
+        for name in COLUMNS:
+            values = frame[name].tolist() if name in TEXTS else _optional(frame[name], name)
+            yield [value or None for value in values] if name == "media" else values
+        yield _label_maps(self.tasks, frame[list(self.tasks)].to_numpy(np.float64))
+
+
+def _utterance(*values: Any) -> Utterance:
+    return Utterance(*values)
+
+
+def _optional(column: pd.Series[Any], name: str) -> Iterable[Any]:
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
+    missing = np.isnan(numbers)
+    if missing.all():
+        return itertools.repeat(None, len(numbers))
+    values = np.where(missing, 0, numbers).astype(np.int64 if name == "turn" else np.float64)
+    found = values.astype(object)
+    found[missing] = None
+    return cast("list[Any]", found.tolist())
+
+
+def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
+    """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
+    if not np.isnan(values).any():
+        return (dict(zip(tasks, row, strict=True)) for row in values.tolist())
+    return (
+        {task: value for task, value in zip(tasks, row, strict=True) if value == value}
+        for row in values.tolist()
+    )
+
+
+def _without_common_folder(paths: Sequence[str]) -> list[str]:
+    given = [path for path in paths if path]
+    shared = os.path.commonprefix([min(given, default=""), max(given, default="")])
+    cut = shared.rfind("/") + 1
+    return [path[cut:] for path in paths]
+
+
+def _range(pair: Sequence[float] | None) -> tuple[float, float] | None:
+    if pair is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in pair)
+    except (TypeError, ValueError) as error:
+        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}") from error
+    if not low < high:
+        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}")
+    return low, high

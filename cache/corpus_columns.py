@@ -1,0 +1,148 @@
+"""The columns of a corpus: their names, types, and how values that came from anywhere fit them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BadInput, unknown
+from .validation import SHOWN, count, listing, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .records import Array
+
+#: Fields of an utterance, in the order of its constructor.
+COLUMNS = (
+    "id",
+    "media",
+    "start",
+    "end",
+    "text",
+    "speaker",
+    "language",
+    "dialogue",
+    "turn",
+    "split",
+)
+#: Those of them that are text; the others are numbers.
+TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split")
+#: Label columns: sentiment of the whole, of one modality, of two; then the dimensions of affect.
+TASKS = ("M", "T", "A", "V", "TA", "TV", "AV", "valence", "arousal", "dominance")
+#: What people write where there is no number, in lower case.
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>"})
+
+
+def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """All columns with their types in their order, and what could not be read as a number.
+
+    Text is never null, ``start``, ``end`` and labels are float64 with NaN, ``turn`` is nullable
+    Int64; of the label columns only those given are there.
+
+    Raises:
+        UnknownName: a column has another name.
+        BadInput: there is no column ``id``, or the columns differ in length.
+    """
+    import pandas as pd
+
+    names = [str(name) for name in columns]
+    for name in names:
+        if name not in (*COLUMNS, *TASKS):
+            raise unknown("column of a corpus", name, (*COLUMNS, *TASKS))
+    if "id" not in names:
+        raise BadInput(f"a corpus needs a column 'id', got {', '.join(names) or 'no column'}")
+    lengths = {name: len(columns[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        raise BadInput(f"columns of a corpus must have one length, got {lengths}")
+    n = lengths["id"]
+    ids = _texts("id", columns["id"], n)
+    done: dict[str, Any] = {"id": ids}
+    faults: list[str] = []
+    for name in (*COLUMNS[1:], *(task for task in TASKS if task in columns)):
+        if name in TEXTS:
+            done[name] = _texts(name, columns.get(name), n)
+            continue
+        values, fault = _numbers(name, columns[name], ids) if name in columns else (None, "")
+        if fault:
+            faults.append(fault)
+        if name == "turn":
+            empty = np.full(n, np.nan) if values is None else values
+            done[name] = pd.Series(empty).astype("Int64")
+        else:
+            done[name] = np.full(n, np.nan) if values is None else values
+    return pd.DataFrame(done), faults
+
+
+def _texts(name: str, values: Iterable[Any] | None, n: int) -> pd.Series[Any]:
+    import pandas as pd
+
+    if values is None:
+        return pd.Series([""] * n, dtype="str")
+    if isinstance(values, pd.Series) and values.dtype == "str" and not values.hasnans:
+        return values.reset_index(drop=True)
+    texts = [value if type(value) is str else _text(value) for value in values]
+    try:
+        # Checked here, because it would otherwise be met when the table is written or hashed.
+        "".join(texts).encode()
+        return pd.Series(texts, dtype="str")
+    except UnicodeEncodeError:
+        bad = [text for text in texts if any("\ud800" <= letter <= "\udfff" for letter in text)]
+        raise BadInput(
+            f"column '{name}' holds text that is not Unicode: {listing([show(t) for t in bad])}"
+        ) from None
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value)
+
+
+def _numbers(name: str, values: Iterable[Any], ids: pd.Series[Any]) -> tuple[Array, str]:
+    """Values as float64, and a sentence about those that are no number (they become NaN)."""
+    array = np.asarray(values)
+    whole = name == "turn"
+    if array.dtype.kind in "fiu":
+        numbers = array.astype(np.float64)
+    else:
+        given = array.astype(object).tolist()
+        memory = {value: _number(value) for value in {v for v in given if isinstance(v, str)}}
+        read = [memory[v] if isinstance(v, str) else _number(v) for v in given]
+        numbers = np.array([np.nan if v is None else v for v in read], np.float64)
+        array = np.array(given, object)
+        bad = [i for i, v in enumerate(read) if v is None]
+        if bad:
+            return numbers, _unread(name, "number", bad, array, ids)
+    if whole:
+        bad = np.flatnonzero(~np.isnan(numbers) & (numbers != np.round(numbers))).tolist()
+        if bad:
+            numbers = np.where(numbers == np.round(numbers), numbers, np.nan)
+            return numbers, _unread(name, "whole number", bad, array, ids)
+    return numbers, ""
+
+
+def _unread(name: str, kind: str, rows: list[int], values: Array, ids: pd.Series[Any]) -> str:
+    shown = [f"{show(ids.iloc[i])} ({show(values[i])})" for i in rows[:SHOWN]]
+    kind_of = "label" if name in TASKS else "column"
+    return f"{kind_of} '{name}': {count(len(rows), 'value')} that are no {kind}: {listing(shown, len(rows))}"
+
+
+def _number(value: Any) -> float | None:
+    """The number that a cell stands for: NaN where it is empty, None where it is none."""
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in MISSING:
+            return math.nan
+        if "_" in text or not text.isascii():  # Python would take 1_0 and Arabic digits
+            return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        # pandas' own missing value compares to nothing, not even to itself.
+        return math.nan if type(value).__name__ in ("NAType", "NaTType") else None

@@ -1,0 +1,270 @@
+"""Faults of a corpus table: all of them at once, counted, with a few examples each."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import BadCorpus, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .records import Array
+
+SPLITS = ("train", "valid", "test")
+#: Examples shown of each fault, and the length at which a name is cut.
+SHOWN = 5
+WIDEST = 80
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with a corpus: errors forbid its use, warnings do not.
+
+    Args:
+        errors: one sentence a fault.
+        warnings: one sentence a doubt.
+        corpus: name of the corpus, for the message.
+    """
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    corpus: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.errors or self.warnings)
+
+    def __str__(self) -> str:
+        parts = []
+        for kind, found in (("error", self.errors), ("warning", self.warnings)):
+            if found:
+                parts.append(f"corpus '{self.corpus}' has {count(len(found), kind)}:")
+                parts += [f"  {i}. {fault}" for i, fault in enumerate(found, 1)]
+        return "\n".join(parts) or f"corpus '{self.corpus}' has no faults"
+
+    def raise_if_any(self) -> None:
+        """Raise if there are errors; warnings do not raise.
+
+        Raises:
+            BadCorpus: numbered list of all errors.
+        """
+        if self.errors:
+            raise BadCorpus(str(Faults(self.errors, (), self.corpus)))
+
+
+def count(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "utterance"), count(2000, "utterance")
+    ('1 utterance', '2,000 utterances')
+    """
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def show(value: object) -> str:
+    """A name in quotes: one line, nothing that a terminal would obey, at most 80 characters."""
+    text = str(value)
+    return repr(text if len(text) <= WIDEST else text[: WIDEST - 1] + "…")
+
+
+def listing(items: Sequence[str], n: int | None = None) -> str:
+    """At most five of the items, and how many more of the ``n`` (default: the items) there are.
+
+    >>> listing(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    rest = (len(items) if n is None else n) - SHOWN
+    return ", ".join(items[:SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def find_faults(
+    frame: pd.DataFrame,
+    labels: Sequence[str],
+    label_range: tuple[float, float] | None,
+    *,
+    media: bool = True,
+    training: bool = False,
+    tasks: Sequence[str] = (),
+) -> tuple[list[str], list[str]]:
+    """Errors and warnings of a corpus' table.
+
+    Args:
+        frame: columns as ``Corpus.to_frame`` gives them.
+        labels: which of them are labels.
+        label_range: lowest and highest value that a label may have; None: any finite one.
+        media: whether the media files are looked for.
+        training: whether the table is to be trained on.
+        tasks: labels that are needed; empty: all there are.
+    """
+    if not len(frame):
+        return ["there is no utterance in it"], []
+    errors = [*_ids(frame), *_sources(frame), *_segments(frame), *_splits(frame)]
+    errors += _labels(frame, labels, label_range)
+    absent = [task for task in tasks if task not in labels]
+    errors += [str(unknown("label column", task, labels)) for task in absent]
+    needed = [task for task in (tasks or labels) if task not in absent]
+    warnings: list[str] = []
+    if media:
+        missing, empty = _files(frame)
+        errors += missing
+        warnings += empty
+    if training:
+        errors += _trainable(frame, needed)
+        warnings += _outside(frame)
+    warnings += [*_leaks(frame), *_silent(frame), *_unlabelled(frame, needed)]
+    return errors, warnings
+
+
+def _named(frame: pd.DataFrame, rows: Array | pd.Series[bool]) -> tuple[int, str]:
+    """How many rows are True, and the first ids of them."""
+    ids = frame["id"][rows]
+    return len(ids), listing([show(name) for name in ids.iloc[:SHOWN]], len(ids))
+
+
+def _ids(frame: pd.DataFrame) -> Iterator[str]:
+    ids = frame["id"]
+    if n := int((ids == "").sum()):
+        first = np.flatnonzero((ids == "").to_numpy(bool))[:SHOWN]
+        rows = ", ".join(str(row) for row in first)
+        yield f"{count(n, 'utterance')} without an id (first rows, counted from 0: {rows})"
+    broken = ids.str.contains("[\r\n]", regex=True).to_numpy(bool)
+    if broken.any():
+        n, names = _named(frame, broken)
+        yield f"{count(n, 'id')} with a line break: {names}"
+    repeated = ids[ids.duplicated(keep=False)].value_counts(sort=False)
+    if len(repeated):
+        times = [f"{show(name)} ({n} times)" for name, n in repeated.items()]
+        yield f"{count(len(times), 'id')} used more than once: {listing(times)}"
+
+
+def _sources(frame: pd.DataFrame) -> Iterator[str]:
+    bare = (frame["media"] == "") & (frame["text"].str.strip() == "")
+    if bare.any():
+        n, names = _named(frame, bare)
+        yield f"{count(n, 'utterance')} with neither media nor transcript: {names}"
+
+
+def _segments(frame: pd.DataFrame) -> Iterator[str]:
+    start, end = frame["start"].to_numpy(float), frame["end"].to_numpy(float)
+    spans = [
+        ("that start before 0 s or at no finite time", (start < 0) | np.isinf(start)),
+        ("that end before they start", end <= np.where(np.isnan(start), 0.0, start)),
+        ("that end at no finite time", end == np.inf),
+    ]
+    for what, rows in spans:
+        if rows.any():
+            hits = np.flatnonzero(rows)
+            names = [
+                f"{show(frame['id'].iloc[i])} ({start[i]:g} to {end[i]:g} s)" for i in hits[:SHOWN]
+            ]
+            yield f"{count(len(hits), 'segment')} {what}: {listing(names, len(hits))}"
+
+
+def _splits(frame: pd.DataFrame) -> Iterator[str]:
+    for split in frame["split"].drop_duplicates():
+        if split not in ("", *SPLITS):
+            n, names = _named(frame, frame["split"] == split)
+            yield f"{unknown('split', split, SPLITS)} {count(n, 'utterance')}: {names}"
+
+
+def _labels(
+    frame: pd.DataFrame, labels: Iterable[str], label_range: tuple[float, float] | None
+) -> Iterator[str]:
+    low, high = label_range or (-np.inf, np.inf)
+    wanted = f"outside [{low:g}, {high:g}]" if label_range else "not finite"
+    for task in labels:
+        values = frame[task].to_numpy(float)
+        wrong = (values < low) | (values > high) | np.isinf(values)
+        if wrong.any():
+            hits = np.flatnonzero(wrong)
+            names = [f"{show(frame['id'].iloc[i])} ({values[i]:g})" for i in hits[:SHOWN]]
+            n = count(len(hits), "value")
+            yield f"label '{task}': {n} {wanted}: {listing(names, len(hits))}"
+
+
+def _files(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Media that are not plain files, and those of zero bytes; one look at each file."""
+    used = frame.loc[frame["media"] != "", ["media", "id"]]
+    first = used.drop_duplicates("media")
+    missing, irregular, empty = [], [], []
+    for path, name in zip(first["media"], first["id"], strict=True):
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):  # ValueError: a zero byte inside the path
+            missing.append((path, name))
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            irregular.append((path, name))
+        elif found.st_size == 0:
+            empty.append((path, name))
+
+    def said(what: str, files: list[tuple[str, str]]) -> list[str]:
+        shown = listing([f"{p!r} (of {show(name)})" for p, name in files[:SHOWN]], len(files))
+        return [f"{count(len(files), 'media file')} {what}: {shown}"] if files else []
+
+    errors = said("not found", missing) + said("that are no plain files", irregular)
+    return errors, said("of zero bytes", empty)
+
+
+def _trainable(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
+    for split in ("train", "valid"):
+        rows = frame["split"] == split
+        n = int(rows.sum())
+        if n == 0:
+            have = frame.loc[frame["split"] != "", "split"].value_counts(sort=False)
+            counts = ", ".join(f"{name!r} {size:,}" for name, size in have.items()) or "none at all"
+            yield f"split '{split}' is empty, training needs it (splits with utterances: {counts})"
+            continue
+        for task in tasks:
+            if frame.loc[rows, task].isna().all():
+                yield f"label '{task}': none of the {n:,} utterances in '{split}' has one"
+
+
+def _outside(frame: pd.DataFrame) -> Iterator[str]:
+    if not (frame["split"] == "test").any():
+        yield "split 'test' is empty: there will be no test scores"
+    rows = frame["split"] == ""
+    if rows.any():
+        n, names = _named(frame, rows)
+        yield f"{count(n, 'utterance')} in no split, not used: {names}"
+
+
+def _leaks(frame: pd.DataFrame) -> Iterator[str]:
+    """Speakers and segments that stand in two splits: test scores would be too good."""
+    placed = frame[frame["split"] != ""]
+    spoken = placed.loc[placed["speaker"] != "", ["speaker", "split"]].drop_duplicates()
+    for_two = spoken[spoken.duplicated("speaker", keep=False)].groupby("speaker", sort=False)
+    if len(for_two):
+        names = [f"{show(who)} ({', '.join(splits)})" for who, splits in for_two["split"]]
+        yield f"{count(len(names), 'speaker')} in more than one split: {listing(names)}"
+    segment = ["media", "start", "end"]
+    shown = placed.loc[placed["media"] != "", ["id", *segment, "split"]]
+    unlike = shown.drop_duplicates([*segment, "split"])
+    twice = unlike[unlike.duplicated(segment, keep=False)].sort_values(segment, kind="stable")
+    if len(twice):
+        names = [f"{show(i)} ({s})" for i, s in zip(twice["id"], twice["split"], strict=True)]
+        n = len(twice.drop_duplicates(segment))
+        yield f"{count(n, 'segment')} in more than one split (same media): {listing(names)}"
+
+
+def _silent(frame: pd.DataFrame) -> Iterator[str]:
+    empty = (frame["text"].str.strip() == "") & (frame["media"] != "")
+    if empty.any():
+        n, names = _named(frame, empty)
+        yield f"{count(n, 'empty transcript')}: {names}"
+
+
+def _unlabelled(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
+    for task in tasks:
+        missing = frame[task].isna()
+        if missing.all():
+            yield f"label '{task}': no utterance has one"
+        elif missing.any():
+            n, names = _named(frame, missing)
+            yield f"label '{task}': missing in {n:,} of {len(frame):,}: {names}"

@@ -1,0 +1,181 @@
+"""A table of strangers, CSV, TSV or Parquet, as named columns and what had to be repaired."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...cache.errors import BadCorpus
+from ...cache.validation import SPLITS, count, listing, show
+
+#: Other names of splits, in lower case.
+SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "training": "train"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Columns of a foreign table, in its order.
+
+    Args:
+        path: the file.
+        columns: name to cells; text as it stands (CSV) or values of any simple type (Parquet).
+        notes: what was repaired.
+        faults: what could not be read.
+    """
+
+    path: Path
+    columns: Mapping[str, Sequence[Any]]
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def require(self, wanted: Sequence[str]) -> None:
+        """Refuse the table if columns are missing, all of them in one message.
+
+        Raises:
+            BadCorpus: names the missing ones, the nearest that are there, and all found.
+        """
+        missing = [name for name in wanted if name not in self.columns]
+        if missing:
+            named = ", ".join(f"'{name}'{nearest(name, self.columns)}" for name in missing)
+            raise BadCorpus(
+                f"'{self.path}' has no column {named}. "
+                f"Found: {', '.join(self.columns)}. Wanted: {', '.join(wanted)}."
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the known name nearest to one, or nothing."""
+    by_case = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.6)
+    return f" (did you mean '{by_case[near[0]]}'?)" if near else ""
+
+
+def read_sheet(path: Path, encoding: str = "", delimiter: str = "") -> Sheet:
+    """Read a table by the ending of its name.
+
+    Args:
+        path: ``.parquet``, ``.tsv`` or ``.tab``; everything else is CSV.
+        encoding: of CSV and TSV; empty: UTF-8, or cp1252 with a note where it is not.
+        delimiter: between cells; empty: comma, or tab in a TSV.
+
+    Raises:
+        BadCorpus: it cannot be read, or its columns have no names of their own.
+    """
+    if not path.is_file():
+        raise BadCorpus(f"no table at '{path}': there is no such file{_neighbours(path)}")
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    tabbed = path.suffix.lower() in (".tsv", ".tab")
+    text, notes = _decode(path, encoding)
+    return _parse(path, text, delimiter or ("\t" if tabbed else ","), notes)
+
+
+def _neighbours(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f", nor a folder '{path.parent}'"
+    near = difflib.get_close_matches(path.name, os.listdir(path.parent), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _decode(path: Path, encoding: str) -> tuple[str, list[str]]:
+    content = path.read_bytes()
+    if encoding:
+        try:
+            return content.decode(encoding).removeprefix("\ufeff"), []
+        except LookupError:
+            raise BadCorpus(f"no encoding is called '{encoding}' (for '{path}')") from None
+        except UnicodeDecodeError as error:
+            raise BadCorpus(f"'{path}' is not {encoding}: {error}") from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16"), [f"'{path.name}' read as UTF-16, as its first bytes say"]
+    try:
+        return content.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        where = f"'{path.name}' is not UTF-8 (line {line}, byte {error.start:,})"
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        raise BadCorpus(f"{where}, nor cp1252; give its encoding, such as 'gb18030'") from None
+    return text, [f"{where}: read as cp1252; if the transcripts look wrong, give the encoding"]
+
+
+def _parse(path: Path, text: str, delimiter: str, notes: list[str]) -> Sheet:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise BadCorpus(f"'{path}', near line {reader.line_num}: {error}") from error
+    if not rows:
+        raise BadCorpus(f"'{path}' is empty, not even a line of column names is in it")
+    header = [name.strip() for name in rows[0][1]]
+    _check_header(path, header, delimiter)
+    full = [(line, row) for line, row in rows[1:] if any(map(str.strip, row))]
+    if blank := len(rows) - 1 - len(full):
+        notes = [*notes, f"{count(blank, 'row')} without any content left out"]
+    width = len(header)
+    ragged = [f"line {line} ({len(row)})" for line, row in full if len(row) != width]
+    faults = []
+    if ragged:
+        n = count(len(ragged), "row")
+        faults.append(f"'{path.name}': {n} not of {width} cells: {listing(ragged)}")
+    cells = [row + [""] * (width - len(row)) for _, row in full]
+    columns = {name: [row[i] for row in cells] for i, name in enumerate(header) if name}
+    return Sheet(path, columns, tuple(notes), tuple(faults))
+
+
+def _check_header(path: Path, header: Sequence[str], delimiter: str = "") -> None:
+    twice = [f"'{name}' ({n} times)" for name, n in Counter(header).items() if name and n > 1]
+    if twice:
+        raise BadCorpus(f"'{path}' has several columns of one name: {listing(twice)}")
+    others = [mark for mark in ";\t,|" if mark != delimiter and mark in header[0]]
+    if len(header) == 1 and others:
+        raise BadCorpus(
+            f"'{path}' has a single column {show(header[0])}; give delimiter={others[0]!r}?"
+        )
+
+
+def _read_parquet(path: Path) -> Sheet:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BadCorpus(f"'{path}' cannot be read as Parquet: {error}") from error
+    _check_header(path, table.column_names)
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    for name, cells in columns.items():
+        if any(isinstance(cell, bytes | list | dict) for cell in cells):
+            raise BadCorpus(
+                f"'{path}': column '{name}' is {table.schema.field(name).type}, "
+                f"only text and numbers can be read"
+            )
+    return Sheet(path, columns)
+
+
+def read_splits(cells: Iterable[Any]) -> tuple[list[str], list[str]]:
+    """Names of splits as ours, and a note for each other name that was met."""
+    given = ["" if cell is None else str(cell) for cell in cells]
+    names = {name: _split_name(name) for name in dict.fromkeys(given)}
+    sizes = Counter(given)
+    notes = [
+        f"split {show(name)} read as '{ours}' ({count(sizes[name], 'utterance')})"
+        for name, ours in names.items()
+        if ours != name
+    ]
+    return [names[name] for name in given], notes
+
+
+def _split_name(name: str) -> str:
+    plain = name.strip().lower()
+    ours = SPLIT_NAMES.get(plain, plain)
+    return ours if ours in (*SPLITS, "") else name
