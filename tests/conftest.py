@@ -73,7 +73,9 @@ def _video_stream(out, picture, fps, codec, pix_fmt, gop, b_frames):
     stream = out.add_stream(codec, rate=fps)
     stream.height, stream.width = picture.shape[:2]
     stream.pix_fmt = pix_fmt
-    stream.time_base = stream.codec_context.time_base = Fraction(1, 90000)
+    # MPEG codecs take only few time bases; the others get one that holds uneven times.
+    tick = Fraction(1, fps) if codec.startswith("mpeg") else Fraction(1, 90000)
+    stream.time_base = stream.codec_context.time_base = tick
     stream.codec_context.gop_size = gop
     stream.codec_context.max_b_frames = b_frames
     if codec == "libx264":
