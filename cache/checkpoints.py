@@ -1,0 +1,202 @@
+"""Fitted models by fingerprint: safetensors, JSON and Parquet (only door to safetensors).
+
+A fit is not bit-reproducible from machine to machine, so one fit has one checkpoint: the first
+that gets its folder in place. Whoever comes later rereads the winner. No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BadInput, CacheError, Damaged, NewerCache
+from .layout import node_name
+from .publish import make_folder, store_error, sync_folder, temporary
+from .publish import publish as publish_file
+from .records import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+_WEIGHTS, _META, _PREDICTIONS = "weights.safetensors", "checkpoint.json", "predictions.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A fitted model, read lazily.
+
+    Args:
+        fingerprint: of the fit.
+        digest: of its content: the fit's fingerprint and the weights' bytes. Encodes are keyed
+            by it.
+        meta: what the trainer has to say: settings, curves, scores; plain JSON values.
+        folder: where it lies.
+    """
+
+    fingerprint: str
+    digest: str
+    meta: Mapping[str, Any]
+    folder: Path
+    _digests: Mapping[str, str]
+
+    def weights(self) -> dict[str, Array]:
+        """All tensors by name, checked.
+
+        Raises:
+            Damaged: the stored bytes are not those that were written.
+        """
+        from safetensors.numpy import load as parse
+
+        weights: dict[str, Array] = parse(self._checked(_WEIGHTS))
+        return weights
+
+    def predictions(self) -> pd.DataFrame | None:
+        """What the fit predicted, checked; None where it was published without.
+
+        Raises:
+            Damaged: the stored bytes are not those that were written.
+        """
+        if _PREDICTIONS not in self._digests:
+            return None
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(self._checked(_PREDICTIONS)))
+
+    def _checked(self, name: str) -> bytes:
+        path = self.folder / name
+        try:
+            image = path.read_bytes()
+        except FileNotFoundError as error:
+            raise _damaged(path, "it is missing") from error
+        if hashlib.sha256(image).hexdigest() != self._digests[name]:
+            raise _damaged(path, "its bytes do not fit their digest")
+        return image
+
+
+def publish(
+    root: Path,
+    fingerprint: str,
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    predictions: pd.DataFrame | None = None,
+) -> Checkpoint:
+    """Store a fitted model whole, or not at all; the first one of a fit wins and is returned.
+
+    Args:
+        root: folder of the store.
+        fingerprint: of the fit.
+        weights: tensors by name.
+        meta: plain JSON values; NaN is allowed.
+        predictions: a row for each utterance, task and seed.
+
+    Raises:
+        BadInput: meta is not expressible as JSON.
+        StoreFull: the file system has no room; nothing is left behind.
+        StoreReadOnly: the file system refuses to be written to.
+    """
+    folder = checkpoint_folder(root, fingerprint)
+    part = temporary(folder)
+    try:
+        make_folder(folder.parent)
+        part.mkdir()
+        for name, image in _images(fingerprint, weights, meta, predictions).items():
+            publish_file(part / name, image)
+        _rename(part, folder)
+    except OSError as error:
+        raise store_error(error, folder) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    winner = load(root, fingerprint)
+    if winner is None:
+        raise CacheError(f"checkpoint {folder} was taken away while it was written: run again")
+    return winner
+
+
+def load(root: Path, fingerprint: str) -> Checkpoint | None:
+    """The checkpoint of a fit, or None; only JSON is read.
+
+    Raises:
+        Damaged: what is stored is not what was written.
+        NewerCache: it was written by a newer version of affectflow.
+    """
+    folder = checkpoint_folder(root, fingerprint)
+    path = folder / _META
+    try:
+        image = path.read_bytes()
+    except FileNotFoundError:
+        if folder.is_dir():
+            raise _damaged(path, "it is missing") from None
+        return None
+    digest, _, body = image.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise _damaged(path, "its bytes do not fit their digest")
+    record = json.loads(body)
+    if record["format"] > FORMAT:
+        raise NewerCache(
+            f"checkpoint {folder} has format {record['format']}, this version of affectflow reads "
+            f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
+        )
+    if record["fingerprint"] != fingerprint:
+        raise _damaged(path, f"it is that of fit {record['fingerprint'][:12]}")
+    return Checkpoint(fingerprint, record["digest"], record["meta"], folder, record["files"])
+
+
+def checkpoint_folder(root: Path, fingerprint: str) -> Path:
+    """Where the checkpoint of a fit lies."""
+    node_name(fingerprint)
+    return root / "checkpoints" / fingerprint[:2] / fingerprint
+
+
+def _images(
+    fingerprint: str,
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    predictions: pd.DataFrame | None,
+) -> dict[str, bytes]:
+    from safetensors.numpy import save
+
+    # order="C": safetensors writes the memory of an array as it lies
+    images = {_WEIGHTS: save({n: np.asarray(w, order="C") for n, w in weights.items()})}
+    if predictions is not None:
+        images[_PREDICTIONS] = predictions.to_parquet(None, index=False)
+    record = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "digest": hashlib.sha256(fingerprint.encode() + images[_WEIGHTS]).hexdigest(),
+        "files": {name: hashlib.sha256(image).hexdigest() for name, image in images.items()},
+        "meta": dict(meta),
+    }
+    try:
+        body = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"a checkpoint's meta cannot be written as JSON: {error}") from error
+    images[_META] = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    return images
+
+
+def _rename(part: Path, folder: Path) -> None:
+    try:
+        os.rename(part, folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return  # another process won; its checkpoint is the one
+    sync_folder(folder.parent)
+
+
+def _damaged(path: Path, what: str) -> Damaged:
+    return Damaged(
+        f"checkpoint {path} is damaged: {what}. 'affectflow cache prune --damaged' removes it, "
+        "and the next run fits it again"
+    )

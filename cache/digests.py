@@ -1,0 +1,131 @@
+"""Digests of media and weights by their content, remembered while the file system says "unchanged".
+
+A file is known again by device, inode, size and the times of its last change. One that changed in
+the last two seconds is not trusted: it may change again within one tick of the clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .errors import BadCall
+from .index import DigestMemory, cache_folder
+
+_BLOCK = 1 << 20
+_FRESH = 2_000_000_000  # ns
+
+
+def default_memory() -> Path:
+    """The file in the user's cache folder that remembers digests."""
+    return cache_folder() / "digests.sqlite"
+
+
+def digest_files(
+    paths: Iterable[str | Path], memory: Path | None = None, threads: int | None = None
+) -> dict[str, bytes | OSError]:
+    """SHA-256 of many files' contents, in parallel.
+
+    Args:
+        paths: plain files; a path that stands twice is digested once.
+        memory: file that remembers digests from call to call; None: none are remembered.
+        threads: files digested at once; default: the number of cores, 8 at most.
+
+    Returns:
+        For each path as it was given: 32 bytes, or the error met (missing, not a plain file).
+    """
+    names = list(dict.fromkeys(os.fspath(path) for path in paths))
+    found: dict[str, bytes | OSError] = {}
+    marks: dict[str, bytes] = {}
+    for name in names:
+        try:
+            marks[name] = _mark(os.stat(name))
+        except OSError as error:
+            found[name] = error
+    database = None if memory is None else DigestMemory(memory)
+    try:
+        known = {} if database is None else database.get(list(marks.values()))
+        found.update({name: known[mark] for name, mark in marks.items() if mark in known})
+        missing = [name for name in names if name not in found]
+        with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+            made = dict(zip(missing, pool.map(_digest_or_error, missing), strict=True))
+        found.update({name: digest for name, (digest, _) in made.items()})
+        if database is not None:
+            kept = [
+                (mark, digest)
+                for digest, mark in made.values()
+                if isinstance(digest, bytes) and not _is_fresh(mark)
+            ]
+            database.put(kept)
+    finally:
+        if database is not None:
+            database.close()
+    return {name: found[name] for name in names}
+
+
+def digest_weights(path: str | Path, memory: Path | None = None) -> str:
+    """SHA-256 of a file of weights, or of a folder's files and their names; 64 hex digits.
+
+    In a folder, hidden files do not count; links are followed.
+
+    Raises:
+        BadCall: there is no such file or folder, or it cannot be read.
+    """
+    path = Path(path)
+    files = {path: ""}
+    if path.is_dir():
+        inside = sorted(p.relative_to(path) for p in path.rglob("*") if p.is_file())
+        shown = [p for p in inside if not any(part.startswith(".") for part in p.parts)]
+        files = {path / name: name.as_posix() for name in shown}
+    if not files:
+        raise BadCall(f"the folder of weights {path} holds no files")
+    digests = digest_files(files, memory)
+    hasher = hashlib.sha256()
+    for file, name in files.items():
+        digest = digests[str(file)]
+        if isinstance(digest, OSError):
+            raise BadCall(f"weights {file} cannot be read: {digest.strerror}") from digest
+        if not name:
+            return digest.hex()
+        hasher.update(hashlib.sha256(name.encode()).digest() + digest)
+    return hasher.hexdigest()
+
+
+def _mark(status: os.stat_result) -> bytes:
+    """What tells a file from another and from its own past, 40 bytes."""
+    numbers = (status.st_dev, status.st_ino, status.st_size)
+    return struct.pack("<3Q2q", *numbers, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _is_fresh(mark: bytes) -> bool:
+    *_, changed, status_changed = struct.unpack("<3Q2q", mark)
+    return time.time_ns() - max(changed, status_changed) < _FRESH
+
+
+def _digest_or_error(name: str) -> tuple[bytes | OSError, bytes]:
+    try:
+        return _digest(name)
+    except OSError as error:
+        return error, b""
+
+
+def _digest(name: str) -> tuple[bytes, bytes]:
+    # O_NONBLOCK: opening a named pipe would wait for its writer for ever
+    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", name)
+        hasher = hashlib.sha256()
+        block = memoryview(bytearray(_BLOCK))
+        while n := file.readinto(block):
+            hasher.update(block[:n])
+        if _mark(os.fstat(file.fileno())) != _mark(before):
+            raise OSError(errno.EBUSY, "it changes while it is being read", name)
+    return hasher.digest(), _mark(before)
