@@ -73,6 +73,15 @@ class Checkpoint:
 
         return pd.read_parquet(io.BytesIO(self._checked(_PREDICTIONS)))
 
+    def check(self) -> None:
+        """Read every byte.
+
+        Raises:
+            Damaged: the stored bytes are not those that were written.
+        """
+        for name in self._digests:
+            self._checked(name)
+
     def _checked(self, name: str) -> bytes:
         path = self.folder / name
         try:

@@ -90,7 +90,7 @@ class Lease:
 
     def others(self) -> list[str]:
         """Names of other living drivers' leases."""
-        return [name for name in live_leases(self._folder.parent, self._now()) if name != self.name]
+        return [name for name in live_leases(self._folder.parent, self.now()) if name != self.name]
 
     def _claim_path(self, batch: str) -> Path:
         if not batch or not batch.replace("-", "").isalnum():
@@ -117,12 +117,12 @@ class Lease:
         try:
             owner = path.read_text()
             if not owner:  # made a moment ago and not written yet, or by one that died in between
-                return self._now() - path.stat().st_mtime < DEAD
+                return self.now() - path.stat().st_mtime < DEAD
         except FileNotFoundError:
             return False
-        return _is_live(self._folder / f"{owner}.lease", self._now())
+        return _is_live(self._folder / f"{owner}.lease", self.now())
 
-    def _now(self) -> float:
+    def now(self) -> float:
         """The file system's time: hosts' clocks may differ by more than a minute."""
         self._path.touch()
         return self._path.stat().st_mtime

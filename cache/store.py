@@ -176,10 +176,14 @@ class FeatureStore:
             NotCached: they are not stored.
             Damaged: the stored bytes are not those that were written.
         """
+        try:
+            return self._read(node, key)
+        except NotCached:
+            self.adopt([node])  # perhaps another process made or pruned something
+            return self._read(node, key)
+
+    def _read(self, node: str, key: bytes) -> Features:
         [place] = self.places(node, [key])
-        if place is None:
-            self.adopt([node])  # perhaps another process made them
-            [place] = self.places(node, [key])
         if place is None:
             raise NotCached(
                 f"no features for key {key.hex()[:12]} of node {node[:12]} in {self.root}: "
