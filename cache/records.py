@@ -7,6 +7,7 @@ has to check again. Everything here is plain numpy; pandas is imported only to s
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,7 @@ class Features:
         """As a pandas table: one row a frame, indexed by start and end in seconds."""
         import pandas as pd
 
-        flat = self.values.reshape(len(self), -1)
+        flat = self.values.reshape(len(self), math.prod(self.values.shape[1:]))
         names = self.columns or tuple(str(i) for i in range(flat.shape[1]))
         index = pd.MultiIndex.from_arrays(
             [self.times[:, 0], self.times[:, 1]], names=["start", "end"]
@@ -197,7 +198,7 @@ class Features:
             raise BadInput(
                 "to_xarray needs the package 'xarray': pip install 'affectflow[notebook]'"
             ) from error
-        flat = self.values.reshape(len(self), -1)
+        flat = self.values.reshape(len(self), math.prod(self.values.shape[1:]))
         coords: dict[str, Any] = {
             "time": self.times[:, 0],
             "end": ("time", self.times[:, 1]),
