@@ -5,21 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .corpus_columns import COLUMNS, TASKS, TEXTS, typed
-from .corpus_file import FORMAT, read_file, write_file
+from .corpus_columns import COLUMNS, TASKS, as_bytes, as_rows, typed
+from .corpus_file import read_file, write_file
 from .corpus_html import as_html
 from .errors import BadCall, BadCorpus, UnknownName, unknown
-from .keys import canonical
 from .records import Array, Utterance
 from .validation import SPLITS, Faults, count, find_faults, show
 
@@ -85,7 +83,9 @@ class Corpus:
             BadInput: there is no column ``id``, or the columns differ in length.
         """
         frame, faults = typed(columns)
-        return cls(frame, name, family, label_range, note, tuple(notes), (*reading_faults, *faults))
+        return cls(
+            frame, name, family, _range(label_range), note, tuple(notes), (*reading_faults, *faults)
+        )
 
     @classmethod
     def from_utterances(
@@ -154,7 +154,7 @@ class Corpus:
         Raises:
             BadInput: an id or a segment is impossible; ``check`` names all such.
         """
-        return map(_utterance, *self._rows())
+        return itertools.starmap(Utterance, as_rows(self._frame, self.tasks))
 
     def __getitem__(self, name: str) -> Utterance:
         """The utterance of this id.
@@ -267,18 +267,7 @@ class Corpus:
         nor do name, notes and range, which are not in the table.
         """
         frame = self._frame.iloc[sorted(range(len(self)), key=self.ids.__getitem__)]
-        hasher = hashlib.sha256(canonical([FORMAT, len(frame), list(frame.columns)]))
-        for name in frame.columns:
-            if name in TEXTS:
-                texts = frame[name].tolist()
-                texts = _without_common_folder(texts) if name == "media" else texts
-                hasher.update(np.fromiter(map(len, texts), "<i8", len(texts)).tobytes())
-                hasher.update("".join(texts).encode())
-            else:
-                numbers = frame[name].to_numpy("<f8", na_value=np.nan) + 0.0  # -0.0 is 0.0
-                numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
-                hasher.update(numbers.tobytes())
-        return hasher.hexdigest()
+        return hashlib.sha256(b"".join(as_bytes(frame))).hexdigest()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{n:,} {split or 'in no split'}" for split, n in self.sizes.items())
@@ -305,46 +294,6 @@ class Corpus:
         else:
             text = f"unknown {kind} {show(name)}."
         return UnknownName(f"{text} It has {count(len(self), 'utterance')}.")
-
-    def _rows(self) -> Iterator[Iterable[Any]]:
-        """Columns as plain Python values, None for a missing number, in the order of COLUMNS."""
-        frame = self._frame
-        for name in COLUMNS:
-            values = frame[name].tolist() if name in TEXTS else _optional(frame[name], name)
-            yield [value or None for value in values] if name == "media" else values
-        yield _label_maps(self.tasks, frame[list(self.tasks)].to_numpy(np.float64))
-
-
-def _utterance(*values: Any) -> Utterance:
-    return Utterance(*values)
-
-
-def _optional(column: pd.Series[Any], name: str) -> Iterable[Any]:
-    numbers = column.to_numpy(np.float64, na_value=np.nan)
-    missing = np.isnan(numbers)
-    if missing.all():
-        return itertools.repeat(None, len(numbers))
-    values = np.where(missing, 0, numbers).astype(np.int64 if name == "turn" else np.float64)
-    found = values.astype(object)
-    found[missing] = None
-    return cast("list[Any]", found.tolist())
-
-
-def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
-    """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
-    if not np.isnan(values).any():
-        return (dict(zip(tasks, row, strict=True)) for row in values.tolist())
-    return (
-        {task: value for task, value in zip(tasks, row, strict=True) if value == value}
-        for row in values.tolist()
-    )
-
-
-def _without_common_folder(paths: Sequence[str]) -> list[str]:
-    given = [path for path in paths if path]
-    shared = os.path.commonprefix([min(given, default=""), max(given, default="")])
-    cut = shared.rfind("/") + 1
-    return [path[cut:] for path in paths]
 
 
 def _range(pair: Sequence[float] | None) -> tuple[float, float] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .errors import BadInput, unknown
+from .keys import canonical
 from .validation import SHOWN, count, listing, show
 
 if TYPE_CHECKING:
@@ -128,7 +130,8 @@ def _numbers(name: str, values: Iterable[Any], ids: pd.Series[Any]) -> tuple[Arr
 def _unread(name: str, kind: str, rows: list[int], values: Array, ids: pd.Series[Any]) -> str:
     shown = [f"{show(ids.iloc[i])} ({show(values[i])})" for i in rows[:SHOWN]]
     kind_of = "label" if name in TASKS else "column"
-    return f"{kind_of} '{name}': {count(len(rows), 'value')} that are no {kind}: {listing(shown, len(rows))}"
+    n = count(len(rows), "value")
+    return f"{kind_of} '{name}': {n} that are no {kind}: {listing(shown, len(rows))}"
 
 
 def _number(value: Any) -> float | None:
@@ -146,3 +149,61 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         # pandas' own missing value compares to nothing, not even to itself.
         return math.nan if type(value).__name__ in ("NAType", "NaTType") else None
+
+
+def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Arguments of each utterance: plain Python values, None for a missing number or no media."""
+    columns: list[Iterable[Any]] = []
+    for name in COLUMNS:
+        if name == "media":
+            columns.append([path or None for path in frame[name].tolist()])
+        elif name in TEXTS:
+            columns.append(frame[name].tolist())
+        else:
+            columns.append(_optional(frame[name], whole=name == "turn"))
+    return zip(*columns, _label_maps(tasks, frame[list(tasks)].to_numpy(np.float64)), strict=True)
+
+
+def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
+    missing = np.isnan(numbers)
+    if missing.all():
+        return [None] * len(numbers)
+    values = np.where(missing, 0, numbers).astype(np.int64 if whole else np.float64).astype(object)
+    values[missing] = None
+    return cast("list[Any]", values.tolist())
+
+
+def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
+    """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
+    if not np.isnan(values).any():
+        return (dict(zip(tasks, row, strict=True)) for row in values.tolist())
+    return (
+        {task: value for task, value in zip(tasks, row, strict=True) if value == value}
+        for row in values.tolist()
+    )
+
+
+def as_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
+    """Bytes that say all columns and nothing else, for a digest.
+
+    The folder that all media have in common is left out, so that a corpus can be moved.
+    """
+    yield canonical([len(frame), list(frame.columns)])
+    for name in frame.columns:
+        if name in TEXTS:
+            texts = frame[name].tolist()
+            texts = _without_common_folder(texts) if name == "media" else texts
+            yield np.fromiter(map(len, texts), "<i8", len(texts)).tobytes()
+            yield "".join(texts).encode()
+        else:
+            numbers = frame[name].to_numpy("<f8", na_value=np.nan) + 0.0  # -0.0 is 0.0
+            numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+            yield numbers.tobytes()
+
+
+def _without_common_folder(paths: Sequence[str]) -> list[str]:
+    given = [path for path in paths if path]
+    shared = os.path.commonprefix([min(given, default=""), max(given, default="")])
+    cut = shared.rfind("/") + 1
+    return [path[cut:] for path in paths]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .records import Array
 
 SPLITS = ("train", "valid", "test")
+#: Other names of splits, in lower case; readers of foreign tables take them for ours.
+SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "training": "train"}
 #: Examples shown of each fault, and the length at which a name is cut.
 SHOWN = 5
 WIDEST = 80
@@ -170,7 +172,10 @@ def _splits(frame: pd.DataFrame) -> Iterator[str]:
     for split in frame["split"].drop_duplicates():
         if split not in ("", *SPLITS):
             n, names = _named(frame, frame["split"] == split)
-            yield f"{unknown('split', split, SPLITS)} {count(n, 'utterance')}: {names}"
+            ours = SPLIT_NAMES.get(split.strip().lower())
+            error = f"unknown split {show(split)}. Did you mean '{ours}'?" if ours else ""
+            error = error or str(unknown("split", split, SPLITS))
+            yield f"{error} {count(n, 'utterance')}: {names}"
 
 
 def _labels(
@@ -244,7 +249,7 @@ def _leaks(frame: pd.DataFrame) -> Iterator[str]:
         names = [f"{show(who)} ({', '.join(splits)})" for who, splits in for_two["split"]]
         yield f"{count(len(names), 'speaker')} in more than one split: {listing(names)}"
     segment = ["media", "start", "end"]
-    shown = placed.loc[placed["media"] != "", ["id", *segment, "split"]]
+    shown = placed.loc[placed["media"] != "", ["id", *segment, "split"]].fillna({"start": 0.0})
     unlike = shown.drop_duplicates([*segment, "split"])
     twice = unlike[unlike.duplicated(segment, keep=False)].sort_values(segment, kind="stable")
     if len(twice):

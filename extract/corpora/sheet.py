@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...cache.errors import BadCorpus
-from ...cache.validation import SPLITS, count, listing, show
-
-#: Other names of splits, in lower case.
-SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "training": "train"}
+from ...cache.validation import SPLIT_NAMES, SPLITS, count, listing, show
 
 
 @dataclass(frozen=True)
