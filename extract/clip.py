@@ -47,9 +47,11 @@ class Frame:
     Args:
         image: (height, width, 3) uint8 RGB, upright.
         time: start of its grid step in seconds from the start of the utterance: k / rate.
-        shown: true presentation time of the picture in the same clock; at most ``time`` plus
-            half a step of the source, except for the first.
-        index: number of the picture in the source; two grid steps may show the same picture.
+        shown: true presentation time of the picture in the same clock: the latest that is at
+            most ``time`` plus 1 ms; later only where the first picture stands in for an earlier
+            time, before 0 where a segment starts within a picture.
+        index: number of the picture in the source, counted from the first one shown; two grid
+            steps with the same index show the same picture and share one array.
     """
 
     image: Array
@@ -114,10 +116,14 @@ class Clip:
         assert self.media is not None
         kept: list[Frame] = []
         size = 0
+        last = -1
         for frame in read_frames(self.media, rate, self.start, self.end):
-            size += frame.image.nbytes
+            size += frame.image.nbytes if frame.index != last else 0  # repeats share one array
+            last = frame.index
             if size <= FRAMES_KEPT:
                 kept.append(frame)
+            else:
+                kept.clear()  # too long: its memory is given back at once
             yield frame
         if size <= FRAMES_KEPT:
             self._frames[rate] = kept

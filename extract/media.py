@@ -120,7 +120,10 @@ def read_audio(
         last = known if last is None else min(last, known)
         if last <= first:
             raise decoding.outside(begin, end)
-        return Waveform(line.samples(first, last), rate)
+        samples = line.samples(first, last)
+        if not np.isfinite(samples).all():
+            raise BadMedia(f"the sound of '{path}' holds values that are no numbers (NaN or inf)")
+        return Waveform(samples, rate)
 
 
 class _Line:
