@@ -1,0 +1,288 @@
+"""The three nets of MTCNN, run on one picture at a time with their crops cut by a summed table.
+
+facenet-pytorch's own ``detect`` mixes the pictures of a batch: it moves the boxes of picture i by
+i times the largest coordinate before it suppresses overlaps, so that boxes that reach beyond the
+left or upper edge meet those of the picture before, and float32 coordinates get coarser with i. It
+also fails where a box lies wholly outside the picture, and on pictures below its smallest face.
+Here every picture goes alone, so what is found never depends on what else was asked.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...cache.errors import BadCall
+from ...cache.records import Array
+
+if TYPE_CHECKING:
+    import torch
+
+NETS = ("pnet", "rnet", "onet")
+#: Probability that a box must reach in the first two nets; facenet-pytorch's values.
+FIRST_THRESHOLDS = (0.6, 0.7)
+#: Each level of the pyramid is this much smaller than the one before; facenet-pytorch's value.
+PYRAMID_FACTOR = 0.709
+#: Side of the window that the first net looks at, and its step, in pixels of a pyramid level.
+CELL, STRIDE = 12, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """All faces of one picture, the largest first.
+
+    Args:
+        boxes: (n, 4) float32: left, top, right, bottom in pixels; may pass the picture's edges.
+        probabilities: (n,) float32, that it is a face, in [0, 1].
+        landmarks: (n, 5, 2) float32, x and y in pixels of the eye, eye, nose tip, mouth corner,
+            mouth corner; left before right as seen in the picture.
+    """
+
+    boxes: Array
+    probabilities: Array
+    landmarks: Array
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+NO_FACES = Faces(
+    np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
+)
+
+
+def weight_files() -> dict[str, Path]:
+    """The nets' weights inside the installed facenet-pytorch, found without importing it.
+
+    Raises:
+        BadCall: facenet-pytorch is not installed.
+    """
+    found = importlib.util.find_spec("facenet_pytorch")
+    if found is None or not found.submodule_search_locations:
+        raise BadCall("MTCNN needs facenet-pytorch: pip install facenet-pytorch==2.5.3 --no-deps")
+    data = Path(found.submodule_search_locations[0]) / "data"
+    return {name: data / f"{name}.pt" for name in NETS}
+
+
+@lru_cache(maxsize=1)
+def load_cascade() -> Cascade:
+    """The cascade with its weights (2 MB), loaded once in each process."""
+    import torch
+    from facenet_pytorch.models import mtcnn  # type: ignore[import-untyped]
+
+    nets = []
+    for name, kind in zip(NETS, (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet), strict=True):
+        state = torch.load(weight_files()[name], map_location="cpu", weights_only=True)
+        net = kind(pretrained=False)
+        net.load_state_dict(state)
+        nets.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
+    return Cascade(*nets)
+
+
+class SummedTable:
+    """Means over rectangles of one picture, in the time of four look-ups each.
+
+    Sums of bytes are exact integers, so the means are those of adaptive average pooling
+    (facenet-pytorch's "area" resampling) to the last rounding, whatever the order of adding.
+    """
+
+    def __init__(self, image: Array) -> None:
+        import cv2
+
+        # Passes 2^31 on pictures over 8 megapixels; differences of wrapped integers stay right.
+        self.sums = cv2.integral(image)  # (height + 1, width + 1, 3) int32
+        self.height, self.width = image.shape[:2]
+
+    def resized(self, height: int, width: int) -> Array:
+        """The whole picture at another size, (height, width, 3) float32 in [0, 255]."""
+        top, bottom = _bins(np.zeros(1, np.int64), np.array([self.height]), height)
+        left, right = _bins(np.zeros(1, np.int64), np.array([self.width]), width)
+        rows = self.sums[bottom[0]] - self.sums[top[0]]  # (height, width + 1, 3)
+        sums = rows[:, right[0]] - rows[:, left[0]]
+        area = np.outer(bottom[0] - top[0], right[0] - left[0])[:, :, None]
+        return sums.astype(np.float32) / area.astype(np.float32)
+
+    def crops(self, corners: Array, side: int) -> Array:
+        """Rectangles at one size.
+
+        Args:
+            corners: (n, 4) integers left, top, right, bottom inside the picture, half open.
+            side: height and width of what is returned.
+
+        Returns:
+            (n, side, side, 3) float32 in [0, 255].
+        """
+        left, right = _bins(corners[:, 0], corners[:, 2], side)  # (n, side)
+        top, bottom = _bins(corners[:, 1], corners[:, 3], side)
+        span = self.width + 1
+        flat = self.sums.reshape(-1, 3)
+        low, high = top[:, :, None] * span, bottom[:, :, None] * span
+        west, east = left[:, None, :], right[:, None, :]
+        sums = flat[high + east] - flat[high + west] - flat[low + east] + flat[low + west]
+        area = ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
+        return sums.astype(np.float32) / area.astype(np.float32)
+
+
+def _bins(start: Array, end: Array, n: int) -> tuple[Array, Array]:
+    """First and last (half open) pixel of each of n bins of adaptive pooling, both (m, n)."""
+    size = (end - start)[:, None]
+    step = np.arange(n)
+    first = step * size // n
+    last = -((-(step + 1) * size) // n)
+    return start[:, None] + first, start[:, None] + last
+
+
+class Cascade:
+    """P-net, R-net and O-net of MTCNN with the suppression of overlaps between them.
+
+    Source:
+        Zhang et al. (2016), "Joint Face Detection and Alignment Using Multitask Cascaded
+        Convolutional Networks", IEEE Signal Processing Letters 23(10). Weights, thresholds and
+        conventions are those of facenet-pytorch 2.5.3 (its ``models/utils/detect_face.py``),
+        whose single-picture results these are to one rounding of float32 (1e-4 pixels). Seldom,
+        in crowded pictures, a rounding meets the truncation of a box to whole pixels, there as
+        here, and moves a face by a pixel.
+    """
+
+    def __init__(self, pnet: Any, rnet: Any, onet: Any) -> None:
+        self.pnet, self.rnet, self.onet = pnet, rnet, onet
+
+    def detect(self, image: Array, min_size: float, threshold: float) -> Faces:
+        """All faces of one picture.
+
+        Args:
+            image: (height, width, 3) uint8 RGB.
+            min_size: side of the smallest face looked for, in pixels.
+            threshold: probability that a face must reach in the last net.
+        """
+        import torch
+
+        with torch.inference_mode():
+            table = SummedTable(image)
+            boxes = self._propose(table, min_size)
+            boxes = self._refine(table, boxes) if len(boxes) else boxes
+            return self._finish(table, boxes, threshold) if len(boxes) else NO_FACES
+
+    def _propose(self, table: SummedTable, min_size: float) -> Array:
+        """Boxes (n, 4) worth a second look: the first net over a pyramid of sizes."""
+        levels = []
+        for scale in pyramid(table.height, table.width, min_size):
+            small = table.resized(int(table.height * scale + 1), int(table.width * scale + 1))
+            shift, probability = self.pnet(_tensor(small[None]))
+            found = _windows(shift[0].numpy(), probability[0, 1].numpy(), scale)
+            levels.append(found[overlapping_removed(found[:, :4], found[:, 4], 0.5)])
+        if not levels:
+            return np.empty((0, 4), np.float32)
+        found = np.concatenate(levels)
+        found = found[overlapping_removed(found[:, :4], found[:, 4], 0.7)]
+        size = np.tile(found[:, 2:4] - found[:, :2], 2)
+        return squared(found[:, :4] + found[:, 5:] * size)
+
+    def _refine(self, table: SummedTable, boxes: Array) -> Array:
+        """Boxes (n, 4) that the second net takes for faces too, moved."""
+        boxes, corners = inside(boxes, table.height, table.width)
+        shift, probability = (out.numpy() for out in self.rnet(_tensor(table.crops(corners, 24))))
+        kept = probability[:, 1] > FIRST_THRESHOLDS[1]
+        boxes, shift, probability = boxes[kept], shift[kept], probability[kept, 1]
+        best = overlapping_removed(boxes, probability, 0.7)
+        return squared(moved(boxes[best], shift[best]))
+
+    def _finish(self, table: SummedTable, boxes: Array, threshold: float) -> Faces:
+        """Faces that the last net finds in the boxes, with their landmarks."""
+        boxes, corners = inside(boxes, table.height, table.width)
+        out = self.onet(_tensor(table.crops(corners, 48)))
+        shift, points, probability = (part.numpy() for part in out)
+        kept = probability[:, 1] > threshold
+        boxes, shift, probability = boxes[kept], shift[kept], probability[kept, 1]
+        size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, :, None]  # (n, 2, 1)
+        points = points[kept].reshape(-1, 2, 5) * size + boxes[:, :2, None] - 1  # (n, 2, 5)
+        boxes = moved(boxes, shift)
+        best = contained_removed(boxes, probability, 0.7)
+        area = np.prod(boxes[best, 2:] - boxes[best, :2], axis=1)
+        order = best[np.argsort(-area, kind="stable")]
+        return Faces(boxes[order], probability[order], points[order].transpose(0, 2, 1))
+
+
+def _tensor(pictures: Array) -> torch.Tensor:
+    """Pictures (n, height, width, 3) in [0, 255] as the nets take them, channels last."""
+    import torch
+
+    scaled = (pictures - np.float32(127.5)) * np.float32(0.0078125)
+    return torch.from_numpy(scaled).permute(0, 3, 1, 2)
+
+
+def pyramid(height: int, width: int, min_size: float) -> list[float]:
+    """Scales at which a face of ``min_size`` pixels and larger ones fill the first net's window."""
+    scale = CELL / min_size
+    scales = []
+    while min(height, width) * scale >= CELL:
+        scales.append(scale)
+        scale *= PYRAMID_FACTOR
+    return scales
+
+
+def _windows(shift: Array, probability: Array, scale: float) -> Array:
+    """Windows of one level that reach the threshold: (n, 9) box, probability, shift."""
+    rows, columns = np.nonzero(probability >= np.float32(FIRST_THRESHOLDS[0]))
+    corner = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE  # (n, 2)
+    boxes = np.floor(np.concatenate([corner + 1, corner + CELL], axis=1) / np.float32(scale))
+    return np.concatenate(
+        [boxes, probability[rows, columns][:, None], shift[:, rows, columns].T], axis=1
+    )
+
+
+def overlapping_removed(boxes: Array, probability: Array, limit: float) -> Array:
+    """Indices of boxes to keep, the most probable first, by intersection over union."""
+    import torch
+    from torchvision.ops import nms  # type: ignore[import-untyped]
+
+    kept: Array = nms(torch.from_numpy(boxes), torch.from_numpy(probability), limit).numpy()
+    return kept
+
+
+def squared(boxes: Array) -> Array:
+    """Boxes (n, 4) widened about their centres to squares."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    side = size.max(axis=1, keepdims=True)
+    corner = boxes[:, :2] + size * np.float32(0.5) - side * np.float32(0.5)
+    return np.concatenate([corner, corner + side], axis=1)
+
+
+def moved(boxes: Array, shift: Array) -> Array:
+    """Boxes (n, 4) with each edge moved by a share of the width or height."""
+    size = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    moved_boxes: Array = boxes + shift * size
+    return moved_boxes
+
+
+def inside(boxes: Array, height: int, width: int) -> tuple[Array, Array]:
+    """Boxes that touch the picture, and their pixels inside it (n, 4), half open from 0."""
+    corners = np.trunc(boxes).astype(np.int64)
+    corners[:, :2] = np.maximum(corners[:, :2], 1) - 1
+    corners[:, 2:] = np.minimum(corners[:, 2:], (width, height))
+    touches = np.all(corners[:, 2:] > corners[:, :2], axis=1)
+    return boxes[touches], corners[touches]
+
+
+def contained_removed(boxes: Array, probability: Array, limit: float) -> Array:
+    """Indices of boxes to keep: of two, the less probable goes if the overlap passes ``limit``.
+
+    The overlap is the share of the smaller box, so that a mouth taken for a face inside a face
+    goes too.
+    """
+    area = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+    order = np.argsort(-probability, kind="stable")
+    kept = []
+    while len(order):
+        first, order = order[0], order[1:]
+        kept.append(first)
+        low = np.maximum(boxes[first, :2], boxes[order, :2])
+        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
+        shared = np.prod(np.maximum(high - low + 1, 0), axis=1)
+        order = order[shared / np.minimum(area[first], area[order]) <= limit]
+    return np.array(kept, np.int64)
