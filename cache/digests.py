@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +29,10 @@ def default_memory() -> Path:
 
 
 def digest_files(
-    paths: Iterable[str | Path], memory: Path | None = None, threads: int | None = None
+    paths: Iterable[str | Path],
+    memory: Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, bytes | OSError]:
     """SHA-256 of many files' contents, in parallel.
 
@@ -37,6 +40,7 @@ def digest_files(
         paths: plain files; a path that stands twice is digested once.
         memory: file that remembers digests from call to call; None: none are remembered.
         threads: files digested at once; default: the number of cores, 8 at most.
+        progress: called with (files digested, files to digest) after each file.
 
     Returns:
         For each path as it was given: 32 bytes, or the error met (missing, not a plain file).
@@ -55,7 +59,11 @@ def digest_files(
         found.update({name: known[mark] for name, mark in marks.items() if mark in known})
         missing = [name for name in names if name not in found]
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-            made = dict(zip(missing, pool.map(_digest_or_error, missing), strict=True))
+            made = {}
+            for name, answer in zip(missing, pool.map(_digest_or_error, missing), strict=True):
+                made[name] = answer
+                if progress is not None:
+                    progress(len(made), len(missing))
         found.update({name: digest for name, (digest, _) in made.items()})
         if database is not None:
             kept = [

@@ -46,6 +46,20 @@ POLL = 0.2
 KINDS = ("extract", "fit", "encode")
 
 
+def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
+    """A progress callback (done, total) that reports as one stage."""
+    seen = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal seen
+        if not seen:
+            reporter.start(stage, total)
+        reporter.advance(stage, done - seen)
+        seen = done
+
+    return progress
+
+
 class Driver:
     """One run, level by level."""
 
@@ -70,19 +84,12 @@ class Driver:
         self._tries: dict[str, int] = defaultdict(int)
         self._exit = ExitStack()
 
-    def go(self, known: Mapping[tuple[str, str], Failure]) -> None:
+    def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
         run = self.run
         run.store.adopt()
-        digested = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal digested
-            if not digested:
-                self.reporter.start("digests", total)
-            self.reporter.advance("digests", done - digested)
-            digested = done
-
-        self.board = Board(run.workflow, run.corpus, run.store, known, progress)
+        self.board = Board(
+            run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
+        )
         run.states = self.board.states
         with self._exit:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):
@@ -100,7 +107,7 @@ class Driver:
         groups: dict[tuple[str, ...], list[NodeState]] = defaultdict(list)
         for state in states:
             node = state.node
-            if state.waits_for or not state.todo:
+            if state.waits_for or not state.todo or node.name in self.run.errors:
                 continue
             if _kind(node) not in self.kinds:
                 raise NotCached(
@@ -247,7 +254,7 @@ class Driver:
         """A task that another driver had claimed: take what it published, or try it again."""
         if isinstance(task, Batch) and (made := published(task)):
             self._settle(Answer(task, made))
-        elif isinstance(task, FitTask) and checkpoints.load(task.root, task.fingerprint):
+        elif isinstance(task, FitTask) and checkpoints.load(self.run.store.root, task.fingerprint):
             self._count(task.node, 1)
         else:
             self._queue.append(task)
@@ -317,8 +324,9 @@ class Driver:
             final = list(made.failures)
         lasting = [f for f in final if f.error != "UpstreamFailed"]
         if lasting:
+            self.run.changed = True
             runs.write_failures(self.run.store.root, self.run.id, lasting)
-            self.board.known.update({(f.fingerprint, f.key): f for f in lasting})
+            self.board.known.update({(f.fingerprint, bytes.fromhex(f.key)): f for f in lasting})
         names = {job.fingerprint: job.node for job in task.jobs} if isinstance(task, Batch) else {}
         for shard in made.shards:
             self._count(names.get(shard.node, getattr(task, "node", "")), len(shard.keys))
@@ -334,6 +342,7 @@ class Driver:
             )
 
     def _count(self, node: str, n: int) -> None:
+        self.run.changed = True
         self.run.made[node] = self.run.made.get(node, 0) + n
         self.reporter.advance(node, n)
 

@@ -316,7 +316,9 @@ def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]
     return {"kind": "encode", "checkpoint": digest, "inputs": dict(inputs)}
 
 
-def fit_description(node: Fit, inputs: Mapping[str, str], table: str, family: str) -> dict[str, Any]:
+def fit_description(
+    node: Fit, inputs: Mapping[str, str], table: str, family: str
+) -> dict[str, Any]:
     """What a fit is made from.
 
     Args:
@@ -346,4 +348,3 @@ def extract_key(node: str, digests: Mapping[str, bytes], contents: Sequence[str]
 def encode_key(node: str, inputs: Sequence[bytes | None]) -> bytes:
     """Key of an utterance's hidden features: changes when an input appears that was missing."""
     return feature_key(node, [b"missing" if key is None else key for key in inputs])
-

@@ -17,7 +17,7 @@ from .. import __version__
 from ..cache import audit, checkpoints
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
-from ..cache.digests import digest_files
+from ..cache.digests import default_memory, digest_files
 from ..cache.errors import TrainingError
 from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
 from ..cache.records import Utterance
@@ -102,7 +102,7 @@ class Board:
         workflow: Workflow,
         corpus: Corpus,
         store: FeatureStore,
-        known: Mapping[tuple[str, str], Failure],
+        known: Mapping[tuple[str, bytes], Failure],
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.workflow = workflow
@@ -159,7 +159,7 @@ class Board:
         media: Mapping[str, bytes | OSError] = {}
         if "media" in reads:
             paths = sorted({u.media for u in self.utterances if u.media is not None})
-            media = digest_files(paths, progress=progress)
+            media = digest_files(paths, default_memory(), progress=progress)
         digests: list[dict[str, bytes]] = []
         for i, utterance in enumerate(self.utterances):
             found = {"text": text_digest(utterance.text)}
@@ -189,7 +189,7 @@ class Board:
             if key is None:
                 failed[i] = self._missing(node, mark, i)
             elif not cached[i]:
-                earlier = self.known.get((mark, key.hex()))
+                earlier = self.known.get((mark, key))
                 if earlier is not None:
                     failed[i] = earlier
                 for name in node.inputs:
@@ -289,4 +289,3 @@ class Board:
         if state.todo:
             state.why = f"the checkpoint of '{node.of}' was not applied to these yet"
         return state
-

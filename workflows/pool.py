@@ -144,7 +144,7 @@ class Dask:
     def submit(self, function: Callable[[Any], Any], task: Any) -> None:
         """Send it to a worker; never run again by dask itself."""
         future = self._client.submit(function, task, pure=False, retries=0)
-        self._tasks[future.key] = task
+        self._tasks[str(future.key)] = task
         self._flight.add(future)
 
     def next(self) -> Answer:
@@ -152,7 +152,7 @@ class Dask:
         from distributed import KilledWorker
 
         future = next(self._flight)
-        task = self._tasks.pop(future.key)
+        task = self._tasks.pop(str(future.key))
         error = future.exception()
         if error is None:
             answer = Answer(task, future.result())

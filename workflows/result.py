@@ -45,6 +45,7 @@ class Run:
         made: features (fits: checkpoints) made by node in this run.
         seconds: seconds of computing by node in this run, summed over workers.
         errors: fits that could not be trained, by node.
+        changed: whether this run made or failed at anything that earlier ones had not.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Run:
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    changed: bool = False
 
     @property
     def workflow(self) -> Workflow:
@@ -104,19 +106,28 @@ class Run:
             self.corpus.ids, places(self.store, state), array=array, allow_mixed=allow_mixed
         )
 
-    def scores(self) -> pd.DataFrame:
-        """Test scores: one row a fit, task, seed and metric."""
+    def report(self) -> Path:
+        """The run's page, written anew if anything changed."""
+        path = self.folder / "report.html"
+        if self.changed or not path.is_file():
+            from .report.page import write_report
+
+            write_report(self, path)
+        return path
+
+    def scores(self, split: str = "test") -> pd.DataFrame:
+        """Scores of every fit: one row a fit, task, seed and metric."""
         import pandas as pd
 
-        from ..train.compare import score_rows
-
         rows = [
-            {"fit": name, **row}
+            {"fit": name, "task": task, "seed": seed["seed"], "metric": metric, "score": score}
             for name, state in self.states.items()
             if state.checkpoint is not None
-            for row in score_rows(state.checkpoint.meta)
+            for seed in state.checkpoint.meta["seeds"]
+            for task, metrics in seed["scores"][split].items()
+            for metric, score in metrics.items()
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=["fit", "task", "seed", "metric", "score"])
 
 
 def places(store: FeatureStore, state: NodeState) -> list[Any]:

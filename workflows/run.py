@@ -13,8 +13,9 @@ from ..cache.errors import BadCall
 from ..cache.keys import canonical
 from ..cache.store import FeatureStore
 from ..train.training import label_columns
-from .driver import KINDS, Driver
+from .driver import KINDS, Driver, staged
 from .graph import Workflow
+from .plan import Board, NodeState
 from .pool import main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
 from .result import Reporter, Run
@@ -59,9 +60,7 @@ def run(
         CacheError: the store cannot be read or written.
     """
     reporter = reporter or Reporter()
-    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus)
-    if until:
-        loaded = replace(loaded, workflow=loaded.workflow.upto(until))
+    loaded = prepared(recipe, corpus, overrides, until)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
         reporter.note(
@@ -85,18 +84,53 @@ def run(
     return driver.run
 
 
+def plan_run(
+    recipe: str | Path | Recipe,
+    cache: str | Path | FeatureStore = "features",
+    *,
+    corpus: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    until: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> list[NodeState]:
+    """What ``run`` would do, node by node; arguments as there. Makes nothing."""
+    return look(recipe, cache, corpus, overrides, until, reporter or Reporter())[2].look_all()
+
+
+def look(
+    recipe: str | Path | Recipe,
+    cache: str | Path | FeatureStore,
+    corpus: str | Path | None,
+    overrides: Sequence[str],
+    until: Sequence[str],
+    reporter: Reporter | None = None,
+) -> tuple[Recipe, Corpus, Board]:
+    """A recipe, its corpus, and the board on which to look at its nodes."""
+    reporter = reporter or Reporter()
+    loaded = prepared(recipe, corpus, overrides, until)
+    opened = open_corpus(loaded, reporter)
+    check(loaded.workflow, opened, training=False, reporter=reporter)
+    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
+    store.adopt()
+    known = runs.read_failures(store.root)
+    progress = staged(reporter, "digests")
+    return loaded, opened, Board(loaded.workflow, opened, store, known, progress)
+
+
+def prepared(
+    recipe: str | Path | Recipe,
+    corpus: str | Path | None,
+    overrides: Sequence[str],
+    until: Sequence[str],
+) -> Recipe:
+    """Load a recipe, unless it is loaded, and keep the part of its graph that is asked for."""
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus)
+    return replace(loaded, workflow=loaded.workflow.upto(until)) if until else loaded
+
+
 def open_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
     """Read the recipe's corpus; make the demo if that is asked for and missing."""
-    seen = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal seen
-        if not seen:
-            reporter.start("demo clips", total)
-        reporter.advance("demo clips", done - seen)
-        seen = done
-
-    return recipe.corpus.open(progress)
+    return recipe.corpus.open(staged(reporter, "demo clips"))
 
 
 def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter) -> None:

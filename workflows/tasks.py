@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -352,7 +353,7 @@ def make_fit(task: FitTask) -> str:
         "threads": n_threads(),
     }
     return checkpoints.publish(
-        task.root, task.fingerprint, fitted.weights, meta, fitted.predictions
+        Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
     ).digest
 
 
@@ -364,7 +365,7 @@ def make_encode(task: EncodeTask) -> Made:
     found = store.published(task.fingerprint, task.keys)
     if found:
         return Made((found,))
-    checkpoint = checkpoints.load(task.root, task.fit)
+    checkpoint = checkpoints.load(Path(task.root), task.fit)
     if checkpoint is None:
         raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
     begin = time.perf_counter()

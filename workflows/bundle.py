@@ -1,0 +1,269 @@
+"""A fitted recipe as one portable file, and scores of new clips from it, without a corpus.
+
+The file is a zip archive: ``bundle.json`` (the recipe's nodes, settings, digests of extractor
+weights, library versions) and the checkpoints of the fits, as they lie in the store. Its normaliser
+and lengths are part of each checkpoint. Scores are means over the fit's seeds.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..cache import checkpoints as store
+from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
+from ..cache.errors import AffectflowError, BadCall, BadInput, NewerCache, NotCached
+from ..cache.publish import publish
+from ..cache.records import ArraySpec, Features, concat, no_times
+from ..extract.clip import Clip
+from .graph import Extract, Fit, Workflow
+from .recipe import Recipe, build
+from .run import look
+
+FORMAT = 1
+CONTENT = "bundle.json"
+#: A packed model is some megabytes; an archive that unpacks to more than this is not one.
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores of one clip.
+
+    Args:
+        values: task -> score in the units of the labels, mean over the fit's seeds.
+        missing: features that could not be made -> why; their modality is masked.
+    """
+
+    values: Mapping[str, float]
+    missing: Mapping[str, str]
+
+
+def pack_model(
+    recipe: str | Path | Recipe,
+    cache: str | Path,
+    node: str,
+    out: Path,
+    *,
+    corpus: str | Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write the model of a fit, and all it needs, to one file.
+
+    Raises:
+        BadCall: the node is not a fit.
+        NotCached: it was not trained yet.
+    """
+    loaded, opened, board = look(recipe, cache, corpus, overrides, (node,))
+    if not isinstance(loaded.workflow[node], Fit):
+        raise BadCall(f"only a fit can be packed, '{node}' is {loaded.workflow[node].what}")
+    states = {state.node.name: state for state in board.look_all()}
+    waiting = [name for name, state in states.items() if not state.done]
+    if waiting:
+        raise NotCached(
+            f"cannot pack '{node}': {', '.join(waiting)} not done yet; run the workflow first: "
+            f"affectflow run {loaded.name}"
+        )
+    content = {
+        "format": FORMAT,
+        "affectflow": __version__,
+        "name": loaded.name,
+        "nodes": {name: loaded.source["nodes"][name] for name in loaded.workflow.nodes},
+        "node": node,
+        "extracts": {extract.name: board.origin(extract) for extract in loaded.workflow.extracts},
+        "fits": {fit.name: states[fit.name].fingerprint for fit in loaded.workflow.fits},
+        "corpus": {"name": opened.name, "note": opened.note, "family": opened.family},
+    }
+    image = io.BytesIO()
+    with zipfile.ZipFile(image, "w") as archive:
+        archive.writestr(CONTENT, json.dumps(content, indent=1, sort_keys=True))
+        for fit in loaded.workflow.fits:
+            checkpoint = states[fit.name].checkpoint
+            assert checkpoint is not None  # every node is done, see above
+            for name in MODEL_FILES:
+                archive.writestr(
+                    f"{checkpoint.fingerprint}/{name}", (checkpoint.folder / name).read_bytes()
+                )
+    publish(Path(out), image.getbuffer(), replace=True)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A packed model, ready to score.
+
+    Args:
+        workflow: the nodes it needs.
+        node: the fit whose predictions are wanted.
+        checkpoints: of every fit, by node.
+        weights: of every fit, by node.
+        notes: what differs between the machine that packed it and this one.
+    """
+
+    workflow: Workflow
+    node: str
+    checkpoints: Mapping[str, Checkpoint]
+    weights: Mapping[str, Mapping[str, Any]]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def read(
+        cls, path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Bundle:
+        """Read a packed model and check that this machine computes the same features.
+
+        Args:
+            path: file written by ``pack_model``.
+            overrides: node -> settings, for where weights lie on this machine.
+
+        Raises:
+            BadInput: the file is not a packed model.
+            BadCall: an extractor's version or weights differ from those it was trained with.
+            NewerCache: it was packed by a newer version.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                    raise BadInput(f"'{path}' unpacks to more than {MAX_BYTES >> 30} GiB: no model")
+                content = json.loads(archive.read(CONTENT))
+                if content["format"] > FORMAT:
+                    raise NewerCache(
+                        f"'{path}' has format {content['format']}, this affectflow ({__version__}) "
+                        f"reads up to {FORMAT}; it was packed by {content['affectflow']}"
+                    )
+                checkpoints = {
+                    name: _unpack(archive, Path(folder), mark)
+                    for name, mark in content["fits"].items()
+                }
+                weights = {name: found.weights() for name, found in checkpoints.items()}
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            if isinstance(error, AffectflowError):
+                raise
+            raise BadInput(
+                f"'{path}' is not a packed model ({error}); make one with 'affectflow pack'"
+            ) from error
+        nodes = {
+            name: {**source, **(overrides or {}).get(name, {})}
+            for name, source in content["nodes"].items()
+        }
+        workflow = build({"name": content["name"], "nodes": nodes}, str(path)).workflow
+        notes = [content["corpus"]["note"]] if content["corpus"]["note"] else []
+        for node in workflow.extracts:
+            notes += _compare(workflow, node, content["extracts"][node.name])
+        return cls(workflow, content["node"], checkpoints, weights, tuple(notes))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that it scores, in order."""
+        node = self.workflow[self.node]
+        assert isinstance(node, Fit)  # pack_model saw to it
+        return node.tasks
+
+    def score(self, media: str | Path | None, text: str = "") -> Score:
+        """Score one clip.
+
+        Args:
+            media: its file; None where there is only text.
+            text: what is said in it; empty: text features are missing.
+
+        Raises:
+            BadInput: not a single feature could be made; the message is that of the first.
+        """
+        clip = Clip("clip", None if media is None else str(media), text=text)
+        made: dict[str, Features] = {}
+        missing: dict[str, str] = {}
+        errors: list[AffectflowError] = []
+        for node in self.workflow:
+            if isinstance(node, Extract):
+                try:
+                    made[node.name] = self._extract(node, clip, made)
+                except AffectflowError as error:
+                    missing[node.name] = str(error)
+                    errors.append(error)
+            elif isinstance(node, Fit):
+                if node.name == self.node:
+                    return Score(self._predict(node, made, errors), missing)
+            elif any(name in made for name in node.on):
+                made[node.name] = self._encode(node.of, made)
+        raise AssertionError("a bundle holds the fit that it is for")
+
+    def _extract(self, node: Extract, clip: Clip, made: Mapping[str, Features]) -> Features:
+        for role, name in node.on.items():
+            if name not in made:
+                raise BadInput(f"'{node.name}' needs '{name}', which could not be made")
+            clip.features[role] = made[name]
+        answer = next(node.extractor.many([clip]))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.cast(node.extractor.spec)
+
+    def _inputs(self, fit: str, made: Mapping[str, Features]) -> list[Any]:
+        from ..train.dataset import Input
+
+        node = self.workflow[fit]
+        assert isinstance(node, Fit)  # the caller names a fit
+        widths = {i["name"]: i["width"] for i in self.checkpoints[fit].meta["inputs"]}
+        inputs = []
+        for name in node.on:
+            part = made.get(name)
+            shape = part.values.shape[1:] if part else (widths[name],)
+            table = concat(["clip"], [part], ArraySpec(shape))
+            inputs.append(Input(name, self.workflow[name].modality, table))
+        return inputs
+
+    def _encode(self, fit: str, made: Mapping[str, Features]) -> Features:
+        from ..train.fit import encode
+
+        inputs = self._inputs(fit, made)
+        hidden = encode(self.weights[fit], self.checkpoints[fit].meta, inputs)["clip"]
+        return Features(np.asarray(hidden, np.float32)[None], no_times(1))
+
+    def _predict(
+        self, node: Fit, made: Mapping[str, Features], errors: Sequence[AffectflowError]
+    ) -> dict[str, float]:
+        from ..train.fit import predict
+
+        if not any(name in made for name in node.on):
+            raise errors[0]
+        inputs = self._inputs(node.name, made)
+        rows = predict(self.weights[node.name], self.checkpoints[node.name].meta, inputs)
+        means = rows.groupby("task")["prediction"].mean()
+        return {task: float(means[task]) for task in node.tasks}
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path, mark: str) -> Checkpoint:
+    """One checkpoint, by way of a folder of its own; its digests are checked when it is read."""
+    target = checkpoint_folder(folder, mark)
+    target.mkdir(parents=True)
+    for name in MODEL_FILES:
+        (target / name).write_bytes(archive.read(f"{mark}/{name}"))
+    found = store.load(folder, mark)
+    if found is None:
+        raise BadInput(f"the checkpoint {mark[:12]} is missing")
+    return found
+
+
+def _compare(workflow: Workflow, node: Extract, origin: Mapping[str, Any]) -> list[str]:
+    here, there = workflow.description(node), origin["description"]
+    if here != there:
+        parts = [key for key in here if here[key] != there.get(key)]
+        raise BadCall(
+            f"'{node.name}' ({node.what}) would not make the features that the model was trained "
+            f"on: {', '.join(parts)} differ(s): {[there.get(key) for key in parts]} there, "
+            f"{[here[key] for key in parts]} here"
+        )
+    versions = node.libraries()
+    return [
+        f"'{node.name}': trained with {library} {version}, here is {versions.get(library)}"
+        for library, version in origin["libraries"].items()
+        if versions.get(library) != version
+    ]

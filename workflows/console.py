@@ -1,0 +1,198 @@
+"""What a terminal shows: progress bars, tables, one line for an error. Only door to rich.
+
+Results go to stdout, talk to stderr. Off a terminal, progress is a line a minute.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.table import Table
+
+from ..cache.audit import NodeSummary
+from .graph import Fit
+from .plan import NodeState
+from .result import Reporter, Run
+
+#: Seconds between two lines of progress where nobody can see a bar.
+LINE_EVERY = 60.0
+#: Failures printed before the rest is only counted; the records hold all of them.
+FAILURES_SHOWN = 20
+OUT = Console(soft_wrap=True)
+ERR = Console(stderr=True, soft_wrap=True)
+
+
+class ConsoleReporter(Reporter):
+    """Draws a bar a stage on a terminal, or writes a line a minute elsewhere."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TaskID] = {}
+        self._failed: dict[str, int] = {}
+        self._last = time.monotonic()
+        self._notes: set[str] = set()
+        self._bars = Progress(
+            TextColumn("{task.description:>12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeLeft(),
+            TextColumn("[red]{task.fields[failed]}"),
+            console=ERR,
+            disable=not ERR.is_terminal,
+        )
+
+    def __enter__(self) -> ConsoleReporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def start(self, stage: str, total: int) -> None:
+        """A bar for a stage; a stage that is taken up again grows its bar."""
+        if stage in self._tasks:
+            task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
+            left = int(task.total or 0) - int(task.completed)
+            self._bars.update(task.id, total=(task.total or 0) + total - left)
+            return
+        self._tasks[stage] = self._bars.add_task(stage, total=total, failed="", rate="")
+        self._failed[stage] = 0
+
+    def advance(self, stage: str, done: int, failed: int = 0) -> None:
+        """Move a stage's bar."""
+        if stage not in self._tasks:
+            return
+        number = self._tasks[stage]
+        self._failed[stage] += failed
+        lost = f"{self._failed[stage]} failed" if self._failed[stage] else ""
+        self._bars.update(number, advance=done + failed, failed=lost)
+        task = self._bars.tasks[self._bars.task_ids.index(number)]
+        if task.elapsed:
+            self._bars.update(number, rate=f"{task.completed / task.elapsed:.1f}/s")
+        if self._bars.disable and time.monotonic() - self._last > LINE_EVERY:
+            self._last = time.monotonic()
+            ERR.print(f"{stage}: {int(task.completed)} of {int(task.total or 0)} {lost}".rstrip())
+
+    def note(self, text: str) -> None:
+        """A line on stderr, once."""
+        if text not in self._notes:
+            self._notes.add(text)
+            ERR.print(f"note: {text}", style="dim", markup=False)
+
+
+def show_plan(states: Sequence[NodeState]) -> None:
+    """Table of a plan: what is cached, what is to be made, and why."""
+    table = Table("node", "what", "cached", "to do", "failed", "why", box=None, pad_edge=False)
+    for state in states:
+        cached = f"{state.n_cached}" if not state.waits_for else "-"
+        todo = f"{len(state.todo)}" if not state.waits_for else "?"
+        failed = f"{len(state.failed)}" if state.failed else ""
+        table.add_row(state.node.name, state.node.what, cached, todo, failed, state.why)
+    OUT.print(table)
+
+
+def show_run(run: Run) -> None:
+    """What a run came to: features, scores, failures, one closing line."""
+    if run.corpus.note:
+        OUT.print(run.corpus.note, style="italic", markup=False)
+    _show_features(run)
+    if any(state.checkpoint for state in run.states.values()):
+        _show_scores(run)
+    show_failures(run)
+    OUT.print(f"{run.n_features_made} features made, {run.n_fits_made} models trained")
+
+
+def _show_features(run: Run) -> None:
+    table = Table("features", "extractor", "stored", "made now", "failed", box=None, pad_edge=False)
+    for state in run.states.values():
+        if isinstance(state.node, Fit) or state.waits_for:
+            continue
+        made = str(run.made.get(state.node.name, 0))
+        stored = f"{state.n_cached} of {len(run.corpus)}"
+        table.add_row(state.node.name, state.node.what, stored, made, str(len(state.failed) or ""))
+    OUT.print(table)
+    OUT.print()
+
+
+def _show_scores(run: Run) -> None:
+    """Mean and deviation over seeds on the test split, a table for each task that fits share."""
+    fitted = {name: state.checkpoint.meta for name, state in run.states.items() if state.checkpoint}
+    for task in dict.fromkeys(meta["primary"] for meta in fitted.values()):
+        found = {
+            name: meta["summary"]["test"].get(task, {})
+            for name, meta in fitted.items()
+            if meta["primary"] == task
+        }
+        metrics = dict.fromkeys(metric for scores in found.values() for metric in scores)
+        table = Table(f"{task}, test", "seeds", *metrics, box=None, pad_edge=False)
+        for name, scores in found.items():
+            cells = [_spread(scores.get(metric)) for metric in metrics]
+            table.add_row(name, str(len(fitted[name]["seeds"])), *cells)
+        OUT.print(table)
+        OUT.print()
+    OUT.print(
+        f"Mean ± standard deviation over seeds (n - 1), metrics as of '{run.corpus.family}'.",
+        style="dim",
+    )
+
+
+def _spread(score: dict[str, float | None] | None) -> str:
+    if not score or score["mean"] is None:
+        return "-"
+    return f"{score['mean']:.3f}" + (f" ± {score['std']:.3f}" if score["std"] is not None else "")
+
+
+def show_failures(run: Run) -> None:
+    """Failures of utterances and fits, as far as a screen holds them."""
+    for name, message in run.errors.items():
+        ERR.print(f"{name}: {message}", style="red", markup=False)
+    failures = run.failures
+    if not failures:
+        return
+    table = Table("failed", "at", "reason", box=None, pad_edge=False)
+    for failure in failures[:FAILURES_SHOWN]:
+        table.add_row(failure.utterance, failure.node, failure.message)
+    ERR.print(table)
+    if len(failures) > FAILURES_SHOWN:
+        ERR.print(f"... and {len(failures) - FAILURES_SHOWN} more")
+    ERR.print(
+        f"{len(failures)} failed; these modalities are masked, the rest went on. "
+        "Try them again with --retry-failed."
+    )
+
+
+def show_nodes(nodes: Sequence[NodeSummary]) -> None:
+    """What a store holds: a line a node."""
+    rows = [
+        (
+            node.fingerprint[:12],
+            node.name,
+            ", ".join(f"{key}={value}" for key, value in node.settings.items()),
+            node.utterances,
+            node.rows,
+            f"{node.bytes / 1e6:.2f} MB",
+            node.shards,
+            f"{node.damaged} damaged" if node.damaged else "",
+        )
+        for node in nodes
+    ]
+    show_rows(("node", "what", "settings", "utterances", "rows", "size", "shards", ""), rows)
+
+
+def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A plain table on stdout."""
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*[str(cell) for cell in row])
+    OUT.print(table)
+
+
+def show_error(error: BaseException) -> None:
+    """One of our own errors: its message, no traceback."""
+    ERR.print(f"error: {error}", style="red", markup=False, highlight=False)
+    sys.stderr.flush()
