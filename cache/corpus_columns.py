@@ -68,14 +68,11 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
         if name in TEXTS:
             done[name] = _texts(name, columns.get(name), n)
             continue
-        values, fault = _numbers(name, columns[name], ids) if name in columns else (None, "")
-        if fault:
-            faults.append(fault)
-        if name == "turn":
-            empty = np.full(n, np.nan) if values is None else values
-            done[name] = pd.Series(empty).astype("Int64")
-        else:
-            done[name] = np.full(n, np.nan) if values is None else values
+        values = np.full(n, np.nan)
+        if name in names:
+            values, unread = _numbers(name, columns[name], ids)
+            faults += unread
+        done[name] = pd.Series(values).astype("Int64") if name == "turn" else values
     return pd.DataFrame(done), faults
 
 
@@ -99,56 +96,63 @@ def _texts(name: str, values: Iterable[Any] | None, n: int) -> pd.Series[Any]:
 
 
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value)
+    return "" if _missing(value) else str(value)
 
 
-def _numbers(name: str, values: Iterable[Any], ids: pd.Series[Any]) -> tuple[Array, str]:
-    """Values as float64, and a sentence about those that are no number (they become NaN)."""
-    array = np.asarray(values)
-    whole = name == "turn"
-    if array.dtype.kind in "fiu":
-        numbers = array.astype(np.float64)
+def _missing(value: Any) -> bool:
+    """None, NaN, or what pandas has instead, which compares to nothing, not even to itself."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _numbers(
+    name: str, values: Sequence[Any] | pd.Series[Any], ids: pd.Series[Any]
+) -> tuple[Array, list[str]]:
+    """Values as float64, and sentences about those that are no number (they become NaN)."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
+        given, numbers = np.asarray(values).tolist(), np.array(values, np.float64)
+        bad = []
     else:
-        given = array.astype(object).tolist()
-        memory = {value: _number(value) for value in {v for v in given if isinstance(v, str)}}
+        given = list(values)
+        memory = {text: _number(text) for text in {v for v in given if isinstance(v, str)}}
         read = [memory[v] if isinstance(v, str) else _number(v) for v in given]
         numbers = np.array([np.nan if v is None else v for v in read], np.float64)
-        array = np.array(given, object)
         bad = [i for i, v in enumerate(read) if v is None]
-        if bad:
-            return numbers, _unread(name, "number", bad, array, ids)
-    if whole:
-        bad = np.flatnonzero(~np.isnan(numbers) & (numbers != np.round(numbers))).tolist()
-        if bad:
-            numbers = np.where(numbers == np.round(numbers), numbers, np.nan)
-            return numbers, _unread(name, "whole number", bad, array, ids)
-    return numbers, ""
+    faults = [_unread(name, "number", bad, given, ids)] if bad else []
+    if name == "turn":
+        broken = ~np.isnan(numbers) & (numbers != np.round(numbers))
+        if broken.any():
+            rows = np.flatnonzero(broken).tolist()
+            faults.append(_unread(name, "whole number", rows, given, ids))
+            numbers[broken] = np.nan
+    return numbers, faults
 
 
-def _unread(name: str, kind: str, rows: list[int], values: Array, ids: pd.Series[Any]) -> str:
-    shown = [f"{show(ids.iloc[i])} ({show(values[i])})" for i in rows[:SHOWN]]
+def _unread(
+    name: str, kind: str, rows: list[int], given: Sequence[Any], ids: pd.Series[Any]
+) -> str:
+    shown = [f"{show(ids.iloc[i])} ({show(given[i])})" for i in rows[:SHOWN]]
     kind_of = "label" if name in TASKS else "column"
     n = count(len(rows), "value")
-    return f"{kind_of} '{name}': {n} that are no {kind}: {listing(shown, len(rows))}"
+    return f"{kind_of} '{name}': {n} not a {kind}: {listing(shown, len(rows))}"
 
 
 def _number(value: Any) -> float | None:
     """The number that a cell stands for: NaN where it is empty, None where it is none."""
-    if value is None:
-        return math.nan
     if isinstance(value, str):
-        text = value.strip()
-        if text.lower() in MISSING:
+        value = value.strip()
+        if value.lower() in MISSING:
             return math.nan
-        if "_" in text or not text.isascii():  # Python would take 1_0 and Arabic digits
+        if "_" in value or not value.isascii():  # Python would take 1_0 and Arabic digits
             return None
+    if _missing(value):
+        return math.nan
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        # pandas' own missing value compares to nothing, not even to itself.
-        return math.nan if type(value).__name__ in ("NAType", "NaTType") else None
+        return None
 
 
 def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -155,9 +155,9 @@ def _sources(frame: pd.DataFrame) -> Iterator[str]:
 def _segments(frame: pd.DataFrame) -> Iterator[str]:
     start, end = frame["start"].to_numpy(float), frame["end"].to_numpy(float)
     spans = [
-        ("that start before 0 s or at no finite time", (start < 0) | np.isinf(start)),
-        ("that end before they start", end <= np.where(np.isnan(start), 0.0, start)),
-        ("that end at no finite time", end == np.inf),
+        ("starting before 0 s or at no finite time", (start < 0) | np.isinf(start)),
+        ("ending at or before the start", end <= np.where(np.isnan(start), 0.0, start)),
+        ("ending at no finite time", end == np.inf),
     ]
     for what, rows in spans:
         if rows.any():
@@ -213,7 +213,7 @@ def _files(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
         shown = listing([f"{p!r} (of {show(name)})" for p, name in files[:SHOWN]], len(files))
         return [f"{count(len(files), 'media file')} {what}: {shown}"] if files else []
 
-    errors = said("not found", missing) + said("that are no plain files", irregular)
+    errors = said("not found", missing) + said("not a plain file", irregular)
     return errors, said("of zero bytes", empty)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ...cache.corpus import FAMILIES, Corpus
 from ...cache.errors import BadCorpus, unknown
 from ...cache.validation import count, listing, show
-from .media_folder import LeadsOut, MediaFolder
+from .media_folder import MediaFolder, Unusable
 from .sheet import Sheet, nearest, read_sheet, read_splits
 
 TABLES = ("label.csv", "meta.csv")
@@ -121,7 +121,7 @@ def _find(
         stem = f"{video}/{clip}"
         try:
             path, real = place.find(stem)
-        except LeadsOut as error:
+        except Unusable as error:
             path, real = "", stem
             outside.append(f"{show(stem)} ({error})")
         if real != stem:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cache.errors import BadCorpus
+from ...cache.errors import BadCall, BadCorpus
 from ...cache.validation import SPLIT_NAMES, SPLITS, count, listing, show
 
 
@@ -63,12 +63,15 @@ def read_sheet(path: Path, encoding: str = "", delimiter: str = "") -> Sheet:
         delimiter: between cells; empty: comma, or tab in a TSV.
 
     Raises:
-        BadCorpus: it cannot be read, or its columns have no names of their own.
+        BadCorpus: it cannot be read, or several columns have one name.
+        BadCall: the delimiter is not one character.
     """
     if not path.is_file():
         raise BadCorpus(f"no table at '{path}': there is no such file{_neighbours(path)}")
     if path.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(path)
+    if delimiter and (len(delimiter) > 1 or delimiter in '"\r\n'):
+        raise BadCall(f"a delimiter is one character, not {delimiter!r}")
     tabbed = path.suffix.lower() in (".tsv", ".tab")
     text, notes = _decode(path, encoding)
     return _parse(path, text, delimiter or ("\t" if tabbed else ","), notes)

@@ -12,7 +12,7 @@ from ...cache.corpus_columns import COLUMNS, TASKS
 from ...cache.corpus_file import is_ours
 from ...cache.errors import BadCall, BadCorpus, unknown
 from ...cache.validation import count, listing, show
-from .media_folder import LeadsOut, MediaFolder
+from .media_folder import MediaFolder, Unusable
 from .sheet import Sheet, nearest, read_sheet, read_splits
 
 
@@ -94,6 +94,10 @@ def _mapping(
     taken = {mine: theirs for mine, theirs in given.items() if theirs is not None}
     own = [n for n in ours if n in sheet.columns and n not in given and n not in taken.values()]
     taken |= {name: name for name in own}
+    if "id" not in taken and {"video_id", "clip_id"} <= set(sheet.columns):
+        raise BadCorpus(
+            f"'{sheet.path}' looks like the CH-SIMS layout: read it with kind 'ch-sims'"
+        )
     if "id" not in taken:
         hint = nearest("id", sheet.columns)
         raise BadCorpus(
@@ -133,7 +137,7 @@ def _media(
         given = "" if cell is None or cell != cell else str(cell)
         try:
             paths.append(place.path(given) if given else "")
-        except LeadsOut as error:
+        except Unusable as error:
             paths.append("")
             outside.append(f"{show(name)} ({error})")
     if not outside:
