@@ -22,7 +22,8 @@ from .layout import digest_in_name, identity, node_name, node_names, shard_paths
 from .leases import Lease, dead_files
 from .publish import PART, alive, host, writer_of
 from .records import MAIN
-from .shard import ShardFile, file_digest
+from .shard import hdf5_layout
+from .shard_file import ShardFile, file_digest
 from .store import FeatureStore
 
 
@@ -192,7 +193,8 @@ def why(root: Path, description: Mapping[str, Any]) -> str:
     if not alike:
         return f"nothing of '{name}' is cached"
     lists = [_differences(other, description, known) for other in alike]
-    return ", ".join(min(lists, key=lambda found: (len(found), found)))
+    nearest = sorted(lists, key=lambda found: (len(found), found))[0]
+    return ", ".join(nearest)
 
 
 def _differences(
@@ -287,6 +289,7 @@ def _fault_of_shard(path: Path) -> str:
     try:
         whole = file_digest(path) == digest_in_name(path)
         shard = ShardFile(path)
+        same = hdf5_layout(path) == shard.layout
     except (CacheError, OSError) as error:
         return str(error)
     bad = []
@@ -298,6 +301,8 @@ def _fault_of_shard(path: Path) -> str:
     if bad:
         some = ", ".join(bad[:3]) + (" ..." if len(bad) > 3 else "")
         return str(shard.damaged(f"{len(bad)} of {len(shard.keys)} utterances, keys {some}"))
+    if not same:
+        return str(shard.damaged("HDF5 finds its arrays elsewhere than its user block says"))
     if not whole:
         return str(shard.damaged("its bytes do not fit the digest in its name (padding)"))
     return ""

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import BadInput
 from .records import Array, FeatureTable
-from .shard import Part, ShardFile, flat_bytes
+from .shard_file import Part, ShardFile, flat_bytes
 
 _CHUNK = 1 << 20  # bytes read at once, so that they are in the cache when they are checked
 _THREADED = 1 << 23  # bytes below which one thread is faster

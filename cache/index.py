@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import Damaged
 from .publish import store_error
@@ -102,8 +103,8 @@ class _Database:
             self._connection.execute("COMMIT")
 
     def _select(
-        self, table: str, wanted: str, column: str, keys: Sequence[bytes]
-    ) -> Iterator[tuple[bytes, ...]]:
+        self, table: str, wanted: str, column: str, keys: Sequence[Any]
+    ) -> Iterator[tuple[Any, ...]]:
         """Rows of a table whose ``column`` is one of the keys."""
         ordered = sorted(set(keys))  # neighbours lie on one page
         for i in range(0, len(ordered), _BATCH):
@@ -174,11 +175,9 @@ class Index(_Database):
             number = self._number(node)
             if number is None:
                 return {}
-            paths = dict(
-                self._connection.execute("SELECT id, path FROM shards WHERE node = ?", (number,))
-            )
-            rows = self._select(f"keys_{number}", "shard, row", "key", keys)
-            return {key: (paths[shard], row) for key, shard, row in rows}  # type: ignore[index,misc]
+            rows = list(self._select(f"keys_{number}", "shard, row", "key", keys))
+            paths = dict(self._select("shards", "path", "id", [row[1] for row in rows]))
+            return {key: (paths[shard], row) for key, shard, row in rows}
 
     def _number(self, node: str) -> int | None:
         row = self._connection.execute(
@@ -195,7 +194,7 @@ class DigestMemory(_Database):
     def get(self, files: Sequence[bytes]) -> dict[bytes, bytes]:
         """Digests of those files that are remembered."""
         with self._lock, self._errors():
-            return dict(self._select("digests", "digest", "file", files))  # type: ignore[arg-type]
+            return dict(self._select("digests", "digest", "file", files))
 
     def put(self, digests: Iterable[tuple[bytes, bytes]]) -> None:
         """Remember digests."""

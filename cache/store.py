@@ -43,7 +43,8 @@ from .layout import (
 )
 from .publish import publish
 from .records import MAIN, Array, Features, FeatureSpec, FeatureTable
-from .shard import ShardFile, build, file_digest
+from .shard import build
+from .shard_file import ShardFile, file_digest
 
 _OPEN = 256  # shards held open at most
 _log = logging.getLogger(__name__)

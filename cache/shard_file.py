@@ -1,0 +1,238 @@
+"""A shard opened for reading: the head is checked when it is opened, rows whenever they are read.
+
+No HDF5 library is asked: the places of all arrays stand in the file's user block. The format is
+told in ``shard.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
+
+from .errors import BadInput, Damaged, NewerCache, NotCached
+from .keys import KEY_BYTES
+from .records import MAIN, Array, Features, frame_times
+
+#: Newest format this version reads, and the one it writes.
+FORMAT = 1
+#: A dataset: dtype as numpy writes it, shape, first byte in the file (0 where it is empty).
+Entry = tuple[str, tuple[int, ...], int]
+MEND = (
+    "'affectflow cache verify' names every damaged file, 'affectflow cache prune --damaged' "
+    "removes them, and the next run makes them again"
+)
+_FIRST = 1 << 15  # bytes read at once when a shard is opened: the head of most
+_LINE = re.compile(
+    rb"(affectflow shard (\d{1,9}) size (\d{1,18}) head (\d{1,18}) digest ([0-9a-f]{32})) "
+    rb"([0-9a-f]{16})\n"
+)
+
+
+def checksum(key: bytes, values: Array, times: Array | None, mask: Array | None) -> int:
+    """xxh3 of one utterance's values, seeded by that of its key, stored times and stored mask."""
+    seed = int.from_bytes(key[:8], "little")
+    for side in (times, mask):
+        if side is not None:
+            seed = xxh3_64_intdigest(flat_bytes(side), seed)
+    return xxh3_64_intdigest(flat_bytes(values), seed)
+
+
+def flat_bytes(array: Array) -> memoryview:
+    """A contiguous array's bytes, without a copy."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One named array of an open shard: all that is known of it without reading rows."""
+
+    columns: tuple[str, ...]
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    bounds: list[int]  # n + 1 offsets; plain numbers index faster than arrays
+    checksums: list[int]
+    regular: list[list[float]] | None  # n x (start, hop, width) in s
+    values_at: int  # byte in the file
+    times_at: int | None
+    mask_at: int | None
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """Bytes of one row of values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class ShardFile:
+    """A shard opened for reading; the file is closed when nobody holds it any more.
+
+    Raises:
+        NotCached: there is no such file.
+        Damaged: its head is not what was written.
+        NewerCache: it was written in a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = -1
+        try:
+            self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotCached(
+                f"shard {path} is gone; run 'affectflow cache reindex', then the workflow again"
+            ) from error
+        head, start = self._head()
+        try:
+            self._parse(head, start)
+        except (KeyError, ValueError, TypeError) as error:
+            raise self.damaged(f"its head cannot be read: {error!r}") from error
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+    def damaged(self, what: str) -> Damaged:
+        """The error that says what is wrong with this file and how to mend it."""
+        return Damaged(f"shard {self.path} is damaged: {what}. {MEND}")
+
+    def _head(self) -> tuple[bytes, int]:
+        """All that stands before the rows, checked, and the length of its first line."""
+        size = os.fstat(self._handle).st_size
+        first = self._bytes(0, min(_FIRST, size))
+        match = _LINE.fullmatch(first[: first.find(b"\n") + 1])
+        if not match or xxh3_64_hexdigest(match[1]).encode() != match[6]:
+            raise self.damaged("its first line is not one of affectflow's")
+        if int(match[2]) > FORMAT:
+            raise NewerCache(
+                f"shard {self.path} has format {int(match[2])}, this version of affectflow reads "
+                f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
+            )
+        if int(match[3]) != size or not len(match[0]) < int(match[4]) <= size:
+            raise self.damaged(f"it has {size} bytes, {int(match[3])} were written")
+        head = first[: int(match[4])]
+        if len(head) < int(match[4]):
+            head += self._bytes(len(head), int(match[4]) - len(head))
+        if xxh3_128_hexdigest(memoryview(head)[len(match[0]) :]).encode() != match[5]:
+            raise self.damaged("its head does not fit its checksum")
+        return head, len(match[0])
+
+    def _parse(self, head: bytes, start: int) -> None:
+        layout = json.loads(head[start : head.index(b"\n", start)])
+        self.layout: dict[str, Entry] = {n: (d, tuple(s), at) for n, (d, s, at) in layout.items()}
+
+        def whole(name: str) -> Array:
+            dtype, shape, at = self.layout[name]
+            return np.frombuffer(head, dtype, math.prod(shape), at).reshape(shape)
+
+        about = json.loads(whole("about").tobytes())
+        self.node: str = about["node"]
+        self.origin: dict[str, Any] = about["origin"]
+        blob = whole("keys").tobytes()
+        self.keys = tuple(blob[i : i + KEY_BYTES] for i in range(0, len(blob), KEY_BYTES))
+        self._seeds = [int.from_bytes(key[:8], "little") for key in self.keys]
+        self.parts: dict[str, Part] = {}
+        for name, columns in about["columns"].items():
+            prefix = f"arrays/{name}/"
+            dtype, shape, at = self.layout[prefix + "values"]
+            times, mask = self.layout.get(prefix + "times"), self.layout.get(prefix + "mask")
+            self.parts[name] = Part(
+                columns=tuple(columns),
+                dtype=np.dtype(dtype),
+                shape=shape[1:],
+                bounds=whole(prefix + "offsets").tolist(),
+                checksums=whole(prefix + "checksums").tolist(),
+                regular=None if times is not None else whole(prefix + "regular").tolist(),
+                values_at=at,
+                times_at=None if times is None else times[2],
+                mask_at=None if mask is None else mask[2],
+            )
+
+    def part(self, name: str) -> Part:
+        """One named array.
+
+        Raises:
+            BadInput: the node has no such array.
+        """
+        if name not in self.parts:
+            raise BadInput(f"the node has arrays {sorted(self.parts)}, not '{name}'")
+        return self.parts[name]
+
+    def features(self, row: int) -> Features:
+        """All arrays of one utterance, checked.
+
+        Raises:
+            Damaged: the bytes are not those that were written.
+        """
+        if not 0 <= row < len(self.keys):
+            raise self.damaged(f"utterance {row} was asked for, it has {len(self.keys)}")
+        parts = {name: self._one(name, part, row) for name, part in self.parts.items()}
+        main = parts.pop(MAIN)
+        if not parts:
+            return main
+        return Features(main.values, main.times, main.columns, main.mask, parts)
+
+    def _one(self, name: str, part: Part, row: int) -> Features:
+        first, last = part.bounds[row], part.bounds[row + 1]
+        n = last - first
+        values = np.empty((n, *part.shape), part.dtype)
+        self.fill(flat_bytes(values), part.values_at + first * part.row_bytes)
+        if part.regular is not None:
+            start, hop, width = part.regular[row]
+            times = frame_times(n, hop, width, start)
+        else:
+            times = np.empty((n, 2))
+        mask = np.ones(n, bool)
+        self.check(name, row, values, times, mask)
+        return Features(values, times, part.columns, mask)
+
+    def check(self, name: str, row: int, values: Array, times: Array, mask: Array) -> None:
+        """Read an utterance's stored times and mask into place; check them and its values."""
+        part = self.parts[name]
+        seed = self._seeds[row]
+        first = part.bounds[row]
+        if part.times_at is not None:
+            sides = flat_bytes(times)
+            self.fill(sides, part.times_at + first * 16)
+            seed = xxh3_64_intdigest(sides, seed)
+        if part.mask_at is not None:
+            sides = flat_bytes(mask)
+            self.fill(sides, part.mask_at + first)
+            seed = xxh3_64_intdigest(sides, seed)
+        if xxh3_64_intdigest(flat_bytes(values), seed) != part.checksums[row]:
+            raise self.damaged(
+                f"array '{name}' of key {self.keys[row].hex()} does not fit its checksum"
+            )
+
+    def fill(self, target: memoryview, at: int) -> None:
+        """Read bytes of the file straight into an array."""
+        while len(target):
+            try:
+                n = os.preadv(self._handle, [target], at)
+            except OSError as error:
+                raise self.damaged(f"the disk cannot read it ({error.strerror})") from error
+            if n == 0:
+                raise self.damaged(f"it ends before byte {at + len(target)}")
+            target, at = target[n:], at + n
+
+    def _bytes(self, at: int, n: int) -> bytes:
+        target = bytearray(n)
+        self.fill(memoryview(target), at)
+        return bytes(target)
+
+
+def file_digest(path: Path) -> str:
+    """xxh3 of a whole file, 32 hex digits; what ``xxh128sum`` prints, and what shards are named."""
+    hasher = xxh3_128()
+    block = memoryview(bytearray(1 << 20))
+    with open(path, "rb", buffering=0) as file:
+        while n := file.readinto(block):
+            hasher.update(block[:n])
+    return hasher.hexdigest()
