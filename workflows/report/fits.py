@@ -1,0 +1,235 @@
+"""What the report says about fits, read from their checkpoints' meta (see ``train/fit.py``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...cache.checkpoints import Checkpoint
+from ...cache.errors import BadInput
+from ...train.compare import Comparison, Spread, compare, spread, welch
+from ...train.metrics import SMALLER_IS_BETTER, scores
+from ...train.registry import LETTERS
+from ...train.training import label_columns, primary_task
+from ..graph import Extract, Fit, Workflow
+from ..result import Run
+from .charts import Curve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What each family's metrics are, for a reader who has not read ``train/metrics.py``.
+FAMILIES = {
+    "sims": "CH-SIMS: predictions and labels are clipped to [−1, 1] first, for MAE and Corr too. "
+    "Acc2 and F1: ≤ 0 against > 0, so neutral counts as negative. Acc3: edges −0.1, 0.1; Acc5: "
+    "edges −0.7, −0.1, 0.1, 0.7. Acc2_weak: Acc2 on labels in [−0.4, 0.4].",
+    "mosi": "MOSI: MAE and Corr are not clipped. has0: < 0 against ≥ 0, all rows; non0: rows whose "
+    "label is 0 are left out, negative against positive. Acc7 and Acc5: rounded classes.",
+    "mag": "MAG-BERT: rows whose label is 0 are left out of every metric; Acc2 and F1: < 0 against "
+    "≥ 0; Acc7: rounded classes.",
+}
+F1_NOTE = (
+    "F1 is weighted by the true classes, as scikit-learn defines it; F1_predweighted by the "
+    "predicted ones, as in published tables that swapped the two arguments."
+)
+#: The bootstrap draws speakers where the test split has at least so many, else utterances.
+SPEAKERS = 8
+#: Metrics that are drawn where a family has them, in this order.
+DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0", "F1", "F1_has0")
+
+
+@dataclass(frozen=True)
+class FitView:
+    """One fit that is done.
+
+    Args:
+        name: the node's name.
+        model: registry name of the model.
+        letters: modalities it reads in the end, through encodes too: ``T``, ``TAV``.
+        tasks: what it predicts.
+        checkpoint: with the meta that all numbers come from.
+    """
+
+    name: str
+    model: str
+    letters: str
+    tasks: tuple[str, ...]
+    checkpoint: Checkpoint
+
+    @property
+    def kind(self) -> str:
+        """``one`` modality or ``many``."""
+        return "one" if len(self.letters) == 1 else "many"
+
+    @property
+    def seeds(self) -> list[Mapping[str, Any]]:
+        """What the meta says of each seed."""
+        return list(self.checkpoint.meta["seeds"])
+
+    def metrics(self, task: str, split: str = "test") -> tuple[str, ...]:
+        """Names of the scores there are for a task; empty where it was not scored."""
+        return tuple(self.seeds[0]["scores"].get(split, {}).get(task, ()))
+
+    def values(self, task: str, metric: str, split: str = "test") -> list[float]:
+        """A score of each seed, NaN where it is undefined."""
+        found = [seed["scores"].get(split, {}).get(task, {}).get(metric) for seed in self.seeds]
+        return [math.nan if value is None else float(value) for value in found]
+
+    def spread(self, task: str, metric: str, split: str = "test") -> Spread:
+        """Mean and standard deviation (ddof = 1) over seeds."""
+        return spread(self.values(task, metric, split))
+
+    def rows(self, task: str, split: str = "test") -> Mapping[str, int]:
+        """Utterances each metric saw, ``labelled`` ones, and how many there are (``of``)."""
+        found: Mapping[str, int] = self.checkpoint.meta["rows"].get(split, {}).get(task, {})
+        return found
+
+    @property
+    def masked(self) -> dict[str, int]:
+        """Inputs that test utterances lack, with the number of those."""
+        found = self.checkpoint.meta.get("masked", {}).get("test", {})
+        return {name: n for name, n in found.items() if n}
+
+    def curves(self) -> list[Curve]:
+        """Losses of each seed."""
+        return [Curve(s["train_loss"], s["valid_loss"], s["best_epoch"]) for s in self.seeds]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Test utterances of one fit and task: truth, and the predictions of all seeds.
+
+    Args:
+        shown: how many of them are here; fewer than ``n`` where they were thinned.
+    """
+
+    names: list[str]
+    truth: list[float]
+    middle: list[float]
+    low: list[float]
+    high: list[float]
+    n: int
+
+    @property
+    def shown(self) -> int:
+        """Utterances that are drawn."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Duel:
+    """The best fusion against the best single modality, both chosen on the validation split."""
+
+    fusion: FitView
+    single: FitView
+    paired: Comparison
+    welch_p: float
+
+
+def fits_of(run: Run) -> list[FitView]:
+    """All fits that are done, in the recipe's order."""
+    return [
+        FitView(name, node.model, letters(run.workflow, name), node.tasks, state.checkpoint)
+        for name, state in run.states.items()
+        if isinstance(node := state.node, Fit) and state.checkpoint is not None
+    ]
+
+
+def letters(workflow: Workflow, name: str) -> str:
+    """Modalities that reach a node, as letters in the order T, A, V."""
+    node = workflow[name]
+    if isinstance(node, Extract):
+        return LETTERS.get(node.modality, "")
+    found = "".join(letters(workflow, upstream) for upstream in node.inputs)
+    return "".join(letter for letter in LETTERS.values() if letter in found)
+
+
+def main_task(fits: Sequence[FitView]) -> str:
+    """The task that is reported first: ``M``, else what the last fit is chosen by; or none."""
+    if not fits:
+        return ""
+    return "M" if any("M" in fit.tasks for fit in fits) else primary_task(fits[-1].tasks)
+
+
+def chosen(fits: Sequence[FitView], task: str, kind: str) -> FitView | None:
+    """The fit of a kind with the smallest mean absolute error on validation; never on test."""
+    ranked = [
+        (mean, i, fit)
+        for i, fit in enumerate(fits)
+        if fit.kind == kind and "MAE" in fit.metrics(task, "valid") and fit.metrics(task)
+        if math.isfinite(mean := fit.spread(task, "MAE", "valid").mean)
+    ]
+    return min(ranked)[2] if ranked else None
+
+
+def label_column(run: Run, fit: FitView, task: str) -> str:
+    """Label column that a fit was scored against for a task."""
+    node = run.workflow[fit.name]
+    assert isinstance(node, Fit)  # ``fits_of`` takes no others
+    return label_columns(node.training, node.tasks)[task]
+
+
+def constant(run: Run, column: str) -> dict[str, float]:
+    """Test scores of always answering the median training label: what no model may fall below."""
+    labels, splits = run.corpus.labels(column), run.corpus.splits
+    train = labels[(splits == "train") & np.isfinite(labels)]
+    test = labels[(splits == "test") & np.isfinite(labels)]
+    if not len(train) or not len(test) or not run.corpus.family:
+        return {}
+    return scores(run.corpus.family, np.full(len(test), np.median(train)), test)
+
+
+def better(metric: str, values: Sequence[float]) -> float:
+    """The best of several means."""
+    finite = [v for v in values if math.isfinite(v)] or [math.nan]
+    return min(finite) if metric in SMALLER_IS_BETTER else max(finite)
+
+
+def points(fit: FitView, task: str, limit: int) -> Points:
+    """What a fit predicted on the test split; at most ``limit`` utterances, drawn at random."""
+    table = fit.checkpoint.predictions()
+    if table is None:
+        return Points([], [], [], [], [], 0)
+    table = table[(table["task"] == task) & (table["split"] == "test")]
+    table = table[np.isfinite(table["truth"])]
+    found: pd.DataFrame = table.groupby("id", sort=True).agg(
+        truth=("truth", "first"),
+        middle=("prediction", "mean"),
+        low=("prediction", "min"),
+        high=("prediction", "max"),
+    )
+    n = len(found)
+    if n > limit:
+        found = found.sample(limit, random_state=0).sort_index()
+    columns = {name: [float(v) for v in found[name]] for name in found.columns}
+    return Points([str(name) for name in found.index], n=n, **columns)
+
+
+def duel(run: Run, fits: Sequence[FitView], task: str) -> Duel | None:
+    """Compare best fusion and best single modality; None where one is missing or n is below 2."""
+    fusion, single = chosen(fits, task, "many"), chosen(fits, task, "one")
+    if fusion is None or single is None:
+        return None
+    a, b = fusion.checkpoint.predictions(), single.checkpoint.predictions()
+    if a is None or b is None:
+        return None
+    try:
+        paired = compare(a, b, task, groups=_speakers(run))
+    except BadInput:  # fewer than two utterances in common: there is nothing to compare
+        return None
+    p = welch(fusion.values(task, "MAE"), single.values(task, "MAE"))[1]
+    return Duel(fusion, single, paired, p)
+
+
+def _speakers(run: Run) -> pd.Series | None:
+    """Speaker of each utterance id, where the test split has enough of them to be drawn."""
+    frame = run.corpus.to_frame().drop_duplicates("id").set_index("id")
+    tested = frame.loc[frame["split"] == "test", "speaker"]
+    if (tested == "").any() or tested.nunique() < SPEAKERS:
+        return None
+    found: pd.Series = frame["speaker"]
+    return found

@@ -1,0 +1,195 @@
+"""One self-contained HTML file a run: the answer first, then all that stands behind it.
+
+Nothing in it is loaded from elsewhere and no script runs. Everything that came from a recipe, a
+corpus or an error message is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ...cache.publish import publish
+from ..result import Run
+from . import content
+from .charts import Row, curves, dots, number, scatter
+from .fits import (
+    DRAWN,
+    F1_NOTE,
+    FAMILIES,
+    FitView,
+    better,
+    chosen,
+    constant,
+    duel,
+    fits_of,
+    label_column,
+    main_task,
+    points,
+)
+
+#: Utterances drawn in a scatter plot; of more, so many are drawn at random.
+POINTS = 400
+MODALITIES = {"T": "text", "A": "audio", "V": "vision"}
+
+
+def write_report(run: Run, path: Path | None = None) -> Path:
+    """Write the report of a run as one HTML file.
+
+    Args:
+        run: what a run came to.
+        path: the file; its folder is made. Default: ``report.html`` in the run's folder.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        Damaged: a checkpoint's predictions are not what was written.
+        StoreFull: the file system has no room.
+        StoreReadOnly: the folder cannot be written to.
+    """
+    file = run.folder / "report.html" if path is None else Path(path)
+    publish(file, render(run).encode(), replace=True)
+    return file
+
+
+def render(run: Run) -> str:
+    """The page as text."""
+    import jinja2
+
+    fits = fits_of(run)
+    task = main_task(fits)
+    own = [fit for fit in fits if fit.metrics(task)]
+    folder = resources.files(__package__)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "message": content.message, "seconds": seconds}
+    template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
+    command, shipped = content.command(run)
+    return template.render(
+        run=run,
+        style=style,
+        fits=fits,
+        task=task,
+        scores=score_table(run, own, task),
+        answer=answer(own, task),
+        comparison=duel(run, own, task),
+        charts=modality_charts(run, own, task),
+        scatters=scatters(run, own, task),
+        curves=[(fit, _curves(fit)) for fit in fits],
+        others=other_tasks(run, fits, task),
+        splits=content.split_rows(run.corpus),
+        labels=content.distributions(run.corpus),
+        nodes=content.node_rows(run),
+        trained=content.fit_rows(run),
+        failures=content.failures(run),
+        source=content.source(run),
+        command=command,
+        shipped=shipped,
+        versions=content.versions(),
+        family_note=f"{FAMILIES[run.corpus.family]} {F1_NOTE}" if run.corpus.family else "",
+        modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
+        isfinite=math.isfinite,
+    )
+
+
+def score_table(run: Run, fits: Sequence[FitView], task: str) -> dict[str, Any]:
+    """Means and deviations of every metric on the test split, and those of a constant answer."""
+    if not fits:
+        return {}
+    metrics = fits[0].metrics(task)
+    best = {m: number(better(m, [f.spread(task, m).mean for f in fits])) for m in metrics}
+    return {
+        "metrics": metrics,
+        "rows": [(fit, {m: fit.spread(task, m) for m in metrics}) for fit in fits],
+        "best": best if len(fits) > 1 else {},
+        "seen": fits[0].rows(task),
+        "constant": constant(run, label_column(run, fits[0], task)),
+        "one_seed": [fit.name for fit in fits if len(fit.seeds) == 1],
+    }
+
+
+def answer(fits: Sequence[FitView], task: str) -> dict[str, Any]:
+    """The fits that the first sentence is about: chosen on validation, told by their test scores."""
+    fusion, single = chosen(fits, task, "many"), chosen(fits, task, "one")
+    first = fusion or single
+    if first is None:
+        return {}
+    drawn = [m for m in DRAWN if m in first.metrics(task)]
+    return {
+        "fusion": fusion,
+        "single": single,
+        "first": first,
+        "tiles": [(metric, first.spread(task, metric)) for metric in drawn],
+    }
+
+
+def modality_charts(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[str, Markup]]:
+    """A chart a metric: each fit's seeds and mean, single modalities first."""
+    if not fits:
+        return []
+    order = sorted(fits, key=lambda fit: len(fit.letters))
+    reference = constant(run, label_column(run, fits[0], task))
+    charts = []
+    for metric in (m for m in DRAWN if m in fits[0].metrics(task)):
+        rows = [Row(fit.name, fit.kind, fit.values(task, metric)) for fit in order]
+        title = f"{metric} on the test split"
+        charts.append((metric, dots(title, rows, reference.get(metric, math.nan))))
+    return charts
+
+
+def scatters(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[FitView, Any, Markup]]:
+    """Predicted against true labels of the test split, a chart a fit."""
+    found = []
+    for fit in fits:
+        seen = points(fit, task, POINTS)
+        if seen.n:
+            title = f"Predicted against true {task} of {fit.name}, {seen.shown} test utterances"
+            limits = run.corpus.label_range
+            chart = scatter(
+                title, seen.truth, seen.middle, seen.low, seen.high, seen.names, limits
+            )
+            found.append((fit, seen, chart))
+    return found
+
+
+def _curves(fit: FitView) -> Markup:
+    best = ", ".join(str(seed["best_epoch"]) for seed in fit.seeds)
+    return curves(f"Learning curves of {fit.name}; best epoch of each seed: {best}", fit.curves())
+
+
+def other_tasks(run: Run, fits: Sequence[FitView], main: str) -> list[dict[str, Any]]:
+    """Scores of the heads that learn other tasks, each against a label column of its own."""
+    return [
+        {
+            "fit": fit,
+            "task": task,
+            "column": label_column(run, fit, task),
+            "spreads": {m: fit.spread(task, m) for m in fit.metrics(task)},
+            "rows": fit.rows(task),
+        }
+        for fit in fits
+        for task in fit.tasks
+        if task != main and fit.metrics(task)
+    ]
+
+
+def seconds(value: float | None) -> str:
+    """A time for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return "–"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
