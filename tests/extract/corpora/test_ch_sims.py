@@ -268,9 +268,10 @@ def test_ids_with_folders_spaces_and_unicode_are_found(tmp_path):
 
 def test_ids_longer_than_any_file_name_are_a_missing_file(tmp_path):
     name = "x" * 300
-    found = read_corpus("ch-sims", layout(tmp_path, [row(clip=name), row(name)], ["v/0001.mp4"]))
-    assert found.ids == (f"v/{name}", f"{name}/0001")
-    assert "2 media files not found" in found.check().errors[0]
+    rows = [row(clip=name), row(name), row(clip="1" * 5000)]
+    found = read_corpus("ch-sims", layout(tmp_path, rows, ["v/0001.mp4"]))
+    assert found.ids[:2] == (f"v/{name}", f"{name}/0001")
+    assert "3 media files not found" in found.check().errors[0]
 
 
 @pytest.mark.parametrize("link", ["Raw/v/0001.mp4", "Raw/v", "Raw"])
