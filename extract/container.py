@@ -323,8 +323,8 @@ class Decoding(Generic[F]):
             NoAudio: the sound stream is there but empty.
             NoVideo: the picture stream is there but empty.
         """
-        ends = [Fraction(e) for e in (end, self.promised) if e is not None]
-        wanted_end = min(ends, default=self.reached)
+        promised = self.reached if self.promised is None else self.promised
+        wanted_end = promised if end is None else min(Fraction(end), promised)
         wanted = wanted_end - self._from
         got = min(self.reached, wanted_end) - self._from - self.lost
         if wanted > 0 and got < ENOUGH * wanted:

@@ -232,13 +232,15 @@ def read_frames(
     with open_media(path) as source:
         decoding = source.pictures()
         grid = _Grid(rate, begin, end)
+        stop = end
         for item in decoding.frames(begin):
             yield from grid.until(item)
-            if grid.done:
+            if grid.done:  # perhaps before the end: the last step comes earlier
+                stop = float(decoding.reached)
                 break
         else:
             yield from grid.rest()
-        decoding.check(end)
+        decoding.check(stop)
         if grid.step == 0:
             raise decoding.outside(begin, end)
 

@@ -4,9 +4,11 @@ The time line is cut into blocks of fixed place and length. Each is resampled al
 sound on both sides for the filter, so what a block becomes does not depend on what else was read.
 
 Source:
-    The filter is libsoxr's "very high quality" (28 bit: pass band to 0.91 of the lower Nyquist
-    frequency, linear phase). Measured in ``tests/extract/test_media.py`` on a chirp against
-    ``scipy.signal.resample_poly`` with a filter of its own: 130 dB signal to noise.
+    The filter is libsoxr's "very high quality": pass band to 0.91 of the lower Nyquist frequency,
+    linear phase. A chirp from 50 Hz to 7 kHz came within 150 dB of ``scipy.signal.resample_poly``
+    with a 150 dB filter of our own for 44.1 to 22.05 kHz and for 48 to 16 kHz, within 81 dB for
+    44.1 to 16 kHz; there libsoxr's gain falls by 0.007 dB towards 7 kHz (up to 3 kHz: 139 dB).
+    librosa's default, "high quality" of the same library, came within 134 and 79 dB.
 """
 
 from __future__ import annotations
