@@ -162,6 +162,7 @@ def _portrait(look: Look) -> Array:
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     orange = (hsv[..., 0] < 20) & (hsv[..., 1] > 120) & (y > 185)
     hsv[..., 0] = np.where(orange, (hsv[..., 0].astype(int) + look.suit) % 180, hsv[..., 0])
+    hsv[..., 1] = np.where(orange, 0.7 * hsv[..., 1], hsv[..., 1])  # no other hue is as bright
     coloured = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
     hair = np.where(y < 150, 1 - face, 0)[..., None]
     coloured *= 1 + hair * (look.hair - 1)
