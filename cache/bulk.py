@@ -7,7 +7,7 @@ the processor's cache.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -102,16 +102,20 @@ def _fill(run: _Run, array: str, values: Array, times: Array, mask: Array) -> No
         into += n
 
 
-def _each(work: object, runs: Sequence[_Run], n_bytes: int) -> None:
-    assert callable(work)
+def _each(work: Callable[[_Run], None], runs: Sequence[_Run], n_bytes: int) -> None:
     n_threads = min(4, os.cpu_count() or 1) if n_bytes > _THREADED else 1
-    if n_threads == 1:
-        for run in runs:
+    slices = [runs[i :: 4 * n_threads] for i in range(4 * n_threads)] if n_threads > 1 else [runs]
+
+    def some(part: Sequence[_Run]) -> None:
+        for run in part:
             work(run)
-        return
+
+    if n_threads == 1:
+        return some(runs)
     with ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(work, runs):
+        for _ in pool.map(some, slices):
             pass
+    return None
 
 
 def _regular_times(found: Sequence[Found], parts: dict[int, Part], offsets: Array) -> Array:

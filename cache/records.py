@@ -93,8 +93,10 @@ FeatureSpec = Mapping[str, ArraySpec]
 
 def frame_times(n: int, hop: float, width: float | None = None, start: float = 0.0) -> Array:
     """Start and end in seconds, (n, 2) float64, of n regular frames: ``start + i * hop``."""
-    starts = start + np.arange(n) * hop
-    return np.stack([starts, starts + (hop if width is None else width)], axis=1)
+    times = np.empty((n, 2))
+    times[:, 0] = start + np.arange(n) * hop
+    times[:, 1] = times[:, 0] + (hop if width is None else width)
+    return times
 
 
 def no_times(n: int) -> Array:
