@@ -8,8 +8,8 @@ without a traceback and leaves with ``exit_code``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class AffectflowError(Exception):
@@ -94,6 +94,16 @@ class MixedVersions(CacheError):
 
 class TrainingError(AffectflowError):
     """A fit cannot go on: no labels, an empty split, values that are not finite."""
+
+
+class Diverged(TrainingError):
+    """A loss is no longer finite.
+
+    Attributes:
+        best: the weights of the best epoch before, by name; empty if there was none.
+    """
+
+    best: Mapping[str, Any] = {}
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:

@@ -1,0 +1,158 @@
+"""One split as tensors, and its batches by index: no per-sample Python in an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .dataset import Array, Reading
+from .models.base import Batch
+from .objectives import label_weights
+
+#: Means are gathered for many steps at once, up to this many bytes an input.
+BLOCK = 32 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """An input read as means: values (n, D), present (n,) bool or None where all are."""
+
+    values: Tensor
+    present: Tensor | None
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Values (S, B, D) and mask (S, B) of utterances ``index`` (S, B)."""
+        chosen = index.reshape(-1)
+        values = self.values.index_select(0, chosen).view(*index.shape, -1)
+        return values, None if self.present is None else self.present[chosen].view(index.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """An input read as rows, ragged; the last row is the padding.
+
+    Args:
+        rows: (n_rows + 1, D), the last one zeros.
+        real: (n_rows + 1,) bool, the last one False.
+        starts: (n,) first row of each utterance.
+        lengths: (n,) rows of each.
+    """
+
+    rows: Tensor
+    real: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (S, B, T, D) and mask (S, B, T) of utterances ``index``, T the longest of them."""
+        lengths = self.lengths[index]  # (S, B)
+        longest = max(1, int(lengths.max()))
+        step = torch.arange(longest, device=index.device)
+        place = self.starts[index].unsqueeze(-1) + step  # (S, B, T)
+        place = torch.where(step < lengths.unsqueeze(-1), place, len(self.rows) - 1)
+        values = self.rows.index_select(0, place.reshape(-1))
+        return values.view(*place.shape, -1), self.real[place]
+
+
+class Part:
+    """What the loop may see of one split: inputs, truth, and which truth is known.
+
+    Args:
+        readings: input name to what is read of it, for the split's utterances only.
+        truth: (n, K) float64, NaN where there is no label.
+        device: where the tensors lie.
+    """
+
+    def __init__(self, readings: Mapping[str, Reading], truth: Array, device: str) -> None:
+        self.n = len(truth)
+        known = np.isfinite(truth)
+        self.known = torch.from_numpy(known).to(device)  # (n, K)
+        self.truth = torch.from_numpy(np.where(known, truth, 0.0).astype(np.float32)).to(device)
+        self.device = device
+        self.means: dict[str, Means] = {}
+        self.sequences: dict[str, Sequences] = {}
+        for name, reading in readings.items():
+            if reading.offsets is None:
+                self.means[name] = _means(reading, device)
+            else:
+                self.sequences[name] = _sequences(reading, reading.offsets, device)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The utterances ``index`` (S, B), any of them for each seed."""
+        taken: dict[str, tuple[Tensor, Tensor | None]] = {
+            **{name: means.take(index) for name, means in self.means.items()},
+            **{name: rows.take(index) for name, rows in self.sequences.items()},
+        }
+        return Batch(
+            {name: values for name, (values, _) in taken.items()},
+            {name: mask for name, (_, mask) in taken.items()},
+        )
+
+    def in_order(self, n_seeds: int, size: int = 256) -> Iterator[Batch]:
+        """All utterances in order, the same ones for every seed (one copy in memory)."""
+        for start in range(0, self.n, size):
+            index = torch.arange(start, min(start + size, self.n), device=self.device)
+            one = self.batch(index.unsqueeze(0))
+            yield Batch(
+                {name: v.expand(n_seeds, *v.shape[1:]) for name, v in one.values.items()},
+                {
+                    name: None if m is None else m.expand(n_seeds, *m.shape[1:])
+                    for name, m in one.mask.items()
+                },
+            )
+
+    def steps(
+        self, order: Tensor, size: int, task_weights: Tensor
+    ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+        """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed."""
+        order = order.to(self.device)
+        truth = self.truth[order]  # (S, n, K)
+        known = self.known[order]
+        widest = max([means.values.shape[1] for means in self.means.values()], default=1)
+        block = max(1, BLOCK // (4 * order.shape[0] * widest * size)) * size
+        for start in range(0, self.n, block):
+            stop = min(start + block, self.n)
+            gathered = {n: means.take(order[:, start:stop]) for n, means in self.means.items()}
+            for a in range(start, stop, size):
+                b = min(a + size, stop)
+                yield (
+                    self._step(gathered, order, start, a, b),
+                    truth[:, a:b],
+                    label_weights(known[:, a:b], task_weights),
+                )
+
+    def _step(
+        self,
+        gathered: Mapping[str, tuple[Tensor, Tensor | None]],
+        order: Tensor,
+        start: int,
+        a: int,
+        b: int,
+    ) -> Batch:
+        values: dict[str, Tensor] = {}
+        masks: dict[str, Tensor | None] = {}
+        for name, (means, present) in gathered.items():
+            values[name] = means[:, a - start : b - start]
+            masks[name] = None if present is None else present[:, a - start : b - start]
+        for name, rows in self.sequences.items():
+            values[name], masks[name] = rows.take(order[:, a:b])
+        return Batch(values, masks)
+
+
+def _means(reading: Reading, device: str) -> Means:
+    present = None if reading.mask.all() else torch.from_numpy(reading.mask).to(device)
+    return Means(torch.from_numpy(reading.values).to(device), present)
+
+
+def _sequences(reading: Reading, offsets: Array, device: str) -> Sequences:
+    padding = np.zeros((1, reading.values.shape[1]), np.float32)
+    return Sequences(
+        torch.from_numpy(np.concatenate([reading.values, padding])).to(device),
+        torch.from_numpy(np.append(reading.mask, False)).to(device),
+        torch.from_numpy(offsets[:-1].copy()).to(device),
+        torch.from_numpy(np.diff(offsets)).to(device),
+    )

@@ -1,0 +1,186 @@
+"""Spread over seeds, and whether one run beats another.
+
+Two runs are compared on the same utterances: absolute errors averaged over each run's seeds, a
+paired t-test, a sign-flipping permutation test, and a bootstrap interval of the difference. The
+seeds of two runs are no pairs, so their scores are compared by Welch's test, separately.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cache.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation (ddof = 1; NaN for one seed) of a score over n seeds."""
+
+    mean: float
+    std: float
+    n: int
+
+
+def spread(scores: Sequence[float]) -> Spread:
+    """Mean and standard deviation over seeds; NaN where a seed's score is undefined."""
+    values = np.asarray(scores, np.float64)
+    if not len(values):
+        raise BadInput("a mean over seeds needs at least one score")
+    std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    return Spread(float(values.mean()), std, len(values))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Run a against run b on the utterances that both scored; a negative difference: a is better.
+
+    Args:
+        n: utterances compared.
+        difference: mean of |error of a| - |error of b|.
+        low, high: 95 % bootstrap interval of it.
+        t, p_t: paired t-test over utterances, two-sided; NaN where all differences are equal.
+        p_permutation: sign-flipping permutation test, two-sided.
+        groups: what the bootstrap drew: utterances, or whole groups such as speakers.
+    """
+
+    n: int
+    difference: float
+    low: float
+    high: float
+    t: float
+    p_t: float
+    p_permutation: float
+    groups: int
+
+
+def utterance_errors(predictions: pd.DataFrame, task: str, split: str = "test") -> pd.Series:
+    """Mean over seeds of |prediction - truth| of each labelled utterance, by its id."""
+    rows = predictions[(predictions["task"] == task) & (predictions["split"] == split)]
+    rows = rows[np.isfinite(rows["truth"])]
+    errors: pd.Series = (rows["prediction"] - rows["truth"]).abs().groupby(rows["id"]).mean()
+    return errors
+
+
+def compare(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    task: str,
+    split: str = "test",
+    groups: pd.Series | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two runs' predictions (columns id, split, seed, task, truth, prediction).
+
+    Args:
+        a: one run's predictions.
+        b: the other's.
+        task: task to compare.
+        split: split to compare on.
+        groups: group of each utterance id (speaker, video): whole groups are drawn, as
+            utterances of one speaker are not independent. None: utterances.
+        draws: permutations and bootstrap samples.
+        seed: of those.
+
+    Raises:
+        BadInput: the runs have fewer than two labelled utterances in common.
+    """
+    errors_a, errors_b = utterance_errors(a, task, split), utterance_errors(b, task, split)
+    common = errors_a.index.intersection(errors_b.index).sort_values()
+    if len(common) < 2:
+        raise BadInput(
+            f"two runs need two labelled utterances of split '{split}', task '{task}' in common, "
+            f"got {len(common)}"
+        )
+    delta = errors_a[common].to_numpy(float) - errors_b[common].to_numpy(float)
+    names = common.to_numpy() if groups is None else groups[common].to_numpy()
+    number = np.unique(names, return_inverse=True)[1]
+    generator = np.random.default_rng(seed)
+    low, high = bootstrap(delta, number, draws, generator)
+    t, p_t = paired_t(delta)
+    return Comparison(
+        n=len(delta),
+        difference=float(delta.mean()),
+        low=low,
+        high=high,
+        t=t,
+        p_t=p_t,
+        p_permutation=permutation(delta, draws, generator),
+        groups=int(number.max()) + 1,
+    )
+
+
+def paired_t(delta: Array) -> tuple[float, float]:
+    """Student's t and two-sided p of the mean of paired differences (n,), n - 1 degrees."""
+    from scipy import special
+
+    n, deviation = len(delta), delta.std(ddof=1)
+    if np.ptp(delta) == 0:
+        return math.nan, math.nan
+    t = float(delta.mean() / (deviation / math.sqrt(n)))
+    return t, float(2 * special.stdtr(n - 1, -abs(t)))
+
+
+def permutation(delta: Array, draws: int, generator: np.random.Generator) -> float:
+    """Two-sided p of the mean difference when each sign is a coin toss; the observed one counts."""
+    observed = abs(delta.mean()) * (1 - 1e-12)
+    extreme = 1
+    for start in range(0, draws, 1000):
+        n = min(1000, draws - start)
+        signs = generator.integers(0, 2, (n, len(delta))) * 2 - 1
+        extreme += int((np.abs(signs @ delta) / len(delta) >= observed).sum())
+    return extreme / (draws + 1)
+
+
+def bootstrap(
+    delta: Array, group: Array, draws: int, generator: np.random.Generator
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean difference, drawing whole groups with replacement.
+
+    Args:
+        delta: (n,) differences.
+        group: (n,) number of each one's group, from 0.
+        draws: samples.
+        generator: random numbers.
+
+    Source:
+        Efron and Tibshirani (1993), *An Introduction to the Bootstrap*, sections 13.3 and 8.
+    """
+    sums, counts = np.bincount(group, weights=delta), np.bincount(group)
+    means = []
+    for start in range(0, draws, 1000):  # a thousand at a time: (1000, groups) fits in memory
+        n = min(1000, draws - start)
+        drawn = generator.multinomial(n=len(sums), pvals=np.full(len(sums), 1 / len(sums)), size=n)
+        means.append((drawn @ sums) / (drawn @ counts))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Welch's t and two-sided p of two runs' scores over seeds; NaN where it is undefined.
+
+    Source:
+        Welch (1947), Biometrika 34; unequal variances, Welch-Satterthwaite degrees of freedom.
+    """
+    from scipy import special
+
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if len(x) < 2 or len(y) < 2:
+        return math.nan, math.nan
+    u, v = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    if u + v == 0:
+        return math.nan, math.nan
+    degrees = (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
+    t = float((x.mean() - y.mean()) / math.sqrt(u + v))
+    return t, float(2 * special.stdtr(degrees, -abs(t)))

@@ -1,0 +1,181 @@
+"""What a fit leaves behind, and what can be done with it: predict, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..cache.errors import TrainingError
+from .batches import Part
+from .dataset import Array, Input, InputSpec, Reading, check_finite, join, read
+from .loop import denormals_flushed, run_net
+from .models.base import Model
+from .normalize import Scaler
+from .registry import model_settings, network_class
+from .seeds import Streams
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fit's outcome, ready to be published as a checkpoint.
+
+    Args:
+        weights: ``net.*``: every seed's weights, stacked along dimension 0 in the order of
+            ``meta["seeds"]``; ``scaler.<input>.mean`` and ``.scale``: the normaliser.
+        meta: everything else needed to rebuild it, and how it went; plain JSON.
+        predictions: one row an utterance, seed and task: id, split, seed, task, truth (NaN where
+            there is no label), prediction.
+    """
+
+    weights: dict[str, Array]
+    meta: dict[str, Any]
+    predictions: pd.DataFrame
+
+
+def predict(
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    inputs: Sequence[Input],
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Scores of new utterances by every seed: columns id, seed, task, prediction.
+
+    Args:
+        weights: as in ``Fitted``.
+        meta: as in ``Fitted``.
+        inputs: the fit's inputs by name, over the same utterances; an utterance that lacks one
+            has that modality masked. One utterance is enough.
+        device: ``cpu``, ``cuda`` ...
+
+    Raises:
+        TrainingError: an input is missing, of another width or modality, or not finite.
+    """
+    predictions, _ = _apply(weights, meta, inputs, device, range(len(meta["seeds"])))
+    seeds = [seed["seed"] for seed in meta["seeds"]]
+    return long_table(inputs[0].table.ids, seeds, meta["tasks"], predictions)
+
+
+def encode(
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    inputs: Sequence[Input],
+    device: str = "cpu",
+) -> dict[str, Array]:
+    """Hidden activations (H,) float32 of each utterance, from the seed chosen by validation.
+
+    An utterance without any of the inputs is left out: there is nothing to encode, and whoever
+    reads the encoding sees it masked.
+
+    Raises:
+        TrainingError: as in ``predict``.
+    """
+    chosen = [s["seed"] for s in meta["seeds"]].index(meta["chosen"])
+    _, hidden = _apply(weights, meta, inputs, device, [chosen])
+    names = {spec["name"] for spec in meta["inputs"]}
+    present = np.any([given.table.present for given in inputs if given.name in names], axis=0)
+    return {name: hidden[0, i] for i, name in enumerate(inputs[0].table.ids) if present[i]}
+
+
+def long_table(
+    ids: Sequence[str], seeds: Sequence[int], tasks: Sequence[str], predictions: Array
+) -> pd.DataFrame:
+    """Predictions (S, n, K) as a table: id, seed, task, prediction."""
+    import pandas as pd
+
+    n = len(ids)
+    return pd.DataFrame(
+        {
+            "id": np.tile(np.repeat(np.array(ids, dtype=object), len(tasks)), len(seeds)),
+            "seed": np.repeat(np.array(seeds, np.int64), n * len(tasks)),
+            "task": np.tile(np.array(tasks, dtype=object), n * len(seeds)),
+            "prediction": predictions.reshape(-1),
+        }
+    )
+
+
+def specs_of(meta: Mapping[str, Any]) -> list[InputSpec]:
+    """The inputs a fit was made with."""
+    return [InputSpec(**spec) for spec in meta["inputs"]]
+
+
+def rebuild(
+    weights: Mapping[str, Array], meta: Mapping[str, Any], device: str, chosen: Sequence[int]
+) -> Model:
+    """The network with the weights of the chosen seeds (their places in ``meta["seeds"]``).
+
+    Raises:
+        TrainingError: the model's version has changed since it was fitted.
+    """
+    settings = model_settings(meta["model"], **meta["settings"])
+    if settings.version != meta["version"]:
+        raise TrainingError(
+            f"this model was fitted by version {meta['version']} of '{meta['model']}', and here "
+            f"is version {settings.version}: fit it again"
+        )
+    streams = Streams([meta["seeds"][i]["seed"] for i in chosen])
+    net = network_class(meta["model"])(settings, specs_of(meta), meta["tasks"], streams)
+    assert isinstance(net, Model)
+    rows = list(chosen)
+    net.load_state_dict(
+        {
+            name.removeprefix("net."): torch.from_numpy(np.ascontiguousarray(value[rows]))
+            for name, value in weights.items()
+            if name.startswith("net.")
+        }
+    )
+    return net.to(device)
+
+
+def readings_of(
+    weights: Mapping[str, Array], specs: Sequence[InputSpec], inputs: Sequence[Input]
+) -> dict[str, Reading]:
+    """What the model reads of these inputs, normalised as when it was fitted.
+
+    Raises:
+        TrainingError: an input is missing, of another width or modality, or not finite.
+    """
+    by_name = {given.name: given for given in inputs}
+    readings = {}
+    for spec in specs:
+        if spec.name not in by_name:
+            raise TrainingError(
+                f"the model was fitted on input '{spec.name}', which is missing; got "
+                f"{', '.join(sorted(by_name)) or 'none'}"
+            )
+        given = by_name[spec.name]
+        if (given.width, given.modality) != (spec.width, spec.modality):
+            raise TrainingError(
+                f"the model was fitted on input '{spec.name}' of {spec.width} {spec.modality} "
+                f"columns, got {given.width} {given.modality} columns"
+            )
+        check_finite(given)
+        scaler = Scaler(weights[f"scaler.{spec.name}.mean"], weights[f"scaler.{spec.name}.scale"])
+        readings[spec.name] = read(given, spec.reads, spec.length, scaler)
+    return readings
+
+
+def _apply(
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    inputs: Sequence[Input],
+    device: str,
+    chosen: Sequence[int],
+) -> tuple[Array, Array]:
+    """Predictions (S, n, K) and hidden (S, n, H) of the chosen seeds, float32."""
+    if not inputs:
+        raise TrainingError("nothing to apply the model to: no inputs given")
+    ids = inputs[0].table.ids
+    lined_up = join(ids, [""] * len(ids), {}, inputs).inputs
+    with denormals_flushed(), torch.no_grad():
+        readings = readings_of(weights, specs_of(meta), lined_up)
+        net = rebuild(weights, meta, device, chosen)
+        part = Part(readings, np.full((len(ids), 0), np.nan), device)
+        predictions, hidden = run_net(net, part.in_order(len(chosen)))
+    return predictions.cpu().numpy(), hidden.cpu().numpy()

@@ -1,0 +1,1 @@
+"""One file a model; their names and settings stand in ``train/registry.py``."""

@@ -1,0 +1,80 @@
+"""The contract of a model: a batch of S seeds in, scores by task and a hidden layer out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..dataset import InputSpec
+from ..registry import ModelSettings
+from ..seeds import Streams
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a model reads of B utterances, for S seeds; each seed has utterances of its own.
+
+    Args:
+        values: input name to means (S, B, D) or rows (S, B, T, D); zeros where masked.
+        mask: input name to bool (S, B) or (S, B, T), True on what is real; None where a mean is
+            there for every utterance.
+    """
+
+    values: Mapping[str, Tensor]
+    mask: Mapping[str, Tensor | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a model makes of a batch.
+
+    Args:
+        predictions: (S, B, K), in the order of the model's tasks.
+        hidden: (S, B, H), what ``encode`` stores.
+        losses: further losses by name, (S,) each, added to those of the tasks.
+    """
+
+    predictions: Tensor
+    hidden: Tensor
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Model(nn.Module, ABC):
+    """Base of all networks; built from ``train.seeds`` layers, so that S seeds run at once.
+
+    Class attributes:
+        stackable: whether it holds more than one seed; otherwise S is always 1.
+    """
+
+    stackable: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        settings: Any,
+        inputs: Sequence[InputSpec],
+        tasks: Sequence[str],
+        streams: Streams,
+    ) -> None:
+        super().__init__()
+        assert isinstance(settings, ModelSettings)
+        settings.check({spec.name: spec.modality for spec in inputs}, tasks)
+        self.inputs = tuple(inputs)
+        self.tasks = tuple(tasks)
+        self.build(settings, streams)
+
+    @abstractmethod
+    def build(self, settings: Any, streams: Streams) -> None:
+        """Make the layers; ``self.inputs`` and ``self.tasks`` are there already."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Output:
+        """Scores and hidden activations of a batch."""
+
+
+def masked(embedding: Tensor, mask: Tensor | None) -> Tensor:
+    """Zero the embeddings (S, B, H) of utterances without this modality: mask (S, B) or None."""
+    return embedding if mask is None else embedding * mask.unsqueeze(-1)

@@ -1,0 +1,32 @@
+"""FmlMSN, step 2: the multimodal score from what the three pairs' predictors have encoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..seeds import Streams
+from .base import Batch, Model, Output
+from .blocks import Heads
+
+
+class FmlmsnMetaNet(Model):
+    """Concatenate the encoded pairs (eq. 7), a predictor of three layers.
+
+    Run alone on cached encodings this is FmlMSN-L.
+
+    Source:
+        Peng et al. (2023), section 4.3; width and dropout from the CH-SIMS column of Table 3.
+        Any number of inputs, so that subsets of the pairs can be compared.
+    """
+
+    def build(self, settings: Any, streams: Streams) -> None:
+        """One block of heads on the concatenation."""
+        width = sum(spec.width for spec in self.inputs)
+        self.heads = Heads(width, settings.units, settings.dropout, self.tasks, streams)
+
+    def forward(self, batch: Batch) -> Output:
+        """Scores (S, B, K) and the second hidden layer (S, B, units)."""
+        encoded = [batch.values[spec.name] for spec in self.inputs]
+        return Output(*self.heads(torch.cat(encoded, dim=-1)))

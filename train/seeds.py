@@ -1,0 +1,129 @@
+"""Several seeds at once: every layer holds the weights of S seeds, stacked along dimension 0.
+
+The models here are small, so a step costs what its calls cost, not its arithmetic; five seeds in
+one step take little longer than one (``benchmarks/train_seeds.py``). Each seed has its own random
+streams for its first weights, its order of utterances and its dropout, so that it ends with the
+same numbers (up to rounding of matrix products) whichever others run beside it. No global random
+state is read or changed.
+
+Shapes: S seeds, B utterances, T rows of a sequence, D columns, H hidden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Streams:
+    """Random numbers of S seeds, apart by purpose.
+
+    Args:
+        seeds: one number a seed.
+        device: where dropout noise is drawn; weights and orders are always drawn on the CPU, so
+            that a fit starts from the same numbers on every device.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: str | torch.device = "cpu") -> None:
+        self.seeds = tuple(seeds)
+        self.weights = [_generator(seed, "weights", "cpu") for seed in self.seeds]
+        self.orders = [_generator(seed, "order", "cpu") for seed in self.seeds]
+        self.noise = [_generator(seed, "noise", device) for seed in self.seeds]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def uniform(self, shape: Sequence[int], bound: float) -> Tensor:
+        """First weights (S, *shape), each seed's drawn from [-bound, bound)."""
+        drawn = [torch.empty(*shape).uniform_(-bound, bound, generator=g) for g in self.weights]
+        return torch.stack(drawn)
+
+    def permutations(self, n: int) -> Tensor:
+        """An order of n utterances for each seed, (S, n)."""
+        return torch.stack([torch.randperm(n, generator=g) for g in self.orders])
+
+
+def _generator(seed: int, purpose: str, device: str | torch.device) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+class Linear(nn.Module):
+    """S linear maps side by side; first weights as in ``torch.nn.Linear``."""
+
+    def __init__(self, n_in: int, n_out: int, streams: Streams) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(n_in)
+        self.weight = nn.Parameter(streams.uniform((n_in, n_out), bound))  # (S, n_in, n_out)
+        self.bias = nn.Parameter(streams.uniform((1, n_out), bound))  # (S, 1, n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (S, B, n_in) to (S, B, n_out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Dropout(nn.Module):
+    """Zero entries with probability ``p`` while training, each seed from its own stream."""
+
+    def __init__(self, p: float, streams: Streams) -> None:
+        super().__init__()
+        self.p = p
+        self.streams = streams
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape (S, ...)."""
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.empty_like(x, requires_grad=False)
+        for rows, generator in zip(kept, self.streams.noise, strict=True):
+            rows.bernoulli_(1 - self.p, generator=generator)
+        return x * kept.mul_(1 / (1 - self.p))
+
+
+class Lstm(nn.Module):
+    """One-layer LSTM that returns the state after each sequence's last real row.
+
+    Masked rows, whether inside a sequence or after it, leave the state as it is, so the result
+    does not depend on padding. ``torch.nn.LSTM`` cannot be stacked over seeds (``torch.func`` has
+    no rule for it) and, on two cores, is no faster for one.
+
+    Source:
+        Hochreiter and Schmidhuber (1997); gates and first weights as in ``torch.nn.LSTM``, with
+        one bias instead of two that are only ever added.
+    """
+
+    def __init__(self, n_in: int, hidden: int, streams: Streams) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(hidden)
+        self.hidden = hidden
+        # columns: input, forget and output gate, then the candidate, H each
+        self.from_input = nn.Parameter(streams.uniform((n_in, 4 * hidden), bound))
+        self.from_state = nn.Parameter(streams.uniform((hidden, 4 * hidden), bound))
+        self.bias = nn.Parameter(streams.uniform((1, 4 * hidden), bound))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map rows (S, B, T, D) and mask (S, B, T) to the last state (S, B, H)."""
+        n_seeds, n, length, width = x.shape
+        rows = x.reshape(n_seeds, n * length, width)
+        gates = torch.baddbmm(self.bias, rows, self.from_input)  # (S, B * T, 4 H)
+        gates = gates.view(n_seeds, n, length, 4 * self.hidden)
+        state = x.new_zeros(n_seeds, n, self.hidden)
+        memory = torch.zeros_like(state)
+        whole = mask.all(dim=1).all(dim=0).tolist()  # no row of this time step is masked
+        for t, step in enumerate(gates.unbind(2)):
+            step = torch.baddbmm(step, state, self.from_state)  # (S, B, 4 H)
+            opened = torch.sigmoid(step[..., : 3 * self.hidden])
+            keep_new, keep_old, show = opened.chunk(3, dim=-1)
+            new_memory = keep_old * memory + keep_new * torch.tanh(step[..., 3 * self.hidden :])
+            new_state = show * torch.tanh(new_memory)
+            if whole[t]:
+                state, memory = new_state, new_memory
+            else:
+                real = mask[:, :, t, None]  # (S, B, 1)
+                state = torch.where(real, new_state, state)
+                memory = torch.where(real, new_memory, memory)
+        return state
