@@ -248,7 +248,7 @@ class Corpus:
         Args:
             media: look for every media file.
             training: also what a fit needs: utterances in ``train`` and ``valid``, labels there.
-            tasks: labels that are needed; empty: all there are.
+            tasks: labels that must be there; empty: whatever is missing is a warning.
         """
         errors, warnings = find_faults(
             self._frame,

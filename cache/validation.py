@@ -102,7 +102,7 @@ def find_faults(
         label_range: lowest and highest value that a label may have; None: any finite one.
         media: whether the media files are looked for.
         training: whether the table is to be trained on.
-        tasks: labels that are needed; empty: all there are.
+        tasks: labels that are needed; empty: all there are, but none must be there.
     """
     if not len(frame):
         return ["there is no utterance in it"], []
@@ -117,8 +117,10 @@ def find_faults(
         errors += missing
         warnings += empty
     if training:
-        errors += _trainable(frame, needed)
-        warnings += _outside(frame)
+        errors += _empty_splits(frame)
+        untaught = _untaught(frame, needed)
+        errors += untaught if tasks else []
+        warnings += [*_outside(frame), *([] if tasks else untaught)]
     warnings += [*_leaks(frame), *_silent(frame), *_unlabelled(frame, needed)]
     return errors, warnings
 
@@ -217,18 +219,24 @@ def _files(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     return errors, said("of zero bytes", empty)
 
 
-def _trainable(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
+def _empty_splits(frame: pd.DataFrame) -> Iterator[str]:
+    have = frame.loc[frame["split"] != "", "split"].value_counts(sort=False)
+    counts = ", ".join(f"{name!r} {size:,}" for name, size in have.items()) or "none at all"
+    for split in ("train", "valid"):
+        if split not in have:
+            yield f"split '{split}' is empty, training needs it (splits with utterances: {counts})"
+
+
+def _untaught(frame: pd.DataFrame, tasks: Iterable[str]) -> list[str]:
+    """Labels that a split which training needs has none of."""
+    found = []
     for split in ("train", "valid"):
         rows = frame["split"] == split
-        n = int(rows.sum())
-        if n == 0:
-            have = frame.loc[frame["split"] != "", "split"].value_counts(sort=False)
-            counts = ", ".join(f"{name!r} {size:,}" for name, size in have.items()) or "none at all"
-            yield f"split '{split}' is empty, training needs it (splits with utterances: {counts})"
-            continue
+        n = count(int(rows.sum()), "utterance")
         for task in tasks:
-            if frame.loc[rows, task].isna().all():
-                yield f"label '{task}': none of the {n:,} utterances in '{split}' has one"
+            if rows.any() and frame.loc[rows, task].isna().all():
+                found.append(f"label '{task}': none of {n} in '{split}' has one")
+    return found
 
 
 def _outside(frame: pd.DataFrame) -> Iterator[str]:

@@ -8,8 +8,9 @@ Source:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...cache.corpus import FAMILIES, Corpus
 from ...cache.errors import BadCorpus, unknown
@@ -72,17 +73,22 @@ def read(
     sheet = read_sheet(table, encoding)
     sheet.require(REQUIRED)
     folder = os.path.abspath(table.parent)
-    videos = [str(video) for video in sheet.columns["video_id"]]
-    clips = [str(clip) for clip in sheet.columns["clip_id"]]
-    ids, media, faults, repairs = _find(videos, clips, folder, media_root)
+    names = zip(sheet.columns["video_id"], sheet.columns["clip_id"], strict=True)
+    stems = [f"{video}/{clip}" for video, clip in names]
+    ids, media, faults, repairs = _find(stems, folder, media_root)
     splits, renamed = read_splits(sheet.columns["mode"])
-    columns = {"id": ids, "media": media, "text": sheet.columns["text"], "split": splits}
+    columns: dict[str, Sequence[Any]] = {
+        "id": ids,
+        "media": media,
+        "text": sheet.columns["text"],
+        "split": splits,
+    }
     columns["language"] = [language] * len(ids)
     if "speaker" in sheet.columns:
-        columns["speaker"] = list(sheet.columns["speaker"])
+        columns["speaker"] = sheet.columns["speaker"]
     for ours, theirs in LABELS.items():
         if theirs in sheet.columns:
-            columns[ours] = list(sheet.columns[theirs])
+            columns[ours] = sheet.columns[theirs]
     return Corpus.from_columns(
         columns,
         name=name or os.path.basename(folder),
@@ -111,14 +117,13 @@ def _table(root: Path) -> tuple[Path, list[str]]:
 
 
 def _find(
-    videos: Sequence[str], clips: Sequence[str], folder: str, media_root: str
+    stems: Iterable[str], folder: str, media_root: str
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """Ids, media paths (empty where it is forbidden), faults, notes on repaired ids."""
     top = os.path.join(folder, media_root or MEDIA)
     place = MediaFolder(top, top if media_root else folder)
     ids, media, outside, repaired = [], [], [], []
-    for video, clip in zip(videos, clips, strict=True):
-        stem = f"{video}/{clip}"
+    for stem in stems:
         try:
             path, real = place.find(stem)
         except Unusable as error:

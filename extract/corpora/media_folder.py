@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 #: Endings of media files; of several files of one clip, the one named first here is taken.
 ENDINGS = (".mp4", ".mpg", ".avi", ".mov", ".mkv", ".webm")
+#: Parts of a path that are no names.
+NO_NAMES = ("", ".", "..")
 #: Errors of a folder that is simply not there.
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -43,7 +45,7 @@ class MediaFolder:
     def __init__(self, top: str, boundary: str) -> None:
         self.top = os.path.abspath(top)
         self._boundary = os.path.realpath(boundary)
-        self._listings: dict[str, Listing] = {}
+        self._listings: dict[str, tuple[str, Listing]] = {}
         self._inside: dict[str, bool] = {}
 
     def path(self, relative: str) -> str:
@@ -66,21 +68,18 @@ class MediaFolder:
         Raises:
             Unusable: it lies outside, several files fit, or its folder cannot be listed.
         """
-        if any(part in ("", ".", "..") for part in stem.split("/")):
+        relative, _, name = stem.rpartition("/")
+        if name in NO_NAMES or "\0" in name:
             raise Unusable("not the name of a file")
-        whole = self._within(stem)
-        folder, name = os.path.split(whole)
-        if not self._real(folder):
-            raise Unusable(f"{folder!r} is a link to {os.path.realpath(folder)!r}")
-        listing = self._list(folder)
+        folder, listing = self._list(relative)
         if name not in listing.files:
             name = _spelling(name, listing)
         if name not in listing.files:
-            return whole + ENDINGS[0], stem
-        path = os.path.join(folder, listing.files[name])
+            return f"{folder}/{name}{ENDINGS[0]}", stem
+        path = f"{folder}/{listing.files[name]}"
         if name in listing.links and not self._real(path):
             raise Unusable(f"{path!r} is a link to {os.path.realpath(path)!r}")
-        return path, stem.rpartition("/")[0] + "/" + name
+        return path, f"{relative}/{name}"
 
     def _within(self, relative: str) -> str:
         path = os.path.normpath(os.path.join(self.top, relative))
@@ -96,10 +95,16 @@ class MediaFolder:
             self._inside[path] = real == self._boundary or real.startswith(inside)
         return self._inside[path]
 
-    def _list(self, folder: str) -> Listing:
-        if folder not in self._listings:
-            self._listings[folder] = _listing(folder)
-        return self._listings[folder]
+    def _list(self, relative: str) -> tuple[str, Listing]:
+        """Absolute path and media of a folder."""
+        if relative not in self._listings:
+            if any(part in NO_NAMES for part in relative.split("/")):
+                raise Unusable("not the name of a file")
+            folder = self._within(relative)
+            if not self._real(folder):
+                raise Unusable(f"{folder!r} is a link to {os.path.realpath(folder)!r}")
+            self._listings[relative] = folder, _listing(folder)
+        return self._listings[relative]
 
 
 def _listing(folder: str) -> Listing:
@@ -130,7 +135,7 @@ def _listing(folder: str) -> Listing:
 def _spelling(name: str, listing: Listing) -> str:
     """The stem that spells the same number; the name itself where it is none or none does."""
     digits = name.removesuffix(".0")  # a column of numbers with gaps is saved as 1.0, 2.0
-    if not (digits.isascii() and digits.isdigit()):
+    if not listing.spelled or not (digits.isascii() and digits.isdigit()):
         return name
     stems = listing.spelled.get(digits.lstrip("0"), [])
     if len(stems) > 1:

@@ -109,25 +109,31 @@ def _decode(path: Path, encoding: str) -> tuple[str, list[str]]:
 
 def _parse(path: Path, text: str, delimiter: str, notes: list[str]) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows, ragged, blank = [], [], 0
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        header = [name.strip() for name in next(filter(None, reader), [])]
+        width = len(header)
+        for row in reader:
+            if not "".join(row).strip():
+                blank += bool(row)
+                continue
+            if len(row) != width:
+                ragged.append(f"line {reader.line_num} ({len(row)})")
+                row = (row + [""] * width)[:width]
+            rows.append(row)
     except csv.Error as error:
         raise BadCorpus(f"'{path}', near line {reader.line_num}: {error}") from error
-    if not rows:
+    if not header:
         raise BadCorpus(f"'{path}' is empty, not even a line of column names is in it")
-    header = [name.strip() for name in rows[0][1]]
     _check_header(path, header, delimiter)
-    full = [(line, row) for line, row in rows[1:] if any(map(str.strip, row))]
-    if blank := len(rows) - 1 - len(full):
+    if blank:
         notes = [*notes, f"{count(blank, 'row')} without any content left out"]
-    width = len(header)
-    ragged = [f"line {line} ({len(row)})" for line, row in full if len(row) != width]
     faults = []
     if ragged:
         n = count(len(ragged), "row")
         faults.append(f"'{path.name}': {n} not of {width} cells: {listing(ragged)}")
-    cells = [row + [""] * (width - len(row)) for _, row in full]
-    columns = {name: [row[i] for row in cells] for i, name in enumerate(header) if name}
+    cells = zip(*rows, strict=True) if rows else [()] * width
+    columns = {name: column for name, column in zip(header, cells, strict=True) if name}
     return Sheet(path, columns, tuple(notes), tuple(faults))
 
 

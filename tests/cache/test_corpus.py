@@ -508,12 +508,13 @@ def test_training_without_a_test_split_is_possible():
     assert "split 'test' is empty: there will be no test scores" in warnings(found, training=True)
 
 
-def test_training_needs_labels_in_train_and_valid():
+def test_training_needs_the_labels_asked_for_in_train_and_valid():
     found = corpus({"T": [1.0, 0.5, None, 0.1]})
-    assert errors(found, training=True) == [
-        "label 'T': none of the 1 utterances in 'valid' has one"
-    ]
+    fault = "label 'T': none of 1 utterance in 'valid' has one"
+    assert errors(found, training=True, tasks=["M", "T"]) == [fault]
     assert errors(found, training=True, tasks=["M"]) == []
+    assert errors(found, training=True) == []
+    assert fault in warnings(found, training=True)
 
 
 def test_missing_labels_are_counted_for_the_tasks_asked_for():
