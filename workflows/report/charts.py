@@ -22,12 +22,16 @@ LABEL = 13
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps ``low`` to ``high`` in data units to ``start`` to ``stop`` in pixels."""
+    """Maps ``low`` to ``high`` in data units to ``start`` to ``stop`` in pixels.
+
+    Multiples of ``step`` get a tick.
+    """
 
     low: float
     high: float
     start: float
     stop: float
+    step: float
 
     def __call__(self, value: float) -> float:
         """Pixel of a value."""
@@ -36,10 +40,12 @@ class Axis:
 
     @property
     def ticks(self) -> list[float]:
-        """Round values inside the axis, four or so."""
-        step = _step(self.low, self.high)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(i * step, 10) for i in range(first, last + 1)]
+        """Multiples of ``step`` inside the axis."""
+        first, last = (
+            math.ceil(self.low / self.step - 1e-9),
+            math.floor(self.high / self.step + 1e-9),
+        )
+        return [round(i * self.step, 10) for i in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Curve:
-    """Losses of one seed by epoch, the first epoch first, and the number of the best one (from 1)."""
+    """Losses of one seed, one an epoch, and the number of the best epoch, from 1."""
 
     train: Sequence[float]
     valid: Sequence[float]
@@ -67,14 +73,12 @@ class Curve:
 
 
 def axis(values: Sequence[float], start: float, stop: float) -> Axis:
-    """An axis around the finite values, its ends on round numbers."""
+    """An axis around the finite values, with a little room at both ends."""
     finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    if low == high:
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-    step = _step(low, high)
-    low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-    return Axis(low, high, start, stop)
+    room = 0.05 * (high - low) or 0.5 * (abs(high) or 1)
+    low, high = low - room, high + room
+    return Axis(low, high, start, stop, _step(low, high))
 
 
 def dots(title: str, rows: Sequence[Row], reference: float | None = None) -> Markup:
@@ -83,7 +87,7 @@ def dots(title: str, rows: Sequence[Row], reference: float | None = None) -> Mar
     bottom = top + tall * len(rows)
     seen = [v for row in rows for v in row.values]
     marks = seen if reference is None else [*seen, reference]
-    x = axis(marks, 100, width - 56)
+    x = axis(marks, 92, width - 50)
     parts = [_x_axis(x, top, bottom)]
     if reference is not None and math.isfinite(reference):
         parts.append(_line(x(reference), top - 4, x(reference), bottom, "reference"))
@@ -94,7 +98,7 @@ def dots(title: str, rows: Sequence[Row], reference: float | None = None) -> Mar
         finite = [v for v in row.values if math.isfinite(v)]
         mean = sum(finite) / len(finite) if finite else math.nan
         points = "".join(
-            f'<circle cx="{_n(x(v))}" cy="{_n(y)}" r="3.6"><title>{escape(number(v))}</title></circle>'
+            f'<circle cx="{_n(x(v))}" cy="{_n(y)}" r="3.6"><title>{number(v)}</title></circle>'
             for v in finite
         )
         bar = _line(x(mean), y - 8, x(mean), y + 8, "mean") if finite else ""
@@ -112,15 +116,18 @@ def scatter(
     low: Sequence[float],
     high: Sequence[float],
     names: Sequence[str],
-    limits: tuple[float, float] | None = None,
+    limits: Sequence[float],
 ) -> Markup:
-    """Predicted against true: a dot an utterance, a line from its lowest to its highest seed."""
+    """Predicted against true: a dot an utterance, a line from its lowest to its highest seed.
+
+    Both axes hold all of ``limits``, so that charts with the same ones compare.
+    """
     width, height, left, bottom = 260, 244, 36, 206
-    both = axis([*truth, *low, *high, *(limits or ())], 0, 1)
-    x = Axis(both.low, both.high, left, width - 8)
-    y = Axis(both.low, both.high, bottom, 8)
+    both = axis(limits, 0, 1)
+    x = Axis(both.low, both.high, left, width - 8, both.step)
+    y = Axis(both.low, both.high, bottom, 8, both.step)
     ends = both.low, both.high
-    parts = [_x_axis(x, 8, bottom), _y_axis(y, left, width - 8)]
+    parts = [_x_axis(x, 8, bottom), _y_axis(y, left, width - 8), _frame(x, y)]
     parts.append(_line(x(ends[0]), y(ends[0]), x(ends[1]), y(ends[1]), "diagonal"))
     spans = "".join(
         f"M{_n(x(t))} {_n(y(a))}V{_n(y(b))}"
@@ -147,9 +154,10 @@ def curves(title: str, seeds: Sequence[Curve]) -> Markup:
     width, height, left, bottom = 340, 214, 44, 176
     losses = [v for seed in seeds for v in (*seed.train, *seed.valid)]
     epochs = max((len(seed.train) for seed in seeds), default=1)
-    x = Axis(1, max(epochs, 2), left, width - 10)
+    last = max(epochs, 2)
+    x = Axis(1, last, left, width - 10, max(_step(1, last), 1))
     y = axis(losses, bottom, 10)
-    parts = [_x_axis(x, 10, bottom, whole=True), _y_axis(y, left, width - 10)]
+    parts = [_x_axis(x, 10, bottom), _y_axis(y, left, width - 10), _frame(x, y)]
     for seed in seeds:
         parts += [_curve(seed.train, x, y, "train", seed.best)]
     for seed in seeds:
@@ -173,7 +181,7 @@ def histograms(
     """Label counts of each split in equal bins from ``low`` to ``high``, as shares of the split."""
     width, left, tall = 340, 78, 48
     bottom = tall * len(splits)
-    x = Axis(low, high, left, width - 8)
+    x = Axis(low, high, left, width - 8, _step(low, high))
     shares = [[n / max(sum(counts), 1) for n in counts] for _, counts in splits]
     peak = max((share for row in shares for share in row), default=0) or 1
     parts = [_x_axis(x, 4, bottom, grid=False)]
@@ -219,16 +227,14 @@ def _mean(values: Sequence[float]) -> str:
 
 def _step(low: float, high: float) -> float:
     """Distance of round ticks: 1, 2 or 5 times a power of ten, about four of them."""
-    raw = (high - low) / 4
+    raw = (high - low) / 3.5
     power = 10.0 ** math.floor(math.log10(raw))
     return power * min((1, 2, 5, 10), key=lambda m: abs(math.log(m * power / raw)))
 
 
-def _x_axis(x: Axis, top: float, bottom: float, grid: bool = True, whole: bool = False) -> str:
+def _x_axis(x: Axis, top: float, bottom: float, grid: bool = True) -> str:
     parts = []
     for tick in x.ticks:
-        if whole and tick != int(tick):
-            continue
         if grid:
             parts.append(_line(x(tick), top, x(tick), bottom, "grid"))
         parts.append(_text(x(tick), bottom + 15, _tick(tick), "tick middle"))
@@ -241,6 +247,12 @@ def _y_axis(y: Axis, left: float, right: float) -> str:
         + _text(left - 6, y(tick) + 4, _tick(tick), "tick end")
         for tick in y.ticks
     )
+
+
+def _frame(x: Axis, y: Axis) -> str:
+    """The left and lower edge of a chart."""
+    a, b, c, d = _n(x.start), _n(x.stop), _n(y.stop), _n(y.start)
+    return f'<path class="edge" d="M{a} {c}V{d}H{b}"/>'
 
 
 def _tick(value: float) -> str:

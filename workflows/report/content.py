@@ -1,4 +1,4 @@
-"""What the report says about everything but scores: corpus, features, failures, how to repeat it."""
+"""What the report says beside scores: corpus, features, failures, how to run it again."""
 
 from __future__ import annotations
 
@@ -256,6 +256,14 @@ def message(failure: Failure) -> str:
     """What a failure said, cut where it is very long."""
     text = failure.message
     return text if len(text) <= MESSAGE else f"{text[:MESSAGE]}…"
+
+
+def repeats(run: Run) -> list[tuple[str, str, int | None]]:
+    """Fits that share their seeds and number of threads: names, seeds, threads."""
+    groups: dict[tuple[str, int | None], list[str]] = {}
+    for row in fit_rows(run):
+        groups.setdefault((row.seeds, row.threads), []).append(row.name)
+    return [(", ".join(names), *shared) for shared, names in groups.items()]
 
 
 def source(run: Run) -> str:

@@ -39,7 +39,9 @@ F1_NOTE = (
 #: The bootstrap draws speakers where the test split has at least so many, else utterances.
 SPEAKERS = 8
 #: Metrics that are drawn where a family has them, in this order.
-DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0", "F1", "F1_has0")
+DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0")
+#: Metrics that are told first.
+TOLD = (*DRAWN, "F1", "F1_has0")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ class FitView:
 
     def metrics(self, task: str, split: str = "test") -> tuple[str, ...]:
         """Names of the scores there are for a task; empty where it was not scored."""
-        return tuple(self.seeds[0]["scores"].get(split, {}).get(task, ()))
+        found = self.seeds[0]["scores"].get(split, {}).get(task, {})
+        order = list(scores(self.checkpoint.meta["family"], np.ones(1), np.ones(1)))
+        return tuple(sorted(found, key=order.index))
 
     def values(self, task: str, metric: str, split: str = "test") -> list[float]:
         """A score of each seed, NaN where it is undefined."""

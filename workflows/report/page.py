@@ -22,6 +22,7 @@ from .fits import (
     DRAWN,
     F1_NOTE,
     FAMILIES,
+    TOLD,
     FitView,
     better,
     chosen,
@@ -69,7 +70,12 @@ def render(run: Run) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "message": content.message, "seconds": seconds}
+    environment.filters |= {
+        "number": number,
+        "message": content.message,
+        "seconds": seconds,
+        "p": p_value,
+    }
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
     command, shipped = content.command(run)
@@ -89,6 +95,7 @@ def render(run: Run) -> str:
         labels=content.distributions(run.corpus),
         nodes=content.node_rows(run),
         trained=content.fit_rows(run),
+        repeats=content.repeats(run),
         failures=content.failures(run),
         source=content.source(run),
         command=command,
@@ -112,22 +119,23 @@ def score_table(run: Run, fits: Sequence[FitView], task: str) -> dict[str, Any]:
         "best": best if len(fits) > 1 else {},
         "seen": fits[0].rows(task),
         "constant": constant(run, label_column(run, fits[0], task)),
+        "masked": {name: n for fit in fits for name, n in fit.masked.items()},
         "one_seed": [fit.name for fit in fits if len(fit.seeds) == 1],
     }
 
 
 def answer(fits: Sequence[FitView], task: str) -> dict[str, Any]:
-    """The fits that the first sentence is about: chosen on validation, told by their test scores."""
+    """What the first sentence is about: fits chosen on validation, told by their test scores."""
     fusion, single = chosen(fits, task, "many"), chosen(fits, task, "one")
     first = fusion or single
     if first is None:
         return {}
-    drawn = [m for m in DRAWN if m in first.metrics(task)]
+    told = [m for m in TOLD if m in first.metrics(task)]
     return {
         "fusion": fusion,
         "single": single,
         "first": first,
-        "tiles": [(metric, first.spread(task, metric)) for metric in drawn],
+        "tiles": [(metric, first.spread(task, metric)) for metric in told],
     }
 
 
@@ -146,18 +154,19 @@ def modality_charts(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[
 
 
 def scatters(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[FitView, Any, Markup]]:
-    """Predicted against true labels of the test split, a chart a fit."""
-    found = []
-    for fit in fits:
-        seen = points(fit, task, POINTS)
-        if seen.n:
-            title = f"Predicted against true {task} of {fit.name}, {seen.shown} test utterances"
-            limits = run.corpus.label_range
-            chart = scatter(
-                title, seen.truth, seen.middle, seen.low, seen.high, seen.names, limits
-            )
-            found.append((fit, seen, chart))
-    return found
+    """Predicted against true labels of the test split, a chart a fit, all on the same axes."""
+    seen = [(fit, points(fit, task, POINTS)) for fit in fits]
+    seen = [(fit, found) for fit, found in seen if found.n]
+    limits = [v for _, found in seen for v in (*found.truth, *found.low, *found.high)]
+    limits += run.corpus.label_range or ()
+    charts = []
+    for fit, found in seen:
+        title = f"Predicted against true {task} of {fit.name}, {found.shown} test utterances"
+        chart = scatter(
+            title, found.truth, found.middle, found.low, found.high, found.names, limits
+        )
+        charts.append((fit, found, chart))
+    return charts
 
 
 def _curves(fit: FitView) -> Markup:
@@ -193,3 +202,8 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def p_value(value: float) -> str:
+    """A p-value with its relation: = 0.031, < 0.001, = – where it is undefined."""
+    return "< 0.001" if value < 0.001 else f"= {number(value)}"

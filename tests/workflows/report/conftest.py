@@ -91,6 +91,7 @@ def make_meta(node, corpus, seed_of_noise):
     masked = {split: dict.fromkeys(node.on, 0) for split in SPLITS}
     masked["test"][node.on[0]] = 1
     meta = {"seeds": seeds, "rows": rows, "masked": masked, "tasks": list(node.tasks)}
+    meta["family"] = corpus.family
     return meta | {"seconds": 12.25, "threads": 2}, pd.concat(tables, ignore_index=True)
 
 
@@ -155,5 +156,3 @@ def make_corpus_fixture():
 @pytest.fixture(name="fail")
 def fail_fixture():
     return fail
-
-
