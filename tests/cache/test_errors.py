@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from affectflow.cache import errors
 from affectflow.cache.errors import AffectflowError, BadCall, BadInput, UnknownName, unknown
 

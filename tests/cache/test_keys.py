@@ -3,6 +3,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 import pytest
+
 from affectflow.cache.errors import BadInput
 from affectflow.cache.keys import (
     ADDED_LATER,

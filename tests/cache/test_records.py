@@ -2,6 +2,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+
 from affectflow.cache.errors import BadInput
 from affectflow.cache.records import (
     ArraySpec,
