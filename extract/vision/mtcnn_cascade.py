@@ -64,7 +64,7 @@ def weight_files() -> dict[str, Path]:
     """
     found = importlib.util.find_spec("facenet_pytorch")
     if found is None or not found.submodule_search_locations:
-        raise BadCall("MTCNN needs facenet-pytorch: pip install facenet-pytorch==2.5.3 --no-deps")
+        raise BadCall("MTCNN needs facenet-pytorch: pip install facenet-pytorch==2.5.3")
     data = Path(found.submodule_search_locations[0]) / "data"
     return {name: data / f"{name}.pt" for name in NETS}
 
