@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from affectflow.cache import publish
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall
 from affectflow.workflows.demo import corpus as demo
@@ -270,6 +271,8 @@ def test_a_making_that_stopped_goes_on_where_it_was(tmp_path, quick, monkeypatch
     assert not (stopped / "corpus.parquet").exists()
     first = set(quick)
     quick.clear()
+    killed = publish.temporary(stopped / "Raw" / "x").name.replace(f"-{os.getpid()}-", "-4194305-")
+    (stopped / "Raw" / killed).write_bytes(b"half")  # no process has a number that high
     make_demo(stopped, n=6)
     assert set(quick) == set(range(6)) - first
     assert snapshot(stopped) == snapshot(whole)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...cache.corpus import FILE, Corpus
 from ...cache.errors import BadCall
-from ...cache.publish import make_folder, publish
+from ...cache.publish import PART, alive, make_folder, publish, writer_of
 from ...cache.records import Utterance
 from .takes import Take, plan_takes
 
@@ -21,7 +21,6 @@ VERSION = 1
 NOTE = "synthetic demo corpus: one photographed face, warped; synthesised sound; made-up sentences"
 #: Written first and last: says what the folder holds, and whether that is complete.
 STAMP = "demo.json"
-OURS = frozenset({STAMP, "Raw", "label.csv", FILE, "README.txt"})
 ANNOTATIONS = {-1: "Negative", 0: "Neutral", 1: "Positive"}
 README = """\
 This corpus is SYNTHETIC. Nobody said any of this.
@@ -73,7 +72,7 @@ def make_demo(
     folder = Path(folder)
     identity: dict[str, Any] = {"affectflow demo": VERSION, "n": n, "seed": seed}
     stamp = _check(folder, identity)
-    if stamp and stamp["complete"] and all((folder / name).exists() for name in stamp["files"]):
+    if stamp and stamp.get("complete") and all((folder / f).exists() for f in stamp["files"]):
         return Corpus.read(folder)
     takes = plan_takes(n, seed)
     files = [*(take.media for take in takes), "label.csv", "README.txt", FILE]
@@ -85,6 +84,7 @@ def make_demo(
     publish(folder / "README.txt", readme.encode())
     if not (folder / FILE).exists():
         _as_corpus(folder, takes).write(folder)
+    _sweep(folder)
     _write_stamp(folder, {**identity, "complete": True, "files": files})
     return Corpus.read(folder)
 
@@ -164,6 +164,14 @@ def _make_media(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed making left half-written."""
+    for part in folder.rglob(f".*{PART}"):
+        writer = writer_of(part)
+        if writer and not alive(*writer):
+            part.unlink(missing_ok=True)
 
 
 def _label_table(takes: Sequence[Take]) -> bytes:

@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable
 from fractions import Fraction
 
+import numpy as np
+
 from ...cache.records import Array
 
 
@@ -37,7 +39,7 @@ def movie_bytes(pictures: Iterable[Array], fps: int, samples: Array, rate: int) 
             if number == 0:
                 video.height, video.width = picture.shape[:2]
             # Not PyAV's own conversion: what it gives differs in a bit from run to run.
-            planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = number
             frame.time_base = Fraction(1, fps)
