@@ -62,6 +62,8 @@ class Training:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", _seeds(self.seeds))
+        if not isinstance(self.task_weights, list | tuple):
+            raise BadCall(f"task_weights must be a list of numbers, not {self.task_weights!r}")
         weights = tuple(number("each of task_weights", w) for w in self.task_weights)
         object.__setattr__(self, "task_weights", weights)
         for field in fields(self):  # 1 and 1.0 are the same setting: the same fingerprint

@@ -1,0 +1,59 @@
+"""Small datasets with a known signal, made on the spot."""
+
+import numpy as np
+import pytest
+import torch
+
+from affectflow.cache.records import FeatureTable
+from affectflow.train.dataset import Input, join
+
+WIDTHS = {"text": 6, "audio": 4, "vision": 5, "fused": 3}
+TASKS = ("M", "T", "A", "V", "TA", "TV", "AV")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_table(ids, width, signal, rng, shortest=1, longest=8, missing=()):
+    """Ragged rows of noise whose first column carries the signal; some utterances have none."""
+    lengths = rng.integers(shortest, longest + 1, len(ids))
+    lengths[list(missing)] = 0
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    values = rng.normal(size=(offsets[-1], width)).astype(np.float32)
+    values[:, 0] += 2 * np.repeat(signal, lengths)
+    n = len(values)
+    columns = tuple(f"c{i}" for i in range(width))
+    return FeatureTable(
+        tuple(ids), values, offsets, np.ones(n, bool), np.full((n, 2), np.nan), columns
+    )
+
+
+def make_inputs(ids, labels, modalities, rng, missing=()):
+    return tuple(
+        Input(m, m.rstrip("0123456789"), make_table(ids, WIDTHS[m], labels, rng, missing=missing))
+        for m in modalities
+    )
+
+
+def make_dataset(modalities, n=60, seed=0, missing=(), tasks=TASKS):
+    rng = np.random.default_rng(seed)
+    ids = [f"v{i // 4}/{i}" for i in range(n)]
+    signal = np.round(rng.uniform(-1, 1, n), 1)
+    splits = np.array(["train"] * (n - 20) + ["valid"] * 10 + ["test"] * 10)
+    labels = {t: np.clip(signal + 0.1 * rng.normal(size=n), -1, 1) for t in tasks}
+    return join(ids, splits, labels, make_inputs(ids, signal, modalities, rng, missing))
+
+
+@pytest.fixture
+def dataset_of():
+    return make_dataset
+
+
+@pytest.fixture
+def table_of():
+    return make_table
