@@ -172,9 +172,10 @@ def reindex(root: Path, index: Path | None = None) -> int:
     for ending in ("", "-wal", "-shm"):
         Path(f"{store.index_path}{ending}").unlink(missing_ok=True)
     try:
-        return store.adopt()
+        store.adopt()
     finally:
         store.close()
+    return len(_all_shards(store.root))
 
 
 def why(root: Path, description: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Media in, features out. Imports only ``cache.records`` and ``cache.errors``."""
+"""Media in, features out. Of affectflow, imports only the records, corpus and errors of ``cache``."""

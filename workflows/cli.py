@@ -34,7 +34,7 @@ class _Group(click.Group):
             ctx.exit(STOPPED)
 
 
-class _RecipeName(click.ParamType):
+class _RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """Name of a shipped recipe or path of a YAML file; completes both."""
 
     name = "recipe"
@@ -58,7 +58,7 @@ CACHE = click.option(
     show_default=True,
     help="Folder of the feature store; made if missing.",
 )
-_RECIPE_OPTIONS = (
+_PACK_OPTIONS = (
     CACHE,
     click.option("--corpus", type=click.Path(path_type=Path), help="Run on this folder or table."),
     click.option(
@@ -68,6 +68,9 @@ _RECIPE_OPTIONS = (
         metavar="NODE.KEY=VALUE",
         help="Change a setting of the recipe: --set tfn.lr=0.002. Repeatable.",
     ),
+)
+_RECIPE_OPTIONS = (
+    *_PACK_OPTIONS,
     click.option(
         "--until",
         multiple=True,
@@ -196,7 +199,7 @@ def demo(folder: Path, n: int, seed: int) -> None:
 
 @main.command()
 @RECIPE
-@_options(_RECIPE_OPTIONS)
+@_options(_PACK_OPTIONS)
 @click.option("--node", required=True, help="The fit whose model is packed.")
 @click.option(
     "--out",

@@ -23,8 +23,10 @@ from .result import Reporter, Run
 LINE_EVERY = 60.0
 #: Failures printed before the rest is only counted; the records hold all of them.
 FAILURES_SHOWN = 20
-OUT = Console(soft_wrap=True)
-ERR = Console(stderr=True, soft_wrap=True)
+#: Columns of a table that goes to a file or a pipe, where nobody says how wide it may be.
+WIDE = 160
+OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+ERR = Console(stderr=True, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 class ConsoleReporter(Reporter):
@@ -128,7 +130,9 @@ def _show_scores(run: Run) -> None:
             for name, meta in fitted.items()
             if meta["primary"] == task
         }
-        metrics = dict.fromkeys(metric for scores in found.values() for metric in scores)
+        metrics = dict.fromkeys(  # variants of a metric (Acc2_weak) stand in the report
+            metric for scores in found.values() for metric in scores if "_" not in metric
+        )
         table = Table(f"{task}, test", "seeds", *metrics, box=None, pad_edge=False)
         for name, scores in found.items():
             cells = [_spread(scores.get(metric)) for metric in metrics]
@@ -136,7 +140,7 @@ def _show_scores(run: Run) -> None:
         OUT.print(table)
         OUT.print()
     OUT.print(
-        f"Mean ± standard deviation over seeds (n - 1), metrics as of '{run.corpus.family}'.",
+        f"Mean±standard deviation (n - 1) over seeds; metrics as of '{run.corpus.family}'.",
         style="dim",
     )
 
@@ -144,7 +148,7 @@ def _show_scores(run: Run) -> None:
 def _spread(score: dict[str, float | None] | None) -> str:
     if not score or score["mean"] is None:
         return "-"
-    return f"{score['mean']:.3f}" + (f" ± {score['std']:.3f}" if score["std"] is not None else "")
+    return f"{score['mean']:.3f}" + (f"±{score['std']:.3f}" if score["std"] is not None else "")
 
 
 def show_failures(run: Run) -> None:

@@ -6,6 +6,7 @@ moment loses at most the tasks in flight.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,8 +36,9 @@ from .tasks import (
     published,
 )
 
-#: Utterances of a partition; small corpora get smaller ones, so that every worker has work.
-PARTITION, SMALL_PARTITION, SMALL_CORPUS = 64, 8, 1024
+#: Utterances of a partition grow with the corpus, so that small ones have work for every worker
+#: and large ones few shards: the square root of the corpus, between these two.
+SMALLEST, LARGEST = 8, 256
 #: Utterances of an encode's shard: hidden vectors are small.
 ENCODE_PARTITION = 8192
 #: How often a task that met an operating system's error is tried again.
@@ -58,6 +60,11 @@ def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
         seen = done
 
     return progress
+
+
+def partition_size(n: int) -> int:
+    """Utterances of a partition in a corpus of n."""
+    return min(LARGEST, max(SMALLEST, math.isqrt(n)))
 
 
 class Driver:
@@ -91,6 +98,7 @@ class Driver:
             run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
         )
         run.states = self.board.states
+        self._exit.callback(self._record)
         with self._exit:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):
                 nodes = [node for node in run.workflow if run.workflow.level(node) == level]
@@ -110,10 +118,12 @@ class Driver:
             if state.waits_for or not state.todo or node.name in self.run.errors:
                 continue
             if _kind(node) not in self.kinds:
-                raise NotCached(
-                    f"node '{node.name}': features of {len(state.todo)} utterances are not cached; "
-                    f"run the workflow first: affectflow extract {self.run.recipe.name}"
-                )
+                if isinstance(node, Extract):
+                    raise NotCached(
+                        f"node '{node.name}': features of {len(state.todo)} utterances are not "
+                        f"cached; run the workflow first: affectflow extract {self.run.recipe.name}"
+                    )
+                continue
             self.reporter.start(node.name, len(state.todo))
             if isinstance(node, Extract):
                 groups[self.run.workflow.streams(node)].append(state)
@@ -128,9 +138,7 @@ class Driver:
     def _batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
         """Partitions of what a stage group lacks, by digest of what the utterances give it."""
         board, store = self.board, self.run.store
-        n = len(board.utterances)
-        size = SMALL_PARTITION if n <= SMALL_CORPUS else PARTITION
-        n_buckets = -(-n // size)
+        n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
         todo = {state.node.name: set(state.todo) for state in states}
         buckets: dict[int, list[int]] = defaultdict(list)
         for i in sorted(set().union(*todo.values())):
@@ -340,6 +348,19 @@ class Driver:
                 f"stopped at the first failure (--strict): '{first.utterance}' at node "
                 f"'{first.node}': {first.message}"
             )
+
+    def _record(self) -> None:
+        """Write down what this run did, however it ends."""
+        if self.run.changed:
+            record = {
+                "recipe": dict(self.run.recipe.source),
+                "corpus": self.run.corpus.digest(),
+                "made": self.run.made,
+                "seconds": self.run.seconds,
+                "errors": self.run.errors,
+            }
+            name = f"run-{time.time_ns():020d}"
+            runs.write_record(self.run.store.root, self.run.id, name, record)
 
     def _count(self, node: str, n: int) -> None:
         self.run.changed = True

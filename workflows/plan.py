@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,11 +67,11 @@ class NodeState:
         """Utterances whose features are to be made; for a fit that is to be made, [0]."""
         if isinstance(self.node, Fit):
             return [] if self.checkpoint else [0]
-        return [
-            i
-            for i, key in enumerate(self.keys)
-            if key is not None and not self.cached[i] and i not in self.failed
-        ]
+        first: dict[bytes, int] = {}  # utterances that give a node the same share one feature
+        for i, key in enumerate(self.keys):
+            if key is not None and not self.cached[i] and i not in self.failed:
+                first.setdefault(key, i)
+        return list(first.values())
 
     @property
     def done(self) -> bool:
@@ -191,7 +191,7 @@ class Board:
             elif not cached[i]:
                 earlier = self.known.get((mark, key))
                 if earlier is not None:
-                    failed[i] = earlier
+                    failed[i] = replace(earlier, utterance=self.utterances[i].id)
                 for name in node.inputs:
                     if i in self.states[name].failed:
                         failed[i] = self._upstream(node, mark, i, name)

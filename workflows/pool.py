@@ -10,13 +10,13 @@ import ast
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..cache.errors import BadCall
+from ..cache.publish import temporary
 
 #: Tasks in flight for each worker: enough that none waits for the driver.
 WINDOW = 3
@@ -94,13 +94,13 @@ class Here:
 class Dask:
     """Runs tasks on a dask cluster: one of this machine's processes, or one at an address."""
 
-    def __init__(self, address: str | None, workers: int) -> None:
+    def __init__(self, address: str | None, workers: int, scratch: Path) -> None:
         import dask
         from distributed import Client, LocalCluster
         from distributed.client import as_completed
 
         threads = max(1, (os.cpu_count() or 1) // workers)
-        self._scratch = tempfile.mkdtemp(prefix="affectflow-dask-")
+        self._scratch = str(temporary(scratch / "dask"))
         self._settings = dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": 1,
@@ -122,7 +122,7 @@ class Dask:
                 silence_logs="CRITICAL",
             )
         self._client = Client(address or self._cluster, set_as_default=False)
-        self._flight = as_completed(with_results=False)
+        self._flight = as_completed(loop=self._client.loop)
         self._tasks: dict[str, Any] = {}
 
     @property
@@ -209,12 +209,17 @@ def check_scheduler(scheduler: str) -> None:
         raise BadCall(f"scheduler must be {SCHEDULERS}, not '{scheduler}'")
 
 
-def open_pool(scheduler: str, workers: int) -> Pool:
-    """Make the pool that ``--scheduler`` names."""
-    check_scheduler(scheduler)
+def open_pool(scheduler: str, workers: int, scratch: Path) -> Pool:
+    """Make the pool that ``--scheduler`` names.
+
+    Args:
+        scheduler: ``sync``, ``processes`` or an address.
+        workers: processes on this machine.
+        scratch: folder in which dask may make a temporary one of its own.
+    """
     if scheduler == "sync":
         return Here()
-    return Dask(None if scheduler == "processes" else scheduler, workers)
+    return Dask(None if scheduler == "processes" else scheduler, workers, scratch)
 
 
 def main_is_guarded() -> bool:

@@ -16,7 +16,7 @@ from ..train.training import label_columns
 from .driver import KINDS, Driver, staged
 from .graph import Workflow
 from .plan import Board, NodeState
-from .pool import main_is_guarded, n_workers, open_pool
+from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
 from .result import Reporter, Run
 
@@ -60,6 +60,7 @@ def run(
         CacheError: the store cannot be read or written.
     """
     reporter = reporter or Reporter()
+    check_scheduler(scheduler)
     loaded = prepared(recipe, corpus, overrides, until)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
@@ -73,7 +74,9 @@ def run(
     driver = Driver(
         Run(run_id(loaded, opened), loaded, opened, store),
         kinds,
-        lambda: open_pool(scheduler, n_workers(workers, peak_memory(loaded.workflow))),
+        lambda: open_pool(
+            scheduler, n_workers(workers, peak_memory(loaded.workflow)), store.root / "runs"
+        ),
         device,
         strict,
         allow_mixed,

@@ -1,0 +1,188 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from affectflow.workflows import cli
+
+TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table"] * 4
+RECIPE = """
+name: words
+corpus: {root: corpus}
+nodes:
+  text: {extract: vader}
+  m: {fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}
+"""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, toys):
+    """Call the command line in a folder with a small corpus and a recipe of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    toys.corpus(TEXTS, labels=[0.5, -0.5, 0.0] * 4, splits=["train", "valid", "test"] * 4).write(
+        tmp_path / "corpus" / "corpus.parquet"
+    )
+    (tmp_path / "words.yaml").write_text(RECIPE)
+    return lambda *words: CliRunner().invoke(cli.main, [str(word) for word in words])
+
+
+def test_run_prints_scores_counts_and_where_the_report_is(call, tmp_path):
+    done = call("run", "words.yaml", "--scheduler", "sync")
+    assert done.exit_code == 0, done.output
+    assert "3 features made, 1 models trained" in done.output
+    assert "MAE" in done.output
+    report = done.output.split("report: ")[1].strip()
+    assert (tmp_path / report).is_file()
+
+
+def test_the_same_command_again_makes_nothing(call):
+    call("run", "words.yaml", "--scheduler", "sync")
+    again = call("run", "words.yaml", "--scheduler", "sync")
+    assert again.exit_code == 0
+    assert "0 features made, 0 models trained" in again.output
+
+
+def test_plan_says_what_is_to_be_made_and_why(call):
+    assert "nothing of 'vader' is cached" in call("plan", "words.yaml").output
+    call("extract", "words.yaml", "--scheduler", "sync")
+    lines = call("plan", "words.yaml").output.splitlines()
+    assert [line.split()[:4] for line in lines if line.startswith("text")] == [
+        ["text", "vader", "12", "0"]
+    ]
+
+
+def test_failures_are_listed_and_leave_exit_code_1(call, tmp_path, toys):
+    toys.corpus(["fine day", "..."], splits=["train", "train"], media="x.mp4").write(
+        tmp_path / "corpus" / "corpus.parquet"
+    )
+    done = call("extract", "words.yaml", "--scheduler", "sync")
+    assert done.exit_code == 1
+    assert "v/001" in done.output
+    assert "Try them again with --retry-failed" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "demmo"], 2, "error: unknown recipe 'demmo'. Did you mean 'demo'?"),
+        (["run", "words.yaml", "--set", "m.lrr=1"], 2, "unknown setting of 'unimodal' 'lrr'"),
+        (["run", "words.yaml", "--corpus", "nowhere"], 2, "no corpus at 'nowhere'"),
+        (["run", "words.yaml", "--scheduler", "thread"], 2, "not 'thread'"),
+        (["run", "words.yaml", "--workers", "0"], 2, "0 is not in the range x>=1"),
+        (["train", "words.yaml"], 1, "are not cached; run the workflow first"),
+        (["pack", "words.yaml", "--node", "m", "--out", "m.zip"], 1, "not done yet"),
+        (["pack", "words.yaml", "--node", "text", "--out", "m.zip"], 2, "only a fit can be packed"),
+        (["predict", "words.yaml", "--text", "x"], 1, "is not a packed model"),
+        (["extractors", "vadr"], 2, "unknown extractor 'vadr'. Did you mean 'vader'?"),
+        (["models", "tfm"], 2, "unknown model 'tfm'. Did you mean 'tfn'?"),
+        (["cache", "show", "abc"], 2, "unknown node 'abc'"),
+    ],
+)
+def test_a_wrong_call_says_so_in_a_line_without_a_traceback(call, words, code, message):
+    call("extract", "words.yaml", "--scheduler", "sync", "--cache", "other")
+    done = call(*words, *(["--cache", "other"] if words[0] == "cache" else []))
+    assert done.exit_code == code, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_bug_keeps_its_traceback(call, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("affectflow.workflows.run.run", broken)
+    assert isinstance(call("run", "words.yaml").exception, RuntimeError)
+
+
+def test_ctrl_c_says_that_nothing_is_lost(call, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("affectflow.workflows.run.run", stopped)
+    done = call("run", "words.yaml")
+    assert done.exit_code == cli.STOPPED == 130
+    assert "run the same command to go on" in done.output
+
+
+def test_the_store_can_be_listed_shown_verified_pruned_and_indexed_anew(call):
+    call("extract", "words.yaml", "--scheduler", "sync")
+    listed = call("cache", "ls").output
+    assert "vader" in listed
+    mark = listed.splitlines()[-1].split()[0]
+    assert '"name": "vader"' in call("cache", "show", mark).output
+    assert "0 damaged" in call("cache", "verify").output
+    assert "0 files removed" in call("cache", "prune").output
+    assert "2 shards indexed" in call("cache", "reindex").output
+
+
+def test_verify_finds_a_flipped_bit_and_prune_mends_it(call, tmp_path):
+    call("extract", "words.yaml", "--scheduler", "sync")
+    shard = next((tmp_path / "features" / "shards").rglob("*.h5"))
+    image = bytearray(shard.read_bytes())
+    image[len(image) // 2] ^= 1
+    shard.write_bytes(image)
+    found = call("cache", "verify")
+    assert found.exit_code == 1
+    assert "1 damaged" in found.output
+    call("cache", "prune", "--damaged")
+    mended = call("extract", "words.yaml", "--scheduler", "sync").output
+    assert "0 features made" not in mended
+    assert "12 of 12" in mended
+    assert call("cache", "verify").exit_code == 0
+
+
+def test_packs_a_model_and_scores_new_clips_with_it(call):
+    call("run", "words.yaml", "--scheduler", "sync")
+    assert call("pack", "words.yaml", "--node", "m", "--out", "m.zip").exit_code == 0
+    scored = call("predict", "m.zip", "--text", "a lovely day")
+    assert scored.exit_code == 0, scored.output
+    assert scored.output.splitlines()[0].split() == ["clip", "M", "missing"]
+
+
+def test_extractors_and_models_are_listed_with_their_settings(call):
+    assert "librosa-33" in call("extractors").output
+    assert "rate" in call("extractors", "mtcnn-face").output
+    assert "fmlmsn-pair" in call("models").output
+    assert "patience" in call("models", "tfn").output
+    assert "Peng et al." in call("recipes").output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(call, shell):
+    assert "_AFFECTFLOW_COMPLETE" in call("completion", shell).output
+
+
+def test_help_loads_none_of_the_big_libraries():
+    code = (
+        "import sys; from affectflow.workflows.cli import main; "
+        "main(['--help'], standalone_mode=False); "
+        "print(sorted({'torch', 'numpy', 'pandas', 'dask', 'rich', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_cached_run_loads_neither_torch_nor_dask(call, tmp_path):
+    call("run", "words.yaml", "--scheduler", "sync")
+    code = (
+        "import sys; from affectflow.workflows.cli import main; "
+        "main(['run', 'words.yaml'], standalone_mode=False); "
+        "print(sorted({'torch', 'dask', 'distributed', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "0 features made" in done.stdout
+
+
+def test_python_m_affectflow_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "affectflow", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("affectflow, version")

@@ -1,0 +1,111 @@
+import pytest
+
+from affectflow.cache.errors import BadRecipe, UnknownName
+from affectflow.extract.registry import extractor
+from affectflow.train.registry import fit_settings
+from affectflow.workflows.graph import Encode, Extract, Fit, Workflow
+
+
+def fit(name, on, tasks=("M",), model="sf"):
+    return Fit(name, model, *fit_settings(model), tuple(on), tuple(tasks))
+
+
+def test_refuses_two_nodes_of_one_name():
+    nodes = [Extract("a", extractor("vader")), Extract("a", extractor("librosa-33"))]
+    with pytest.raises(BadRecipe, match="workflow 'w': two nodes are called a"):
+        Workflow("w", nodes)
+
+
+def test_names_what_stands_before_a_node_that_reads_too_early():
+    nodes = [fit("f", ["text"]), Extract("text", extractor("vader"))]
+    message = "node 'f' needs 'text', which does not stand before it .nothing does.. Move 'text' up"
+    with pytest.raises(BadRecipe, match=message):
+        Workflow("w", nodes)
+
+
+def test_says_did_you_mean_for_an_unknown_node():
+    nodes = [Extract("text", extractor("vader")), fit("f", ["txt"])]
+    with pytest.raises(BadRecipe, match="reads unknown node 'txt'. Did you mean 'text'"):
+        Workflow("w", nodes)
+
+
+def test_prints_a_circle_as_its_path():
+    nodes = [
+        Extract("text", extractor("vader")),
+        fit("f", ["text", "h"]),
+        Encode("h", "f", ("text", "h")),
+    ]
+    with pytest.raises(BadRecipe, match="nodes in a circle: f -> h -> f"):
+        Workflow("w", nodes)
+
+
+def test_refuses_a_node_that_reads_itself(toys):
+    with pytest.raises(BadRecipe, match="circle: d -> d"):
+        Workflow("w", [Extract("d", toys.Doubled(), {"letters": "d"})])
+
+
+def test_refuses_a_role_that_the_upstream_node_does_not_provide(toys):
+    nodes = [Extract("text", extractor("vader")), Extract("d", toys.Doubled(), {"letters": "text"})]
+    with pytest.raises(BadRecipe, match=r"'text' \(vader\) does not provide 'letters'"):
+        Workflow("w", nodes)
+
+
+def test_refuses_an_extract_without_the_input_it_reads(toys):
+    with pytest.raises(BadRecipe, match="'doubled' reads 'letters', its 'on' names no features"):
+        Workflow("w", [Extract("d", toys.Doubled())])
+
+
+def test_a_fit_is_read_by_way_of_an_encode():
+    nodes = [Extract("text", extractor("vader")), fit("f", ["text"]), fit("g", ["f"])]
+    with pytest.raises(BadRecipe, match=r"'f', which is a fit .* Add a node '\{encode: f\}'"):
+        Workflow("w", nodes)
+
+
+def test_only_a_fit_is_encoded():
+    nodes = [Extract("text", extractor("vader")), Encode("h", "text", ())]
+    with pytest.raises(BadRecipe, match="only a fit can be encoded, 'text' is none"):
+        Workflow("w", nodes)
+
+
+def test_says_what_a_model_needs_when_its_inputs_do_not_fit():
+    nodes = [Extract("text", extractor("vader")), fit("t", ["text"], model="tfn")]
+    with pytest.raises(BadRecipe, match="node 't': model 'tfn' needs 2 to 3 inputs"):
+        Workflow("w", nodes)
+
+
+def test_the_fingerprint_holds_settings_and_inputs_and_nothing_else(toys):
+    def description(scale, name="letters"):
+        nodes = [
+            Extract(name, toys.Letters(scale)),
+            Extract("doubled", toys.Doubled(), {"letters": name}),
+        ]
+        workflow = Workflow("w", nodes)
+        return workflow.description(workflow["doubled"])
+
+    assert description(1.0) == description(1) == description(1.0, name="other")
+    assert description(1.0) != description(2.0)
+
+
+def test_extracts_of_one_stream_share_a_level_and_fits_come_after(toys):
+    nodes = [
+        Extract("letters", toys.Letters()),
+        Extract("doubled", toys.Doubled(), {"letters": "letters"}),
+        fit("f", ["letters", "doubled"]),
+        Encode("h", "f", ("letters", "doubled")),
+        fit("g", ["h"], model="fmlmsn-meta"),
+    ]
+    workflow = Workflow("w", nodes)
+    assert [workflow.level(node) for node in workflow] == [0, 0, 1, 2, 3]
+    assert workflow.streams(workflow["doubled"]) == ("text",)
+    assert workflow.contents(workflow["doubled"]) == ("text",)
+
+
+def test_upto_keeps_what_the_targets_need(toys):
+    nodes = [
+        Extract("letters", toys.Letters()),
+        Extract("other", extractor("vader")),
+        fit("f", ["letters"]),
+    ]
+    assert list(Workflow("w", nodes).upto(["f"]).nodes) == ["letters", "f"]
+    with pytest.raises(UnknownName, match="unknown node of workflow 'w' 'g'"):
+        Workflow("w", nodes).upto(["g"])
