@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadInput, BadMedia, NoAudio, NoVideo
-from affectflow.extract import container
+from affectflow.extract import container, decoding
 from affectflow.extract.media import probe, read_audio, read_frames
 
 
@@ -206,7 +206,7 @@ def test_pictures_that_are_too_large_are_refused(clip_path, monkeypatch):
 
 @DECODERS
 def test_a_stretch_that_is_too_long_is_refused(clip_path, monkeypatch, read):
-    monkeypatch.setattr(container, "MAX_SECONDS", 1.0)
+    monkeypatch.setattr(decoding, "MAX_SECONDS", 1.0)
     with pytest.raises(BadInput, match="h of (sound|pictures) were asked of '.*give a start and"):
         read(clip_path)
     assert read(clip_path, 1.2, 1.9)

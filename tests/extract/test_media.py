@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, BadMedia
-from affectflow.extract import media
+from affectflow.extract import pictures
 from affectflow.extract.media import MediaInfo, probe, read_audio, read_frames
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
@@ -338,8 +338,8 @@ def test_colours_come_out_as_they_went_in(tmp_path, make_clip):
 
 def test_pictures_are_decoded_one_at_a_time(clip_path, monkeypatch):
     converted = []
-    upright = media._upright
-    monkeypatch.setattr(media, "_upright", lambda *a: converted.append(1) or upright(*a))
+    upright = pictures.upright
+    monkeypatch.setattr(pictures, "upright", lambda *a: converted.append(1) or upright(*a))
     frames = read_frames(clip_path, 25)
     assert inspect.isgenerator(frames)
     next(frames)
@@ -350,8 +350,8 @@ def test_pictures_are_decoded_one_at_a_time(clip_path, monkeypatch):
 
 def test_only_pictures_that_are_used_are_converted(clip_path, monkeypatch):
     converted = []
-    upright = media._upright
-    monkeypatch.setattr(media, "_upright", lambda *a: converted.append(1) or upright(*a))
+    upright = pictures.upright
+    monkeypatch.setattr(pictures, "upright", lambda *a: converted.append(1) or upright(*a))
     assert len(list(read_frames(clip_path, 5))) == len(converted) == 10
     assert len(list(read_frames(clip_path, 100))) == 200
     assert len(converted) == 60
@@ -399,7 +399,7 @@ def test_a_real_variable_frame_rate_keeps_true_times():
     frames = list(read_frames(path, 30, 0.0, 3.0))
     shown = np.array([f.shown for f in frames])
     assert len(frames) == 90
-    assert np.all(shown <= np.arange(90) / 30 + media.TOLERANCE)
+    assert np.all(shown <= np.arange(90) / 30 + pictures.TOLERANCE)
     assert np.all(np.diff(shown) >= 0)
     sound = read_audio(path, 16000).samples  # it starts 2.43 s after the pictures
     assert np.flatnonzero(np.abs(sound) > 1e-3)[0] / 16000 == pytest.approx(2.43, abs=0.02)

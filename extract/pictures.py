@@ -1,0 +1,95 @@
+"""Put decoded pictures on a regular grid of times, as RGB and upright."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from ..cache.errors import BadMedia
+from ..cache.records import Array
+from .clip import Frame
+from .decoding import Decoded
+
+#: Times in files are rounded, to milliseconds at worst: a picture that comes this much after a
+#: grid time, in seconds, still serves it.
+TOLERANCE = 0.001
+
+
+class Grid:
+    """Hands each grid step the picture that is shown then; converts only those that are used."""
+
+    def __init__(self, rate: float, start: float, end: float | None) -> None:
+        self.rate, self.start = rate, start
+        self.steps = math.inf if end is None else _count((end - start) * rate)
+        self.step = 0  # the next one to be filled
+        self.number = 0  # of the held picture, counted from the first one used
+        self.held: Decoded[VideoFrame] | None = None
+        self.image: Array | None = None  # the held picture once it was used
+        self.convert = VideoReformatter()
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.steps
+
+    def until(self, item: Decoded[VideoFrame]) -> Iterator[Frame]:
+        """Fill the steps before ``item`` is shown, then hold it."""
+        if self.held is None:
+            self.held = item
+        if item.start < self.held.start:
+            return  # out of order: a player would not show it either
+        shown = float(item.start) - TOLERANCE
+        while not self.done and self.start + self.step / self.rate < shown:
+            yield self._fill()
+        if item is not self.held:
+            self.number += self.step > 0
+            self.held, self.image = item, None
+
+    def rest(self) -> Iterator[Frame]:
+        """Fill the steps for which the last picture is shown."""
+        if self.held is None:
+            return
+        end = float(self.held.start + self.held.duration)
+        self.steps = min(self.steps, _count((end - self.start) * self.rate))
+        while not self.done:
+            yield self._fill()
+
+    def _fill(self) -> Frame:
+        assert self.held is not None
+        if self.image is None:
+            self.image = upright(self.held.frame, self.convert)
+        time = self.step / self.rate
+        self.step += 1
+        return Frame(self.image, time, float(self.held.start) - self.start, self.number)
+
+
+def _count(steps: float) -> int:
+    """Grid steps in a half-open span; what is a rounding error over a whole step is none."""
+    return max(math.ceil(steps - 1e-6), 0)
+
+
+def upright(frame: VideoFrame, convert: VideoReformatter) -> Array:
+    """One picture as it is to be seen, (height, width, 3) uint8 RGB.
+
+    Raises:
+        BadMedia: it is to be turned by something else than quarter turns.
+    """
+    rgb: Array = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    turn = frame.side_data.get("DISPLAYMATRIX")
+    if turn is not None:
+        # Nine fixed-point numbers by rows; (x, y) is shown at (a x + c y, b x + d y).
+        a, b, _, c, d = (np.frombuffer(cast(bytes, turn), np.int32)[:5] / 65536).round(3)
+        if abs(a) == abs(d) == 1 and b == c == 0:
+            rgb = rgb[:: int(d), :: int(a)]
+        elif abs(b) == abs(c) == 1 and a == d == 0:
+            rgb = rgb.transpose(1, 0, 2)[:: int(b), :: int(c)]
+        else:
+            raise BadMedia(
+                f"the pictures are to be shown by the matrix [{a:g} {b:g}; {c:g} {d:g}]; only "
+                "quarter turns and mirrors are understood: convert the file to upright pictures"
+            )
+    return np.ascontiguousarray(rgb)  # ``reformat`` gave it memory of its own

@@ -1,0 +1,92 @@
+"""Put decoded sound on the time line: gaps, overlaps, padding, and the mean of the channels."""
+
+from __future__ import annotations
+
+import numpy as np
+from av.audio.frame import AudioFrame
+
+from ..cache.errors import BadMedia
+from ..cache.records import Array
+from .decoding import Decoded
+from .resample import length, resample, window
+
+#: A jump in the times of the sound is a gap or an overlap from this many seconds on; less is
+#: rounding, and the samples are taken to follow each other.
+JUMP = 0.020
+
+
+class Line:
+    """The sound's own samples on the file's clock, as far as samples [first, last) need them."""
+
+    def __init__(self, rate: int, first: int, last: int | None) -> None:
+        self.rate, self.first, self.last = rate, first, last
+        self.native = 0  # Hz; known from the first frame (a header may say half of it)
+        self.end = 0  # number of the sample after the last one added
+        self.pieces: list[tuple[int, Array]] = []  # number of the first sample, (n,) float32
+        self.newest: Decoded[AudioFrame] | None = None
+
+    def add(self, item: Decoded[AudioFrame]) -> bool:
+        """Put a frame in its place; False, and nothing is done, once all that is needed is there.
+
+        Raises:
+            BadMedia: the rate changes within the file.
+        """
+        rate = item.frame.sample_rate
+        if not self.native:
+            self.native = rate
+            self.left, self.right = window(self.first, self.last, self.rate, rate)
+        if rate != self.native:
+            raise BadMedia(
+                f"the sound changes from {self.native} Hz to {rate} Hz at {float(item.start):.2f} s"
+                "; convert the file to one rate"
+            )
+        place = round(item.start * rate)
+        if self.newest is not None and abs(place - self.end) < JUMP * rate:
+            place = self.end
+        if self.right is not None and place >= self.right:
+            return False
+        stop = place + item.frame.samples
+        if stop > max(self.left, self.end):
+            piece = _mono(item.frame)[max(self.end - place, 0) if self.newest is not None else 0 :]
+            self.pieces.append((stop - len(piece), piece))
+        self.end = max(self.end, stop)
+        self.newest = item
+        return True
+
+    def close(self, padded: bool) -> None:
+        """Take away what an encoder added to fill its last frame, where the file says how much."""
+        if padded and self.newest is not None:
+            extra = self.newest.frame.samples - round(self.newest.duration * self.native)
+            self.end -= max(extra, 0)
+
+    def length(self) -> int:
+        """Samples from zero to the end of what was added, at the rate that is wanted."""
+        return length(self.end, self.rate, self.native) if self.native else 0
+
+    def samples(self, first: int, last: int) -> Array:
+        """Samples [first, last) at the rate that is wanted, (last - first,) float32."""
+        left, right = window(first, last, self.rate, self.native)
+        assert right is not None
+        whole = np.zeros(min(right, self.end) - left, np.float32)
+        for place, piece in self.pieces:
+            begin = max(place, left)
+            stop = min(place + len(piece), left + len(whole))
+            if stop > begin:
+                whole[begin - left : stop - left] = piece[begin - place : stop - place]
+        return resample(whole, left, first, last, self.rate, self.native)
+
+
+def _mono(frame: AudioFrame) -> Array:
+    """Mean of a frame's channels, (n_samples,) float32 with full scale at 1."""
+    values: Array = frame.to_ndarray()  # (channels, n) planar, (1, n * channels) packed
+    if frame.format.is_packed:
+        values = values.reshape(-1, len(frame.layout.channels)).T
+    if values.dtype == np.float32 or values.dtype == np.int16:
+        mean = values.mean(axis=0, dtype=np.float32) if len(values) > 1 else values[0]
+    else:
+        mean = values.mean(axis=0, dtype=np.float64)
+    if values.dtype.kind == "u":
+        return ((mean - 128) / 128).astype(np.float32)
+    if values.dtype.kind == "i":
+        return (mean / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
+    return mean.astype(np.float32)
