@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..cache.errors import TrainingError, unknown
+from ..cache.keys import settings_of
 from .batches import Part
 from .compare import spread
 from .dataset import (
@@ -98,8 +99,8 @@ def fit(
     meta = {
         "model": model.name,
         "version": model.version,
-        "settings": dataclasses.asdict(model),
-        "training": dataclasses.asdict(training),
+        "settings": settings_of(model),
+        "training": settings_of(training),
         "inputs": [dataclasses.asdict(spec) for spec in specs],
         "tasks": list(tasks),
         "primary": primary_task(tasks),

@@ -169,9 +169,8 @@ class Loop:
     def validate(self) -> tuple[list[float], list[float]]:
         """Loss and primary task's mean absolute error of each seed on the validation split."""
         predictions, _ = run_net(self.net, self.valid_batches)  # (S, n, K)
-        losses = masked_loss(
-            self.training.loss, predictions, self.valid.truth.unsqueeze(0), self.valid_weights
-        )
+        truth = self.valid.truth.expand(len(predictions), -1, -1)
+        losses = masked_loss(self.training.loss, predictions, truth, self.valid_weights)
         k = self.primary
         metrics = masked_mae(predictions[..., k], self.valid.truth[:, k], self.valid.known[:, k])
         both: list[list[float]] = torch.stack([losses, metrics]).tolist()

@@ -35,8 +35,8 @@ def make_table(ids, width, signal, rng, shortest=1, longest=8, missing=()):
 
 def make_inputs(ids, labels, modalities, rng, missing=()):
     return tuple(
-        Input(m, m.rstrip("0123456789"), make_table(ids, WIDTHS[m], labels, rng, missing=missing))
-        for m in modalities
+        Input(m, kind, make_table(ids, WIDTHS[kind], labels, rng, missing=missing))
+        for m, kind in ((m, m.rstrip("0123456789")) for m in modalities)
     )
 
 

@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from affectflow.cache.errors import BadInput
+from affectflow.train.compare import bootstrap, compare, paired_t, permutation, spread, welch
+
+
+def table(errors, seeds=(0, 1), task="M"):
+    """Predictions whose mean absolute error over seeds is ``errors``."""
+    rows = []
+    for seed in seeds:
+        for i, error in enumerate(errors):
+            rows.append((f"u{i}", "test", seed, task, 0.0, error * (1 if seed else -1)))
+    return pd.DataFrame(rows, columns=["id", "split", "seed", "task", "truth", "prediction"])
+
+
+def test_deviation_over_seeds_divides_by_n_minus_1():
+    over = spread([1.0, 2.0, 4.0])
+    assert (over.mean, over.n) == (pytest.approx(7 / 3), 3)
+    assert over.std == pytest.approx(np.std([1, 2, 4], ddof=1))
+    assert math.isnan(spread([1.0]).std)
+    assert math.isnan(spread([1.0, math.nan]).mean)
+
+
+def test_tests_agree_with_scipy():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, 30), rng.normal(0.5, 2, 30)
+    expected = stats.ttest_rel(x, y)
+    assert paired_t(x - y) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
+    expected = stats.ttest_ind(x[:7], y, equal_var=False)
+    assert welch(x[:7], y) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
+
+
+def test_undefined_tests_are_nan():
+    assert all(math.isnan(v) for v in paired_t(np.full(5, 0.1)))
+    assert all(math.isnan(v) for v in welch([1.0], [1.0, 2.0]))
+    assert all(math.isnan(v) for v in welch([1.0, 1.0], [2.0, 2.0]))
+
+
+def test_permutation_agrees_with_all_sign_flips():
+    delta = np.array([0.3, -0.1, 0.4, 0.2, 0.5, 0.1])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1).T
+    exact = np.mean(np.abs(signs @ delta) >= abs(delta.sum()) - 1e-12)
+    assert permutation(delta, 20_000, np.random.default_rng(0)) == pytest.approx(exact, abs=0.01)
+
+
+def test_bootstrap_interval_agrees_with_the_normal_one():
+    delta = np.random.default_rng(0).normal(0.2, 1, 400)
+    low, high = bootstrap(delta, np.arange(400), 4000, np.random.default_rng(1))
+    half = 1.96 * delta.std() / 20
+    assert low == pytest.approx(delta.mean() - half, abs=0.02)
+    assert high == pytest.approx(delta.mean() + half, abs=0.02)
+
+
+def test_whole_groups_widen_the_interval_when_their_utterances_agree():
+    groups = np.repeat(np.arange(10), 40)
+    delta = np.random.default_rng(0).normal(0, 1, 10)[groups]
+    wide = bootstrap(delta, groups, 2000, np.random.default_rng(1))
+    narrow = bootstrap(delta, np.arange(400), 2000, np.random.default_rng(1))
+    assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
+
+
+def test_compares_errors_averaged_over_seeds():
+    rng = np.random.default_rng(0)
+    better = rng.uniform(0.1, 0.3, 80)
+    worse = better + rng.uniform(0, 0.1, 80)
+    found = compare(table(better), table(worse, seeds=(0, 1, 2)), "M", draws=1000)
+    assert found.n == found.groups == 80
+    assert found.difference == pytest.approx((better - worse).mean())
+    assert found.low < found.difference < found.high < 0
+    assert found.p_t < 1e-6
+    assert found.p_permutation == pytest.approx(1 / 1001)
+
+
+def test_draws_whole_speakers_when_told_so():
+    errors = np.random.default_rng(0).uniform(0, 1, 20)
+    speakers = pd.Series({f"u{i}": f"s{i // 5}" for i in range(20)})
+    assert compare(table(errors), table(errors / 2), "M", groups=speakers, draws=100).groups == 4
+
+
+def test_needs_utterances_in_common():
+    with pytest.raises(BadInput, match="split 'test', task 'T' in common, got 0"):
+        compare(table([1.0, 2.0]), table([1.0, 2.0]), "T")

@@ -1,0 +1,236 @@
+import numpy as np
+import pytest
+import torch
+
+from affectflow.train.batches import Part
+from affectflow.train.dataset import InputSpec, check_finite, read, scaler_of
+from affectflow.train.models.blocks import OuterLinear, outer, with_one
+from affectflow.train.objectives import label_weights, masked_loss
+from affectflow.train.registry import model_settings, network_class
+from affectflow.train.seeds import Dropout, Linear, Lstm, Streams
+
+MODELS = {
+    "unimodal": (("text",), ("M",), {"dropout": 0}),
+    "sf": (("text", "audio", "vision"), ("M", "T"), {"units": 16, "dropout": 0}),
+    "lf-dnn": (
+        ("text", "audio", "vision"),
+        ("M",),
+        {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0, "post_dropout": 0},
+    ),
+    "tfn": (
+        ("text", "audio", "vision"),
+        ("M",),
+        {
+            "text_units": 16,
+            "audio_units": 16,
+            "vision_units": 16,
+            "text_dropout": 0,
+            "audio_dropout": 0,
+            "vision_dropout": 0,
+            "post_dropout": 0,
+        },
+    ),
+    "fmlmsn-pair": (("audio", "text"), ("A", "T", "TA"), {}),
+    "fmlmsn-meta": (("fused", "fused2", "fused3"), ("M",), {}),
+}
+EVERY = pytest.mark.parametrize("name", MODELS)
+
+
+def build(dataset, name, seeds=(0,), training=False):
+    _, tasks, settings = MODELS[name]
+    model = model_settings(name, **settings)
+    specs = [
+        InputSpec(g.name, g.modality, g.width, model.reads(g.modality), 50) for g in dataset.inputs
+    ]
+    net = network_class(name)(model, specs, tasks, Streams(seeds))
+    return net.train(training), specs
+
+
+def part_of(dataset, specs, tasks):
+    every = np.arange(len(dataset.ids))
+    readings = {}
+    for given, spec in zip(dataset.inputs, specs, strict=True):
+        check_finite(given)
+        scaler = scaler_of(given, spec.length, every)
+        readings[given.name] = read(given, spec.reads, spec.length, scaler)
+    truth = np.stack([dataset.labels[task] for task in tasks], axis=1)
+    return Part(readings, truth, "cpu")
+
+
+def scores_of(net, part, index):
+    with torch.no_grad():
+        return net(part.batch(torch.as_tensor(index).unsqueeze(0))).predictions[0].numpy()
+
+
+@EVERY
+def test_one_batch_can_be_overfitted(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities, n=24)
+    net, specs = build(dataset, name, training=True)
+    part = part_of(dataset, specs, tasks)
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    index = torch.arange(12).unsqueeze(0)
+    weights = label_weights(part.known[index], torch.ones(len(tasks)))
+    for _ in range(300):
+        out = net(part.batch(index))
+        loss = masked_loss("l1", out.predictions, part.truth[index], weights).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) / len(tasks) < 0.08
+
+
+@EVERY
+def test_a_score_depends_on_neither_padding_nor_batch_mates(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities, missing=(3,))
+    net, specs = build(dataset, name)
+    part = part_of(dataset, specs, tasks)
+    together = scores_of(net, part, np.arange(40))
+    alone = np.concatenate([scores_of(net, part, [i]) for i in range(40)])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
+
+
+@EVERY
+def test_permuting_the_batch_permutes_the_output(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities)
+    net, specs = build(dataset, name)
+    part = part_of(dataset, specs, tasks)
+    order = np.random.default_rng(1).permutation(40)
+    np.testing.assert_allclose(
+        scores_of(net, part, order), scores_of(net, part, np.arange(40))[order], atol=1e-6
+    )
+
+
+@EVERY
+def test_gradient_reaches_every_parameter(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities)
+    net, specs = build(dataset, name, seeds=(0, 1))
+    part = part_of(dataset, specs, tasks)
+    index = torch.arange(40).expand(2, 40)
+    net(part.batch(index)).predictions.abs().sum().backward()
+    for parameter in net.parameters():
+        assert parameter.grad.flatten(1).abs().sum(dim=1).min() > 0
+
+
+@EVERY
+def test_an_utterance_without_any_modality_gets_a_finite_score(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities, missing=(0, 7))
+    net, specs = build(dataset, name)
+    part = part_of(dataset, specs, tasks)
+    scores = scores_of(net, part, [0, 7, 1])
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-7)  # nothing tells them apart
+    assert np.abs(scores[0] - scores[2]).max() > 1e-4
+
+
+@EVERY
+def test_a_seed_makes_the_same_scores_alone_and_in_a_stack(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities)
+    stack, specs = build(dataset, name, seeds=(5, 6, 7))
+    part = part_of(dataset, specs, tasks)
+    index = torch.arange(10).unsqueeze(0)
+    with torch.no_grad():
+        whole = stack(part.batch(index.expand(3, 10))).predictions
+    for i, seed in enumerate((5, 6, 7)):
+        net, _ = build(dataset, name, seeds=(seed,))
+        np.testing.assert_allclose(scores_of(net, part, index[0]), whole[i], atol=1e-6)
+
+
+@EVERY
+def test_scores_and_hidden_have_their_shapes(dataset_of, name):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities)
+    net, specs = build(dataset, name, seeds=(0, 1))
+    out = net(part_of(dataset, specs, tasks).batch(torch.arange(6).expand(2, 6)))
+    assert out.predictions.shape == (2, 6, len(tasks))
+    assert out.hidden.shape[:2] == (2, 6)
+
+
+def test_hidden_of_a_pair_is_the_second_layer_of_its_predictor(dataset_of):
+    dataset = dataset_of(("audio", "text"))
+    net, specs = build(dataset, "fmlmsn-pair")
+    out = net(part_of(dataset, specs, ("A", "T", "TA")).batch(torch.arange(6).unsqueeze(0)))
+    assert out.hidden.shape == (1, 6, 64)
+    assert (out.hidden >= 0).all()  # after its ReLU
+    torch.testing.assert_close(net.pair.score(out.hidden), out.predictions[..., 2:])
+
+
+def test_a_missing_modality_of_a_pair_leaves_its_predictor_only_biases(dataset_of):
+    dataset = dataset_of(("audio", "text"), missing=(0,))
+    net, specs = build(dataset, "fmlmsn-pair")
+    out = net(part_of(dataset, specs, ("A", "T", "TA")).batch(torch.tensor([[0]])))
+    alone = net.pair(torch.zeros(1, 1, 16 * 128))[0]
+    torch.testing.assert_close(out.predictions[..., 2:], alone)
+
+
+def test_the_outer_product_is_that_of_the_formula():
+    generator = torch.Generator().manual_seed(0)
+    x, y, z = (torch.randn(2, 3, n, generator=generator) for n in (4, 5, 6))
+    expected = torch.einsum("sbi,sbj,sbk->sbijk", x, y, z).reshape(2, 3, -1)
+    torch.testing.assert_close(outer(x, y, z), expected)
+    assert with_one(x).shape == (2, 3, 5)
+    assert (with_one(x)[..., -1] == 1).all()
+
+
+def test_a_linear_layer_on_the_outer_product_equals_the_product_laid_out():
+    generator = torch.Generator().manual_seed(0)
+    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 5, 6)]
+    layer = OuterLinear((5, 6, 7), 8, Streams((0, 1)))
+    laid_out = layer.weight.reshape(2, 5 * 6 * 7, 8)
+    torch.testing.assert_close(
+        layer(*vectors), torch.bmm(outer(*vectors), laid_out) + layer.bias, atol=1e-6, rtol=1e-5
+    )
+
+
+def test_the_lstm_is_that_of_torch_on_packed_sequences():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 7, 3, generator=generator)
+    lengths = torch.tensor([7, 1, 4, 6])
+    mask = torch.arange(7) < lengths[:, None]
+    ours, theirs = Lstm(3, 5, Streams((0,))), torch.nn.LSTM(3, 5, batch_first=True)
+    rows = [0, 1, 3, 2]  # torch keeps input, forget, candidate, output
+    with torch.no_grad():
+        for mine, its in (
+            (ours.from_input, theirs.weight_ih_l0),
+            (ours.from_state, theirs.weight_hh_l0),
+        ):
+            its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in rows]))
+        theirs.bias_ih_l0.copy_(torch.cat([ours.bias[0, 0].chunk(4)[i] for i in (0, 1, 3, 2)]))
+        theirs.bias_hh_l0.zero_()
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        x, lengths, batch_first=True, enforce_sorted=False
+    )
+    torch.testing.assert_close(ours(x[None], mask[None])[0], theirs(packed)[1][0][0])
+
+
+def test_the_lstm_skips_masked_rows_inside_a_sequence():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 2, 5, 3, generator=generator)
+    mask = torch.ones(1, 2, 5, dtype=torch.bool)
+    mask[0, 0, 2] = False
+    lstm = Lstm(3, 4, Streams((0,)))
+    without = lstm(x[:, :1, [0, 1, 3, 4]], mask[:, :1, [0, 1, 3, 4]])
+    torch.testing.assert_close(lstm(x, mask)[:, :1], without)
+
+
+def test_dropout_of_a_seed_does_not_depend_on_its_neighbours():
+    x = torch.ones(1, 50, 20)
+    alone = Dropout(0.5, Streams((4,)))(x)
+    stacked = Dropout(0.5, Streams((3, 4)))(x.expand(2, 50, 20))
+    torch.testing.assert_close(stacked[1:], alone)
+    assert not torch.equal(stacked[0], stacked[1])
+    assert 0.4 < (alone == 0).float().mean() < 0.6
+    assert set(alone.unique().tolist()) == {0.0, 2.0}
+
+
+def test_layers_leave_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    streams = Streams((0, 1))
+    Dropout(0.5, streams)(Linear(3, 4, streams)(torch.ones(2, 5, 3)))
+    streams.permutations(10)
+    assert torch.equal(torch.get_rng_state(), before)
