@@ -1,1 +1,1 @@
-"""Media in, features out. Of affectflow, imports only the records, corpus and errors of ``cache``."""
+"""Media in, features out. Of affectflow, imports only ``cache``: records, corpus, errors."""

@@ -85,7 +85,7 @@ def pack_model(
     }
     image = io.BytesIO()
     with zipfile.ZipFile(image, "w") as archive:
-        archive.writestr(CONTENT, json.dumps(content, indent=1, sort_keys=True))
+        archive.writestr(CONTENT, json.dumps(content, indent=1))
         for fit in loaded.workflow.fits:
             checkpoint = states[fit.name].checkpoint
             assert checkpoint is not None  # every node is done, see above

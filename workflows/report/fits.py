@@ -38,6 +38,8 @@ F1_NOTE = (
 )
 #: The bootstrap draws speakers where the test split has at least so many, else utterances.
 SPEAKERS = 8
+#: Single modalities that the chosen fusion is compared with, at most.
+DUELS = 6
 #: Metrics that are drawn where a family has them, in this order.
 DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0")
 #: Metrics that are told first.
@@ -126,12 +128,19 @@ class Points:
 
 @dataclass(frozen=True)
 class Duel:
-    """The best fusion against the best single modality, both chosen on the validation split."""
+    """The fusion chosen on the validation split against one single modality."""
 
     fusion: FitView
     single: FitView
     paired: Comparison
     welch_p: float
+
+    @property
+    def verdict(self) -> str:
+        """Who is ahead by the bootstrap interval: ``fusion``, ``single``, or ``open``."""
+        if self.paired.high < 0:
+            return "fusion"
+        return "single" if self.paired.low > 0 else "open"
 
 
 def fits_of(run: Run) -> list[FitView]:
@@ -213,20 +222,24 @@ def points(fit: FitView, task: str, limit: int) -> Points:
     return Points([str(name) for name in found.index], n=n, **columns)
 
 
-def duel(run: Run, fits: Sequence[FitView], task: str) -> Duel | None:
-    """Compare best fusion and best single modality; None where one is missing or n is below 2."""
-    fusion, single = chosen(fits, task, "many"), chosen(fits, task, "one")
-    if fusion is None or single is None:
-        return None
-    a, b = fusion.checkpoint.predictions(), single.checkpoint.predictions()
-    if a is None or b is None:
-        return None
-    try:
-        paired = compare(a, b, task, groups=_speakers(run))
-    except BadInput:  # fewer than two utterances in common: there is nothing to compare
-        return None
-    p = welch(fusion.values(task, "MAE"), single.values(task, "MAE"))[1]
-    return Duel(fusion, single, paired, p)
+def duels(run: Run, fits: Sequence[FitView], task: str) -> list[Duel]:
+    """Compare the chosen fusion with each single modality; empty where there is no such pair."""
+    fusion = chosen(fits, task, "many")
+    predicted = fusion.checkpoint.predictions() if fusion else None
+    if fusion is None or predicted is None:
+        return []
+    found = []
+    for single in [fit for fit in fits if fit.kind == "one"][:DUELS]:
+        table = single.checkpoint.predictions()
+        if table is None:
+            continue
+        try:
+            paired = compare(predicted, table, task, groups=_speakers(run))
+        except BadInput:  # fewer than two utterances in common: there is nothing to compare
+            continue
+        p = welch(fusion.values(task, "MAE"), single.values(task, "MAE"))[1]
+        found.append(Duel(fusion, single, paired, p))
+    return found
 
 
 def _speakers(run: Run) -> pd.Series | None:

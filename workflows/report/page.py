@@ -27,7 +27,7 @@ from .fits import (
     better,
     chosen,
     constant,
-    duel,
+    duels,
     fits_of,
     label_column,
     main_task,
@@ -75,6 +75,7 @@ def render(run: Run) -> str:
         "message": content.message,
         "seconds": seconds,
         "p": p_value,
+        "sentence": sentence,
     }
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
@@ -86,7 +87,7 @@ def render(run: Run) -> str:
         task=task,
         scores=score_table(run, own, task),
         answer=answer(own, task),
-        comparison=duel(run, own, task),
+        duels=duels(run, own, task),
         charts=modality_charts(run, own, task),
         scatters=scatters(run, own, task),
         curves=[(fit, _curves(fit)) for fit in fits],
@@ -207,3 +208,9 @@ def seconds(value: float | None) -> str:
 def p_value(value: float) -> str:
     """A p-value with its relation: = 0.031, < 0.001, = – where it is undefined."""
     return "< 0.001" if value < 0.001 else f"= {number(value)}"
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence: a capital first, a full stop last."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

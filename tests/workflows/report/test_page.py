@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from affectflow.train.compare import compare
 from affectflow.workflows.report.charts import number
-from affectflow.workflows.report.page import p_value, render, seconds, write_report
+from affectflow.workflows.report.page import p_value, render, seconds, sentence, write_report
 
 EVIL = "<script>alert('&')</script>"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -107,8 +108,36 @@ def test_the_first_sentence_is_about_what_validation_chose(make_run):
             seed["scores"]["valid"]["M"]["MAE"] = error
     text = Page(render(run)).text
     assert "On 12 test utterances, late (text, audio)" in text
-    assert "the best single modality, only_a (audio)" in text
-    assert "Is late better than only_a?" in text
+    assert "only_a , from audio alone, with" in text
+    assert "Is late better than a single modality?" in text
+
+
+def test_compares_the_chosen_fusion_with_each_single_modality(make_run):
+    run = make_run()
+    for fit, error in (("sf", 0.1), ("late", 0.9)):
+        for seed in run.states[fit].checkpoint.meta["seeds"]:
+            seed["scores"]["valid"]["M"]["MAE"] = error
+    tables = {n: run.states[n].checkpoint.predictions() for n in ("sf", "only_t", "only_a")}
+    text = Page(render(run)).text
+    for single in ("only_t", "only_a"):
+        found = compare(tables["sf"], tables[single], "M")
+        ends = f"{number(found.low)} to {number(found.high)}"
+        assert f"{single} 12 {number(found.difference)} {ends} t = {number(found.t)}" in text
+    assert "take it as a hint, not as a finding" in text
+    assert "No p-value is corrected for there being 2 rows" in text
+
+
+def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
+    nodes = {
+        "text": {"extract": "vader"},
+        "audio": {"extract": "librosa-33"},
+        "only_t": {"fit": "unimodal", "on": ["text"], "tasks": ["M"], "seeds": 2},
+        "sf": {"fit": "sf", "on": ["text", "audio"], "tasks": ["M"], "seeds": 2},
+    }
+    text = Page(render(make_run(nodes, make_corpus(600)))).text
+    assert "bootstrap over whole speakers" in text
+    assert "take it as a hint" not in text
+    assert "so on this split sf is ahead of only_t." in text
 
 
 def test_says_how_many_rows_each_metric_saw(make_run, make_corpus):
@@ -197,8 +226,8 @@ def test_a_failure_is_told_where_it_began(make_run, make_corpus, fail):
 def test_the_corpus_note_stands_at_the_top_and_at_the_end(make_run, make_corpus):
     html = render(make_run(corpus=make_corpus(note="synthetic, says nothing about people")))
     body = html.partition("<body>")[2]
-    assert "synthetic, says nothing about people" in body.partition("<nav")[0]
-    assert "synthetic, says nothing about people" in body.rpartition("<footer>")[2]
+    assert "Synthetic, says nothing about people." in body.partition("<nav")[0]
+    assert "Synthetic, says nothing about people." in body.rpartition("<footer>")[2]
 
 
 def test_text_of_strangers_is_escaped(make_run, make_corpus, fail):
@@ -265,7 +294,7 @@ def test_says_how_to_run_it_again(make_run):
     for state in run.states.values():
         assert state.fingerprint in text
     assert run.corpus.digest() in text
-    assert "pair: seeds 0 on 2 threads" in text
+    assert "pair: seed 0 on 2 threads" in text
 
 
 def test_says_what_made_the_features(make_run):
@@ -307,3 +336,7 @@ def test_times_and_p_values_are_for_people():
         "1 h 0 min",
     ]
     assert [p_value(v) for v in (0.0, 0.0312, math.nan)] == ["< 0.001", "= 0.031", "= –"]
+
+
+def test_a_note_becomes_a_sentence():
+    assert [sentence(t) for t in ("synthetic ", "Made up.")] == ["Synthetic.", "Made up."]

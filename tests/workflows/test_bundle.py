@@ -1,0 +1,140 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from affectflow.cache.errors import BadCall, BadInput, Damaged, NewerCache, NotCached
+from affectflow.workflows.bundle import CONTENT, Bundle, pack_model
+from affectflow.workflows.corpora import CorpusSpec
+from affectflow.workflows.recipe import Recipe, build
+from affectflow.workflows.run import run
+
+WORDS = ["lovely", "awful", "great", "terrible", "nice", "sad", "table", "not good", "very happy"]
+TEXTS = [f"this is {a} and {b}" for a in WORDS for b in WORDS[:4]]
+NODES = {
+    "text": {"extract": "vader"},
+    "sound": {"extract": "librosa-33"},
+    "pair": {
+        "fit": "fmlmsn-pair",
+        "on": ["text", "sound"],
+        "tasks": ["M"],
+        "seeds": 1,
+        "epochs": 2,
+    },
+    "h": {"encode": "pair"},
+    "m": {"fit": "fmlmsn-meta", "on": ["h"], "tasks": ["M"], "seeds": 2, "epochs": 2},
+}
+
+
+@pytest.fixture
+def fitted(tmp_path, toys, clip_path):
+    """A recipe that was run on texts and one clip's sound, and its store."""
+    toys.corpus(TEXTS, media=str(clip_path)).write(tmp_path / "corpus.parquet")
+    source = {"name": "r", "nodes": NODES}
+    recipe = Recipe("r", build(source, "r").workflow, CorpusSpec(str(tmp_path)), source)
+    return recipe, tmp_path / "cache"
+
+
+@pytest.fixture
+def packed(fitted, tmp_path):
+    recipe, cache = fitted
+    done = run(recipe, cache, scheduler="sync")
+    return done, pack_model(recipe, cache, "m", tmp_path / "m.zip")
+
+
+def rewrite(path, change):
+    """Change the content of a packed model."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    content = json.loads(files[CONTENT])
+    change(content, files)
+    files[CONTENT] = json.dumps(content).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, image in files.items():
+            archive.writestr(name, image)
+
+
+@pytest.mark.slow
+def test_scores_a_clip_as_the_run_did(packed, clip_path):
+    done, path = packed
+    bundle = Bundle.read(path)
+    table = done.states["m"].checkpoint.predictions()
+    expected = table[table.id == "v/005"].prediction.mean()
+    score = bundle.score(clip_path, TEXTS[5])
+    assert bundle.tasks == ("M",)
+    np.testing.assert_allclose(score.values["M"], expected, rtol=1e-4, atol=1e-5)
+    assert score.missing == {}
+
+
+@pytest.mark.slow
+def test_says_which_modality_is_missing_and_scores_the_rest(packed):
+    score = Bundle.read(packed[1]).score(None, "a lovely day")
+    assert np.isfinite(score.values["M"])
+    assert score.missing == {"sound": "utterance 'clip' has no media file, so no audio"}
+
+
+@pytest.mark.slow
+def test_with_nothing_to_score_the_first_reason_is_the_error(packed):
+    with pytest.raises(BadInput, match="empty transcript|no word"):
+        Bundle.read(packed[1]).score(None, "")
+
+
+@pytest.mark.slow
+def test_refuses_what_was_packed_by_a_newer_version(packed):
+    rewrite(packed[1], lambda content, _: content.update(format=99, affectflow="9.0"))
+    with pytest.raises(NewerCache, match="format 99, this affectflow .* packed by 9.0"):
+        Bundle.read(packed[1])
+
+
+@pytest.mark.slow
+def test_refuses_an_extractor_that_would_make_other_features(packed):
+    def older(content, _):
+        content["extracts"]["text"]["description"]["version"] = 0
+
+    rewrite(packed[1], older)
+    with pytest.raises(BadCall, match=r"'text' \(vader\) would not make .* version differ"):
+        Bundle.read(packed[1])
+
+
+@pytest.mark.slow
+def test_notes_another_version_of_a_library(packed):
+    def older(content, _):
+        content["extracts"]["sound"]["libraries"]["librosa"] = "0.1"
+
+    rewrite(packed[1], older)
+    notes = Bundle.read(packed[1]).notes
+    assert any("'sound': trained with librosa 0.1, here is" in note for note in notes)
+
+
+@pytest.mark.slow
+def test_refuses_damaged_weights(packed):
+    def flip(_, files):
+        name = next(name for name in files if name.endswith("safetensors"))
+        image = bytearray(files[name])
+        image[-1] ^= 1
+        files[name] = bytes(image)
+
+    rewrite(packed[1], flip)
+    with pytest.raises(Damaged, match="do not fit their digest"):
+        Bundle.read(packed[1])
+
+
+@pytest.mark.parametrize("image", [b"", b"PK\x03\x04nothing", b"text"])
+def test_refuses_a_file_that_is_no_bundle(tmp_path, image):
+    path = tmp_path / "x.zip"
+    path.write_bytes(image)
+    with pytest.raises(BadInput, match="is not a packed model .* 'affectflow pack'"):
+        Bundle.read(path)
+
+
+def test_refuses_to_pack_what_was_not_trained(fitted, tmp_path):
+    recipe, cache = fitted
+    with pytest.raises(NotCached, match="cannot pack 'm': .* affectflow run r"):
+        pack_model(recipe, cache, "m", tmp_path / "m.zip")
+
+
+def test_refuses_to_pack_what_is_not_a_fit(fitted, tmp_path):
+    recipe, cache = fitted
+    with pytest.raises(BadCall, match="only a fit can be packed, 'text' is vader"):
+        pack_model(recipe, cache, "text", tmp_path / "m.zip")
