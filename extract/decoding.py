@@ -109,7 +109,8 @@ class Decoding(Generic[F]):
         state (such as the random numbers of AAC's noise) and give other samples after a jump.
 
         Raises:
-            BadMedia: the stream is longer than ``MAX_SECONDS`` after ``start``.
+            BadInput: the stream is longer than ``MAX_SECONDS`` after ``start``.
+            BadMedia: the file's index is damaged.
         """
         self._from = Fraction(start)
         jump = self.stream.type == "video" and self.file.format in _INDEXED and start > _REORDERED
@@ -135,7 +136,13 @@ class Decoding(Generic[F]):
     def _seek(self, time: float) -> None:
         assert self.stream.time_base is not None
         ticks = (Fraction(max(time, 0.0)) + self.file.zero) / self.stream.time_base
-        self.file.container.seek(int(ticks), stream=self.stream)
+        try:
+            self.file.container.seek(int(ticks), stream=self.stream)
+        except av.error.FFmpegError as error:
+            raise BadMedia(
+                f"'{self.file.path}' is damaged: {time:.2f} s cannot be found in it ({error}); "
+                "copy or export it again"
+            ) from error
 
     def _decode(self, only_from_key: bool) -> Iterator[Decoded[F]]:
         end: Fraction | None = None
@@ -205,6 +212,8 @@ class Decoding(Generic[F]):
                 f"'{self.file.path}' is truncated or damaged: {max(float(got), 0):.2f} s of "
                 f"{float(wanted):.2f} s of {self.what} could be decoded; copy or export it again"
             )
+        if self.reached == 0 and self.lost > 0:
+            raise BadMedia(f"'{self.file.path}' is damaged: none of its {self.what} can be decoded")
         if self.reached == 0:
             kind = NoAudio if self.what == "sound" else NoVideo
             raise kind(f"'{self.file.path}' has a stream for {self.what}, but nothing in it")

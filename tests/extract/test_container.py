@@ -184,6 +184,16 @@ def test_a_clip_of_damaged_data_never_comes_out_whole(tmp_path, streamed, read):
         read(tmp_path / "a.mp4")
 
 
+def test_sound_that_is_all_damaged_is_named_where_no_index_promises_a_length(tmp_path, make_clip):
+    path = make_clip(tmp_path / "a.mpg", sound=tone(2), audio_codec="mp2")
+    data = bytearray(path.read_bytes())
+    for place in range(0, len(data) - 2048, 2048):
+        data[place + 60 : place + 2040] = bytes(1980)
+    path.write_bytes(data)
+    with pytest.raises(BadMedia, match="a.mpg' (is damaged|is truncated or damaged|has a stream)"):
+        all_sound(path)
+
+
 @pytest.mark.slow
 def test_random_damage_ends_in_a_result_or_in_our_error(tmp_path, streamed):
     rng = np.random.default_rng(5)
@@ -194,8 +204,9 @@ def test_random_damage_ends_in_a_result_or_in_our_error(tmp_path, streamed):
             data[place] = rng.integers(256)
         (tmp_path / "a.mp4").write_bytes(data)
         for read in (all_sound, all_frames):
-            with contextlib.suppress(BadInput):
-                read(tmp_path / "a.mp4")
+            for span in [(), (1.3, 1.8)]:
+                with contextlib.suppress(BadInput):
+                    read(tmp_path / "a.mp4", *span)
 
 
 def test_pictures_that_are_too_large_are_refused(clip_path, monkeypatch):
