@@ -2,8 +2,8 @@
 
 Inside, in this order::
 
-    user block: a line of text with the format, the sizes of file and head, and the head's digest;
-                a line of JSON with dtype, shape and place of every dataset
+    user block: a line of text with the format, and length and digest of the next line;
+                a line of JSON: dtype, shape and place of every dataset, size and digest of the file
     head:  HDF5's own metadata
            keys      (n, 16) uint8, sorted
            about     JSON: the node's fingerprint, its origin, the column names
@@ -15,8 +15,8 @@ Inside, in this order::
            arrays/NAME/mask       (n_rows,) uint8; where a row is masked
 
 Any HDF5 tool opens it. Reading it here needs none: ``shard_file.py`` takes the places from the
-user block, once the digest of all that stands before the rows was found right. So a flipped bit
-is either raised as ``Damaged`` or lies in padding that nobody reads.
+user block, and checks the digest of all that is not rows when the file is opened, that of each
+utterance's rows when they are read. So every flipped bit is raised as ``Damaged``.
 
 This file writes shards, and is the only door to h5py.
 """
@@ -30,15 +30,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_hexdigest, xxh3_128_hexdigest
+from xxhash import xxh3_64_hexdigest, xxh3_128, xxh3_128_hexdigest
 
-from .errors import BadInput, CacheError
+from .errors import BadInput
 from .keys import KEY_BYTES, canonical
 from .records import Array, ArraySpec, Features, FeatureSpec, frame_times
-from .shard_file import FORMAT, Entry, checksum
+from .shard_file import FORMAT, Entry, checksum, outside_rows
 
-_ALIGN = 64  # bytes; rows start on a cache line
-_LINE = 160  # bytes that the first line needs at most
+_ALIGN = 64  # bytes; large arrays start on a cache line
+_USER = 512  # bytes of the smallest user block; HDF5 wants a power of two
 
 
 def build(
@@ -138,13 +138,14 @@ def _regular_one(times: Array, hop: float | None) -> tuple[float, float, float] 
 
 
 def _image(head: Mapping[str, Array], rows: Mapping[str, Array]) -> memoryview:
-    """The HDF5 file: small arrays first, rows last, and the user block that guards the head."""
+    """The HDF5 file: small arrays first, rows last, and the user block that guards them."""
     import h5py
 
     arrays = {**head, **rows}
-    widest = {name: (array.dtype.str, array.shape, 1 << 60) for name, array in arrays.items()}
-    user = 512
-    while user < _LINE + len(canonical(widest)):
+    user = _USER
+    while user < len(
+        _front({n: (a.dtype.str, a.shape, 1 << 60) for n, a in arrays.items()}, 0, "")
+    ):
         user *= 2
     buffer = io.BytesIO()
     # v110 metadata carries checksums and has no variable-length heap: with HDF5's defaults some
@@ -166,34 +167,20 @@ def _image(head: Mapping[str, Array], rows: Mapping[str, Array]) -> memoryview:
                 made[name].write_direct(np.ascontiguousarray(array))
         places = {name: made[name].id.get_offset() or 0 for name in arrays}
     layout = {name: (array.dtype.str, array.shape, places[name]) for name, array in arrays.items()}
-    size = buffer.seek(0, io.SEEK_END)
-    begin = _begin_of_rows([(places[n], rows[n].nbytes) for n in rows if rows[n].size], size)
     image = buffer.getbuffer()
-    text = canonical(layout) + b"\n"
-    start = len(_first_line(size, begin, b""))
-    image[start : start + len(text)] = text
-    image[:start] = _first_line(size, begin, image[start:begin])
+    front = len(_front(layout, len(image), ""))
+    digest = xxh3_128()
+    for begin, end in outside_rows(layout, front, len(image)):
+        digest.update(image[begin:end])
+    image[:front] = _front(layout, len(image), digest.hexdigest())
     return image
 
 
-def _first_line(size: int, begin: int, guarded: bytes | memoryview) -> bytes:
-    digest = xxh3_128_hexdigest(guarded)
-    line = f"affectflow shard {FORMAT} size {size} head {begin} digest {digest}".encode()
-    return line + b" " + xxh3_64_hexdigest(line).encode() + b"\n"
-
-
-def _begin_of_rows(places: list[tuple[int, int]], size: int) -> int:
-    """Where the head ends; nothing but rows may stand behind it, or it would not be guarded."""
-    end = begin = min((at for at, _ in places), default=size)
-    for at, length in sorted(places):
-        if not 0 <= at - end < _ALIGN:
-            break
-        end = at + length
-    if end != size:
-        raise CacheError(
-            f"HDF5 laid out a shard in an unknown way: {sorted(places)} of {size} bytes"
-        )
-    return begin
+def _front(layout: Mapping[str, Entry], size: int, digest: str) -> bytes:
+    """The text in the user block; its length does not depend on the digest."""
+    text = canonical({"datasets": layout, "size": size, "digest": digest.rjust(32)}) + b"\n"
+    line = f"affectflow shard {FORMAT} next {len(text)} digest {xxh3_128_hexdigest(text)}".encode()
+    return line + b" " + xxh3_64_hexdigest(line).encode() + b"\n" + text
 
 
 def hdf5_layout(path: Path) -> dict[str, Entry]:

@@ -1,4 +1,4 @@
-"""A shard opened for reading: the head is checked when it is opened, rows whenever they are read.
+"""A shard opened for reading: rows are checked whenever they are read, all else when it is opened.
 
 No HDF5 library is asked: the places of all arrays stand in the file's user block. The format is
 told in ``shard.py``.
@@ -10,6 +10,8 @@ import json
 import math
 import os
 import re
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +32,28 @@ MEND = (
     "'affectflow cache verify' names every damaged file, 'affectflow cache prune --damaged' "
     "removes them, and the next run makes them again"
 )
-_FIRST = 1 << 15  # bytes read at once when a shard is opened: the head of most
+_FIRST = 1 << 15  # bytes read at once when a shard is opened: all but the rows of most
 _LINE = re.compile(
-    rb"(affectflow shard (\d{1,9}) size (\d{1,18}) head (\d{1,18}) digest ([0-9a-f]{32})) "
-    rb"([0-9a-f]{16})\n"
+    rb"(affectflow shard (\d{1,9}) next (\d{1,9}) digest ([0-9a-f]{32})) ([0-9a-f]{16})\n"
 )
+_ROWS = ("values", "times", "mask")  # datasets with a row for each of the features'
+
+
+def outside_rows(layout: Mapping[str, Entry], start: int, size: int) -> list[tuple[int, int]]:
+    """Spans (begin, end) of a file from byte ``start`` on that hold no rows."""
+    spans = []
+    for name, (dtype, shape, at) in layout.items():
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if n_bytes and name.rpartition("/")[2] in _ROWS:
+            spans.append((at, at + n_bytes))
+    found = []
+    for begin, end in sorted(spans):
+        if not start <= begin <= end <= size:
+            raise ValueError(f"rows at bytes {begin} to {end} of {start} to {size}")
+        if begin > start:
+            found.append((start, begin))
+        start = end
+    return [*found, (start, size)] if size > start else found
 
 
 def checksum(key: bytes, values: Array, times: Array | None, mask: Array | None) -> int:
@@ -89,9 +108,8 @@ class ShardFile:
             raise NotCached(
                 f"shard {path} is gone; run 'affectflow cache reindex', then the workflow again"
             ) from error
-        head, start = self._head()
         try:
-            self._parse(head, start)
+            self._parse(self._guarded(self._front()))
         except (KeyError, ValueError, TypeError) as error:
             raise self.damaged(f"its head cannot be read: {error!r}") from error
 
@@ -103,34 +121,49 @@ class ShardFile:
         """The error that says what is wrong with this file and how to mend it."""
         return Damaged(f"shard {self.path} is damaged: {what}. {MEND}")
 
-    def _head(self) -> tuple[bytes, int]:
-        """All that stands before the rows, checked, and the length of its first line."""
-        size = os.fstat(self._handle).st_size
-        first = self._bytes(0, min(_FIRST, size))
-        match = _LINE.fullmatch(first[: first.find(b"\n") + 1])
-        if not match or xxh3_64_hexdigest(match[1]).encode() != match[6]:
+    def _front(self) -> bytes:
+        """The text at the beginning of the file, checked."""
+        first = self._bytes(0, min(_FIRST, os.fstat(self._handle).st_size))
+        match = _LINE.match(first)
+        if not match or xxh3_64_hexdigest(match[1]).encode() != match[5]:
             raise self.damaged("its first line is not one of affectflow's")
         if int(match[2]) > FORMAT:
             raise NewerCache(
                 f"shard {self.path} has format {int(match[2])}, this version of affectflow reads "
                 f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
             )
-        if int(match[3]) != size or not len(match[0]) < int(match[4]) <= size:
-            raise self.damaged(f"it has {size} bytes, {int(match[3])} were written")
-        head = first[: int(match[4])]
-        if len(head) < int(match[4]):
-            head += self._bytes(len(head), int(match[4]) - len(head))
-        if xxh3_128_hexdigest(memoryview(head)[len(match[0]) :]).encode() != match[5]:
+        end = match.end() + int(match[3])
+        if len(first) < end <= os.fstat(self._handle).st_size:
+            first += self._bytes(len(first), end - len(first))
+        if xxh3_128_hexdigest(first[match.end() : end]).encode() != match[4]:
             raise self.damaged("its head does not fit its checksum")
-        return head, len(match[0])
+        record = json.loads(first[match.end() : end])
+        self.layout = {n: (d, tuple(s), at) for n, (d, s, at) in record["datasets"].items()}
+        self._size, self._digest = record["size"], record["digest"]
+        return first[:end]
 
-    def _parse(self, head: bytes, start: int) -> None:
-        layout = json.loads(head[start : head.index(b"\n", start)])
-        self.layout: dict[str, Entry] = {n: (d, tuple(s), at) for n, (d, s, at) in layout.items()}
+    def _guarded(self, front: bytes) -> dict[int, bytes]:
+        """All that is not rows, checked: first byte to bytes."""
+        size = os.fstat(self._handle).st_size
+        if size != self._size:
+            raise self.damaged(f"it has {size} bytes, {self._size} were written")
+        digest = xxh3_128()
+        found = {}
+        for begin, end in outside_rows(self.layout, len(front), size):
+            found[begin] = self._bytes(begin, end - begin)
+            digest.update(found[begin])
+        if digest.hexdigest() != self._digest:
+            raise self.damaged("its head does not fit its checksum")
+        return found
+
+    def _parse(self, guarded: Mapping[int, bytes]) -> None:
+        begins = sorted(guarded)
 
         def whole(name: str) -> Array:
             dtype, shape, at = self.layout[name]
-            return np.frombuffer(head, dtype, math.prod(shape), at).reshape(shape)
+            begin = begins[bisect_right(begins, at) - 1]
+            count = math.prod(shape)
+            return np.frombuffer(guarded[begin], dtype, count, at - begin).reshape(shape)
 
         about = json.loads(whole("about").tobytes())
         self.node: str = about["node"]
