@@ -1,26 +1,21 @@
-"""What the report says beside scores: corpus, features, failures, how to run it again."""
+"""What the report says beside scores: corpus, features, fits and failures."""
 
 from __future__ import annotations
 
 import json
-import platform
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from ... import __version__
 from ...cache.corpus import Corpus
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
 from ..graph import Encode, Extract, Fit
 from ..plan import NodeState
-from ..recipe import load_recipe, shipped
 from ..result import Run
 from .charts import histograms
 
@@ -30,8 +25,6 @@ BINS = 11
 FAILURES = 200
 #: Letters of a failure's message.
 MESSAGE = 400
-#: Libraries whose versions decide a fit's last digits.
-FIT_LIBRARIES = ("torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -256,48 +249,3 @@ def message(failure: Failure) -> str:
     """What a failure said, cut where it is very long."""
     text = failure.message
     return text if len(text) <= MESSAGE else f"{text[:MESSAGE]}…"
-
-
-def repeats(run: Run) -> list[tuple[str, str, int | None]]:
-    """Fits that share their seeds and number of threads: names, seeds, threads."""
-    groups: dict[tuple[str, int | None], list[str]] = {}
-    for row in fit_rows(run):
-        groups.setdefault((row.seeds, row.threads), []).append(row.name)
-    return [(", ".join(names), *shared) for shared, names in groups.items()]
-
-
-def source(run: Run) -> str:
-    """The recipe, overrides applied, as JSON: which is YAML, so it can be run as it stands."""
-    return json.dumps(run.recipe.source, indent=2, ensure_ascii=False, default=str)
-
-
-def command(run: Run) -> tuple[str, bool]:
-    """What to type to get this run again, and whether the shipped recipe says all of it."""
-    words = _recipe_words(run)
-    found = bool(words)
-    words = ["affectflow", "run", *(words or ["recipe.yaml"])]
-    if set(run.workflow.nodes) != set(run.recipe.source["nodes"]):
-        read = {name for node in run.workflow for name in node.inputs}
-        words += [w for name in run.workflow.nodes if name not in read for w in ("--until", name)]
-    if str(run.store.root) != "features":
-        words += ["--cache", str(run.store.root)]
-    return shlex.join(words), found
-
-
-def _recipe_words(run: Run) -> list[str]:
-    """Name of the shipped recipe, and the corpus if another one was given; empty: not shipped."""
-    if run.recipe.name not in shipped():
-        return []
-    source = run.recipe.source
-    root = str((source.get("corpus") or {}).get("root", ""))
-    if load_recipe(run.recipe.name).source == source:
-        return [run.recipe.name]
-    if root and load_recipe(run.recipe.name, corpus=root).source == source:
-        return [run.recipe.name, "--corpus", root]
-    return []
-
-
-def versions() -> dict[str, str]:
-    """What is installed where the report is written."""
-    found = {"affectflow": __version__, "Python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in FIT_LIBRARIES}

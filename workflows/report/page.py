@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ...cache.publish import publish
 from ..result import Run
-from . import content
+from . import again, content
 from .charts import Row, curves, dots, number, scatter
 from .fits import (
     DRAWN,
@@ -79,7 +79,7 @@ def render(run: Run) -> str:
     }
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
-    command, shipped = content.command(run)
+    command, shipped = again.command(run)
     return template.render(
         run=run,
         style=style,
@@ -96,12 +96,12 @@ def render(run: Run) -> str:
         labels=content.distributions(run.corpus),
         nodes=content.node_rows(run),
         trained=content.fit_rows(run),
-        repeats=content.repeats(run),
+        repeats=again.repeats(run),
         failures=content.failures(run),
-        source=content.source(run),
+        source=again.source(run),
         command=command,
         shipped=shipped,
-        versions=content.versions(),
+        versions=again.versions(),
         family_note=f"{FAMILIES[run.corpus.family]} {F1_NOTE}" if run.corpus.family else "",
         modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
         isfinite=math.isfinite,
