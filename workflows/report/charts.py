@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-#: Points of a scatter plot that get a tooltip of their own; above it they are one path.
+#: Points of a scatter plot that get a tooltip and a line of their own; more are one path.
 TOOLTIPS = 150
 #: Vertices of a drawn learning curve; longer ones are thinned, their best epoch is kept.
 VERTICES = 150
@@ -120,7 +120,7 @@ def scatter(
 ) -> Markup:
     """Predicted against true: a dot an utterance, a line from its lowest to its highest seed.
 
-    Both axes hold all of ``limits``, so that charts with the same ones compare.
+    Of more than ``TOOLTIPS`` utterances only the dots are drawn. Both axes hold all of ``limits``, so that charts with the same ones compare.
     """
     width, height, left, bottom = 260, 244, 36, 206
     both = axis(limits, 0, 1)
@@ -134,8 +134,8 @@ def scatter(
         for t, a, b in zip(truth, low, high, strict=True)
         if b > a
     )
-    parts.append(f'<path class="span" d="{spans}"/>')
     if len(truth) <= TOOLTIPS:
+        parts.append(f'<path class="span" d="{spans}"/>')
         parts += [
             f'<circle class="dot" cx="{_n(x(t))}" cy="{_n(y(p))}" r="3.4">'
             f"<title>{escape(name)}: true {number(t)}, predicted {number(p)}</title></circle>"

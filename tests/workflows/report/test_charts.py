@@ -58,6 +58,7 @@ def test_many_points_become_one_path():
     svg = charts.scatter("t", values, values, values, values, ["a"] * 1000, values)
     assert "<circle" not in svg
     assert svg.count("h0") == 1000
+    assert "span" not in svg
 
 
 def test_the_best_epoch_is_marked_and_survives_thinning():
