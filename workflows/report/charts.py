@@ -120,7 +120,8 @@ def scatter(
 ) -> Markup:
     """Predicted against true: a dot an utterance, a line from its lowest to its highest seed.
 
-    Of more than ``TOOLTIPS`` utterances only the dots are drawn. Both axes hold all of ``limits``, so that charts with the same ones compare.
+    Of more than ``TOOLTIPS`` utterances only the dots are drawn. Both axes hold all of
+    ``limits``, so that charts with the same ones compare.
     """
     width, height, left, bottom = 260, 244, 36, 206
     both = axis(limits, 0, 1)

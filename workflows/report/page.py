@@ -17,7 +17,7 @@ from markupsafe import Markup
 from ...cache.publish import publish
 from ..result import Run
 from . import again, content
-from .charts import Row, curves, dots, number, scatter
+from .charts import TOOLTIPS, Row, curves, dots, number, scatter
 from .fits import (
     DRAWN,
     F1_NOTE,
@@ -105,6 +105,7 @@ def render(run: Run) -> str:
         family_note=f"{FAMILIES[run.corpus.family]} {F1_NOTE}" if run.corpus.family else "",
         modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
         isfinite=math.isfinite,
+        lined=TOOLTIPS,
     )
 
 
