@@ -19,6 +19,9 @@ KEY_BYTES = 16
 #: Metadata of a dataclass field added after the first release of its class: hashed only when it
 #: differs from its default, so that older caches stay valid. Its default is the old behaviour.
 ADDED_LATER = {"added_later": True}
+#: Metadata of a field that only says where weights lie (a path, a name on a hub): not hashed,
+#: because their content is.
+WHERE = {"where": True}
 
 
 def canonical(value: object) -> bytes:
@@ -41,6 +44,8 @@ def settings_of(instance: Any) -> dict[str, Any]:
     settings = {}
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
+        if field.metadata.get("where"):
+            continue
         if field.metadata.get("added_later") and value == field.default:
             continue
         settings[field.name] = _plain(value)

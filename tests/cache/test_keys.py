@@ -8,6 +8,7 @@ from affectflow.cache.errors import BadInput
 from affectflow.cache.keys import (
     ADDED_LATER,
     KEY_BYTES,
+    WHERE,
     canonical,
     feature_key,
     fingerprint,
@@ -106,3 +107,12 @@ def test_a_key_has_16_bytes_and_depends_on_node_contents_and_their_order():
     }
     assert len(keys) == 6
     assert {len(key) for key in keys} == {KEY_BYTES}
+
+
+def test_where_weights_lie_is_not_hashed_their_content_is():
+    @dataclass(frozen=True)
+    class Model:
+        folder: str = field(default="a", metadata=WHERE)
+        layer: int = 1
+
+    assert settings_of(Model("/somewhere")) == {"layer": 1}

@@ -1,0 +1,193 @@
+"""Where a Hugging Face model lies: a local folder, or a fixed commit on the hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ...cache.errors import BadCall
+
+#: Files that change what a model computes or how it splits text.
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "*.model", "bpe.codes", "dict.txt"),
+)
+SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
+TORCH_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+#: Names that architectures give the width of their hidden states.
+WIDTHS = ("hidden_size", "d_model", "dim", "emb_dim", "n_embd")
+
+
+def local_folder(model: str) -> Path | None:
+    """The folder that ``model`` names, or None where it is a name on the hub.
+
+    Raises:
+        BadCall: it is written as a path, and there is no such folder.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model or path.exists():
+        raise BadCall(f"'{model}' is not a folder with a Hugging Face model")
+    return None
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """The files of a model's folder that its output depends on, by name.
+
+    Safetensors are taken where there are any, else PyTorch's own format (which is read with
+    ``weights_only``).
+
+    Raises:
+        BadCall: the configuration, the tokenizer or the weights are missing.
+    """
+    missing = _missing(folder)
+    if missing:
+        raise BadCall(
+            f"the folder {folder} is not a whole Hugging Face model: no {' and no '.join(missing)}"
+        )
+    weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
+    files = [folder / "config.json", *_present(folder, TOKENIZER_FILES), *weights]
+    return {file.name: file for file in files}
+
+
+def _missing(folder: Path) -> list[str]:
+    """Names of the parts that a model's folder lacks."""
+    weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
+    parts = {
+        "config.json": (folder / "config.json").is_file(),
+        "tokenizer": _present(folder, TOKENIZER_FILES),
+        "model.safetensors": weights,
+    }
+    missing = [name for name, there in parts.items() if not there]
+    for index in (file for file in weights if file.name.endswith(".index.json")):
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        missing += sorted(shard for shard in shards if not (folder / shard).is_file())
+    return missing
+
+
+def _present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({file for pattern in patterns for file in folder.glob(pattern)})
+
+
+def model_weights(model: str, revision: str) -> Mapping[str, Path | str]:
+    """What a model's fingerprint holds: a local folder's files, or the commit on the hub."""
+    folder = local_folder(model)
+    return model_files(folder) if folder else {"commit": hub_commit(model, revision)}
+
+
+def model_folder(model: str, revision: str) -> Path:
+    """The folder with all of a model's files, fetched from the hub where they are missing.
+
+    Raises:
+        BadCall: there is no such model, it is not whole, or the hub cannot be reached.
+    """
+    folder = local_folder(model)
+    if folder is None:
+        folder = _fetched(model, hub_commit(model, revision))
+    model_files(folder)
+    return folder
+
+
+def model_config(model: str, revision: str) -> dict[str, Any]:
+    """The model's ``config.json``; of a model on the hub only this file is fetched."""
+    folder = local_folder(model)
+    path = _hub_config(model, hub_commit(model, revision)) if folder is None else folder
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.is_file():
+        raise BadCall(f"the folder {path.parent} holds no Hugging Face model: no config.json")
+    return _read_config(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _read_config(path: Path, changed: int) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise BadCall(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise BadCall(f"{path} does not hold a model's configuration")
+    return config
+
+
+def hidden_size(model: str, revision: str) -> int:
+    """Width of the model's hidden states.
+
+    Raises:
+        BadCall: the configuration does not say it.
+    """
+    config = model_config(model, revision)
+    for name in WIDTHS:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise BadCall(
+        f"the configuration of '{model}' names no width of its hidden states "
+        f"({', '.join(WIDTHS)}): it is not a text encoder"
+    )
+
+
+@lru_cache(maxsize=32)
+def hub_commit(model: str, revision: str) -> str:
+    """The commit that a revision means, 40 hex digits.
+
+    A model that was fetched before keeps its commit, on line and off line, until it is deleted
+    from the hub's cache or another revision is named: "latest" never changes under a corpus.
+
+    Raises:
+        BadCall: neither the hub's cache nor the hub knows.
+    """
+    if re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    from huggingface_hub import HfApi, errors, try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(model, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        commit = HfApi().model_info(model, revision=revision, timeout=20).sha
+    except (OSError, ValueError, errors.HTTPError) as error:
+        _unreachable(model, revision, error)
+    if commit is None:
+        raise BadCall(f"the hub names no commit for '{model}' at revision '{revision}'")
+    return commit
+
+
+def _hub_config(model: str, commit: str) -> Path:
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(model, "config.json", revision=commit))
+    except (OSError, ValueError, errors.HTTPError) as error:
+        _unreachable(model, commit, error)
+
+
+def _fetched(model: str, commit: str) -> Path:
+    """The commit's folder in the hub's cache; the hub is asked only for what is not there."""
+    from huggingface_hub import errors, snapshot_download, try_to_load_from_cache
+
+    try:
+        config = try_to_load_from_cache(model, "config.json", revision=commit)
+        if isinstance(config, str) and not _missing(folder := Path(config).parent):
+            return folder
+        for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
+            wanted = ["config.json", *TOKENIZER_FILES, *weights]
+            folder = Path(snapshot_download(model, revision=commit, allow_patterns=wanted))
+            if _present(folder, weights):
+                break
+        return folder
+    except (OSError, ValueError, errors.HTTPError) as error:
+        _unreachable(model, commit, error)
+
+
+def _unreachable(model: str, revision: str, error: Exception) -> NoReturn:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    raise BadCall(
+        f"model '{model}' (revision '{revision}') is no local folder, is not in the Hugging Face "
+        f"cache, and the hub did not give it: {reason}. Off line, set model to a folder with "
+        "config.json, the tokenizer's files and model.safetensors"
+    ) from error

@@ -1,0 +1,68 @@
+"""Transcripts longer than a model reads at once: overlapping windows, and one answer from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...cache.errors import BadCall
+from ...cache.records import Array
+from .hf_encoder import Tokens
+
+
+def windows(tokens: Tokens, limit: int) -> list[Tokens]:
+    """Cut a text into windows of at most ``limit`` tokens that overlap by half.
+
+    Each window gets the tokens that the tokenizer added before and after the whole text.
+
+    Raises:
+        BadCall: the added tokens alone fill the limit.
+    """
+    before, after = tokens.added
+    n = len(tokens) - before - after
+    size = limit - before - after
+    if size < 2:
+        raise BadCall(
+            f"a limit of {limit} tokens leaves no room beside {before + after} added ones"
+        )
+    starts = _starts(n, size)
+    head, tail = np.arange(before), np.arange(len(tokens) - after, len(tokens))
+    return [
+        tokens[np.concatenate([head, before + np.arange(s, min(s + size, n)), tail])]
+        for s in starts
+    ]
+
+
+def _starts(n: int, size: int) -> list[int]:
+    """First tokens of the windows over n tokens; the last window ends with the text."""
+    step = max(1, size // 2)
+    starts = list(range(0, max(n - size, 0), step))
+    return [*starts, max(n - size, 0)]
+
+
+def joined(tokens: Tokens, states: Sequence[Array]) -> Array:
+    """One state for each token of a text from the states of its windows.
+
+    Each token is taken from the window that shows it farthest from an end (the earlier of two);
+    the added tokens before the text from the first window, those after it from the last.
+
+    Args:
+        tokens: the whole text.
+        states: (n_window, D) for each of its windows, all of one length.
+
+    Returns:
+        (n_tokens, D).
+    """
+    if len(states) == 1:
+        return states[0]
+    before, after = tokens.added
+    n = len(tokens) - before - after
+    size = len(states[0]) - before - after
+    places = np.arange(n)
+    starts = np.array(_starts(n, size))[:, None]
+    # How far from an end each window shows each token, (n_windows, n); negative: not at all.
+    room = np.minimum(places - starts, starts + size - 1 - places)
+    best = room.argmax(axis=0)
+    inside = np.stack([states[w][before + i - starts[w, 0]] for i, w in enumerate(best)])
+    return np.concatenate([states[0][:before], inside, states[-1][before + size :]])
