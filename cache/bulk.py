@@ -15,11 +15,10 @@ import numpy as np
 
 from .errors import BadInput
 from .records import Array, FeatureTable
-from .shard_file import Part, ShardFile, flat_bytes
+from .shard_file import PIECE, Part, ShardFile, flat_bytes
 
-_CHUNK = 1 << 20  # bytes read at once, so that they are in the cache when they are checked
 _THREADED = 1 << 23  # bytes below which one thread is faster
-_BLOCK = 4096  # utterances whose regular times are computed at once
+_BLOCK = 256  # utterances whose regular times are computed at once, in the processor's cache
 
 #: Where an utterance lies: its shard and its number there; None: it has no features.
 Found = tuple[ShardFile, int] | None
@@ -82,7 +81,7 @@ def _runs(found: Sequence[Found], parts: dict[int, Part], offsets: list[int]) ->
         if at is None:
             continue
         shard, row = at
-        limit = offsets[first] + _CHUNK // max(parts[id(shard)].row_bytes, 1)
+        limit = offsets[first] + PIECE // max(parts[id(shard)].row_bytes, 1)
         while i < len(found) and found[i] == (shard, row + i - first) and offsets[i + 1] <= limit:
             i += 1
         runs.append(_Run(shard, row, i - first, offsets[first]))
@@ -93,18 +92,19 @@ def _fill(run: _Run, array: str, values: Array, times: Array, mask: Array) -> No
     part = run.shard.parts[array]
     start, end = part.bounds[run.row], part.bounds[run.row + run.n]
     into = run.into
-    target = flat_bytes(values[into : into + end - start])
-    run.shard.fill(target, part.values_at + start * part.row_bytes)
+    if run.n > 1:
+        target = flat_bytes(values[into : into + end - start])
+        run.shard.fill(target, part.values_at + start * part.row_bytes)
     for row in range(run.row, run.row + run.n):
-        n = part.bounds[row + 1] - part.bounds[row]
-        own = slice(into, into + n)
-        run.shard.check(array, row, values[own], times[own], mask[own])
-        into += n
+        own = slice(into, into + part.bounds[row + 1] - part.bounds[row])
+        run.shard.load(array, row, values[own], times[own], mask[own], filled=run.n > 1)
+        into = own.stop
 
 
 def _each(work: Callable[[_Run], None], runs: Sequence[_Run], n_bytes: int) -> None:
     n_threads = min(4, os.cpu_count() or 1) if n_bytes > _THREADED else 1
-    slices = [runs[i :: 4 * n_threads] for i in range(4 * n_threads)] if n_threads > 1 else [runs]
+    step = -(-len(runs) // (4 * n_threads)) or 1
+    slices = [runs[i : i + step] for i in range(0, len(runs), step)]
 
     def some(part: Sequence[_Run]) -> None:
         for run in part:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_64, xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
 
 from .errors import BadInput, Damaged, NewerCache, NotCached
 from .keys import KEY_BYTES
@@ -32,6 +32,8 @@ MEND = (
     "'affectflow cache verify' names every damaged file, 'affectflow cache prune --damaged' "
     "removes them, and the next run makes them again"
 )
+#: Bytes read at once, so that they are still in the processor's cache when they are checked.
+PIECE = 1 << 18
 _FIRST = 1 << 15  # bytes read at once when a shard is opened: all but the rows of most
 _LINE = re.compile(
     rb"(affectflow shard (\d{1,9}) next (\d{1,9}) digest ([0-9a-f]{32})) ([0-9a-f]{16})\n"
@@ -216,30 +218,53 @@ class ShardFile:
         first, last = part.bounds[row], part.bounds[row + 1]
         n = last - first
         values = np.empty((n, *part.shape), part.dtype)
-        self.fill(flat_bytes(values), part.values_at + first * part.row_bytes)
         if part.regular is not None:
             start, hop, width = part.regular[row]
             times = frame_times(n, hop, width, start)
         else:
             times = np.empty((n, 2))
         mask = np.ones(n, bool)
-        self.check(name, row, values, times, mask)
+        self.load(name, row, values, times, mask)
         return Features(values, times, part.columns, mask)
 
-    def check(self, name: str, row: int, values: Array, times: Array, mask: Array) -> None:
-        """Read an utterance's stored times and mask into place; check them and its values."""
+    def load(
+        self, name: str, row: int, values: Array, times: Array, mask: Array, filled: bool = False
+    ) -> None:
+        """Read one utterance's values, stored times and stored mask into place, and check them.
+
+        Args:
+            name: which array.
+            row: the utterance.
+            values: (n_rows, ...) to be filled.
+            times: (n_rows, 2) to be filled where they are not regular.
+            mask: (n_rows,) to be filled where a row is masked.
+            filled: the values are in place already.
+
+        Raises:
+            Damaged: the bytes are not those that were written.
+        """
         part = self.parts[name]
         seed = self._seeds[row]
         first = part.bounds[row]
-        if part.times_at is not None:
-            sides = flat_bytes(times)
-            self.fill(sides, part.times_at + first * 16)
-            seed = xxh3_64_intdigest(sides, seed)
-        if part.mask_at is not None:
-            sides = flat_bytes(mask)
-            self.fill(sides, part.mask_at + first)
-            seed = xxh3_64_intdigest(sides, seed)
-        if xxh3_64_intdigest(flat_bytes(values), seed) != part.checksums[row]:
+        for side, at, n_bytes in ((times, part.times_at, 16), (mask, part.mask_at, 1)):
+            if at is not None:
+                target = flat_bytes(side)
+                self.fill(target, at + first * n_bytes)
+                seed = xxh3_64_intdigest(target, seed)
+        target = flat_bytes(values)
+        at = part.values_at + first * part.row_bytes
+        if filled or len(target) <= PIECE:
+            if not filled:
+                self.fill(target, at)
+            found = xxh3_64_intdigest(target, seed)
+        else:
+            hasher = xxh3_64(seed=seed)
+            for i in range(0, len(target), PIECE):
+                piece = target[i : i + PIECE]
+                self.fill(piece, at + i)
+                hasher.update(piece)
+            found = hasher.intdigest()
+        if found != part.checksums[row]:
             raise self.damaged(
                 f"array '{name}' of key {self.keys[row].hex()} does not fit its checksum"
             )
