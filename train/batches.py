@@ -110,36 +110,39 @@ class Part:
     ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
         """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed."""
         order = order.to(self.device)
-        truth = self.truth[order]  # (S, n, K)
-        known = self.known[order]
         widest = max([means.values.shape[1] for means in self.means.values()], default=1)
         block = max(1, BLOCK // (4 * order.shape[0] * widest * size)) * size
         for start in range(0, self.n, block):
-            stop = min(start + block, self.n)
-            gathered = {n: means.take(order[:, start:stop]) for n, means in self.means.items()}
-            for a in range(start, stop, size):
-                b = min(a + size, stop)
-                yield (
-                    self._step(gathered, order, start, a, b),
-                    truth[:, a:b],
-                    label_weights(known[:, a:b], task_weights),
-                )
+            part = order[:, start : start + block]
+            gathered = {name: means.take(part) for name, means in self.means.items()}
+            truth, weights = self.truth[part], self._weights(part, size, task_weights)
+            for a in range(0, part.shape[1], size):
+                step = slice(a, a + size)
+                yield self._step(gathered, part, step), truth[:, step], weights[:, step]
+
+    def _weights(self, order: Tensor, size: int, task_weights: Tensor) -> Tensor:
+        """Label weights (S, n, K) of several steps of ``size``, each step for itself."""
+        known = self.known[order]
+        whole = known.shape[1] // size * size
+        steps = known[:, :whole].reshape(len(known), -1, size, known.shape[2])
+        done = label_weights(steps, task_weights).view(len(known), whole, known.shape[2])
+        if whole == known.shape[1]:
+            return done
+        return torch.cat([done, label_weights(known[:, whole:], task_weights)], dim=1)
 
     def _step(
         self,
         gathered: Mapping[str, tuple[Tensor, Tensor | None]],
         order: Tensor,
-        start: int,
-        a: int,
-        b: int,
+        step: slice,
     ) -> Batch:
         values: dict[str, Tensor] = {}
         masks: dict[str, Tensor | None] = {}
         for name, (means, present) in gathered.items():
-            values[name] = means[:, a - start : b - start]
-            masks[name] = None if present is None else present[:, a - start : b - start]
+            values[name] = means[:, step]
+            masks[name] = None if present is None else present[:, step]
         for name, rows in self.sequences.items():
-            values[name], masks[name] = rows.take(order[:, a:b])
+            values[name], masks[name] = rows.take(order[:, step])
         return Batch(values, masks)
 
 

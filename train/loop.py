@@ -63,10 +63,28 @@ def denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(was_on)
 
 
-def make_optimizer(parameters: list[nn.Parameter], training: Training) -> torch.optim.Optimizer:
+def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Tensor]:
+    """Lay parameters and their gradients into one tensor each, of which they become views.
+
+    An optimiser then has one tensor to see to instead of dozens, which saves a tenth of an epoch
+    of the smallest model here. Gradients must be zeroed in place from now on, never set to None.
+    """
+    whole = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+    gradient = torch.zeros_like(whole, requires_grad=False)
+    start = 0
+    for p in parameters:
+        span = slice(start, start + p.numel())
+        p.data = whole.data[span].view_as(p)
+        p.grad = gradient[span].view_as(p)
+        start += p.numel()
+    whole.grad = gradient
+    return whole, gradient
+
+
+def make_optimizer(parameter: nn.Parameter, training: Training) -> torch.optim.Optimizer:
     """Adam or AdamW in its fused form: 0.7 of the time of a step with the foreach form."""
     kind = OPTIMIZERS[training.optimizer]
-    return kind(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+    return kind([parameter], lr=training.lr, weight_decay=training.weight_decay, fused=True)
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], largest: float) -> None:
@@ -107,7 +125,8 @@ class Loop:
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = list(valid.in_order(len(streams)))
         self.parameters = list(net.parameters())
-        self.optimizer = make_optimizer(self.parameters, training)
+        whole, self.gradient = one_parameter(self.parameters)
+        self.optimizer = make_optimizer(whole, training)
         self.curves = [Curve(seed) for seed in streams.seeds]
         self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.state_dict().items()}
 
@@ -149,6 +168,7 @@ class Loop:
         self.net.train()
         kind, clip = self.training.loss, self.training.clip
         history = []
+        ones = torch.ones(len(self.curves), device=self.train.device)
         order = self.streams.permutations(self.train.n)
         for batch, truth, weights in self.train.steps(
             order, self.training.batch_size, self.task_weights
@@ -157,8 +177,8 @@ class Loop:
             losses = masked_loss(kind, out.predictions, truth, weights)  # (S,)
             for extra in out.losses.values():
                 losses = losses + extra
-            self.optimizer.zero_grad()
-            losses.backward(torch.ones_like(losses))  # seeds share nothing: each gets its own
+            self.gradient.zero_()
+            torch.autograd.backward(losses, ones)  # seeds share nothing: each gets its own
             if clip:
                 clip_gradients(self.parameters, clip)
             self.optimizer.step()

@@ -6,12 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: Loss of a single score, elementwise: prediction and truth of one shape.
-ELEMENTWISE = {
-    "l1": lambda p, y: (p - y).abs(),
-    "mse": lambda p, y: (p - y).square(),
-    "huber": lambda p, y: functional.huber_loss(p, y, reduction="none"),
-}
+
+def _l1(p: Tensor, y: Tensor) -> Tensor:
+    return (p - y).abs()
+
+
+def _mse(p: Tensor, y: Tensor) -> Tensor:
+    return (p - y).square()
+
+
+def _huber(p: Tensor, y: Tensor) -> Tensor:
+    return functional.huber_loss(p, y, reduction="none")
+
+
+#: Loss of a single score, elementwise: prediction and truth of one shape. Huber's delta is 1.
+ELEMENTWISE = {"l1": _l1, "mse": _mse, "huber": _huber}
 
 
 def label_weights(known: Tensor, task_weights: Tensor) -> Tensor:
