@@ -89,6 +89,9 @@ class Driver:
         self._open = pool
         self._pool: Pool | None = None
         self._tries: dict[str, int] = defaultdict(int)
+        self._queue: deque[Any] = deque()
+        self._suspects: deque[Any] = deque()
+        self._alone: Any = None
         self._exit = ExitStack()
 
     def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
@@ -241,11 +244,13 @@ class Driver:
             self._lease = self._exit.enter_context(Lease(self.run.store.root))
             self._pool = self._open()
             self._exit.callback(self._pool.close)
-        pool, queue, claimed = self._pool, deque(tasks), deque[Any]()
-        self._queue = queue
-        while queue or claimed or pool.busy:
-            while queue and pool.room:
-                task = queue.popleft()
+        pool, self._queue, claimed = self._pool, deque(tasks), deque[Any]()
+        while self._queue or self._suspects or claimed or pool.busy:
+            if not self._queue and not pool.busy and self._suspects:
+                self._alone = self._suspects.popleft()
+                self._queue.append(self._alone)
+            while self._queue and pool.room:
+                task = self._queue.popleft()
                 if self._lease.claim(task.name):
                     pool.submit(_FUNCTIONS[type(task)], task)
                 else:
@@ -278,9 +283,11 @@ class Driver:
             raise error
         elif isinstance(error, OSError) and self._try_again(task):
             self._queue.append(task)
+        elif isinstance(error, WorkerDied) and task is not self._alone:
+            self._suspects.append(task)  # it, or one that was in flight beside it, is guilty
         elif isinstance(task, Batch):
             self._split(task, error)
-        elif isinstance(error, AffectflowError):
+        elif isinstance(error, AffectflowError | WorkerDied):
             self._fit_failed(task, error)
         else:
             raise error
@@ -289,7 +296,7 @@ class Driver:
         self._tries[task.name] += 1
         return self._tries[task.name] <= RETRIES
 
-    def _fit_failed(self, task: Any, error: AffectflowError) -> None:
+    def _fit_failed(self, task: Any, error: Exception) -> None:
         self.run.errors[task.node] = str(error)
         self.reporter.advance(task.node, 0, 1)
         if self.strict:
@@ -298,11 +305,12 @@ class Driver:
     def _split(self, batch: Batch, error: BaseException) -> None:
         """The batch took its worker down, or met a bug: halve it until one utterance is left."""
         halves = batch.halves()
+        died = isinstance(error, WorkerDied)
         if halves:
-            self._queue.extend(half for half in halves if half.jobs)
+            where = self._suspects if died else self._queue
+            where.extend(half for half in halves if half.jobs)
             return
         ref, job = batch.clips[0], batch.jobs[0]
-        died = isinstance(error, WorkerDied)
         message = (
             f"the worker process died on '{ref.media or ref.id}' (segfault or out of memory); "
             "the clip is set aside"

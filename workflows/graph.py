@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..cache.digests import digest_weights
+from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import feature_key, fingerprint, settings_of
 from ..extract.base import Extractor
@@ -218,7 +218,9 @@ class Workflow:
         """What an extract's output is made from; its digest is the fingerprint."""
         if node.name not in self._descriptions:
             weights = {
-                name: digest_weights(source) if isinstance(source, Path) else source
+                name: digest_weights(source, default_memory())
+                if isinstance(source, Path)
+                else source
                 for name, source in node.extractor.weights().items()
             }
             self._descriptions[node.name] = {

@@ -1,7 +1,7 @@
 """Where tasks run: in this process, or on dask workers. The only door to dask.
 
 A sliding window of tasks is in flight, never the whole graph. Retries are ours: dask is told to
-give up at once, and a task that took its worker down is split until the guilty utterance is found.
+give up at once.
 """
 
 from __future__ import annotations
@@ -103,9 +103,11 @@ class Dask:
         self._scratch = str(temporary(scratch / "dask"))
         self._settings = dask.config.set(
             {
-                "distributed.scheduler.allowed-failures": 1,
+                # Every task on a worker that dies comes back at once; the driver runs each of them
+                # again alone, so that the innocent ones pass and the guilty one is found.
+                "distributed.scheduler.allowed-failures": 0,
+                "distributed.comm.timeouts.connect": "10s",
                 "distributed.nanny.pre-spawn-environ": environment(threads),
-                "distributed.comm.retry.count": 3,
                 "distributed.admin.low-level-log-length": 100,
                 "temporary-directory": self._scratch,
             }

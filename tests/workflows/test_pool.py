@@ -1,0 +1,92 @@
+import os
+import sys
+import types
+
+import pytest
+
+from affectflow.cache.errors import BadCall
+from affectflow.workflows.pool import (
+    Dask,
+    Here,
+    WorkerDied,
+    check_scheduler,
+    environment,
+    main_is_guarded,
+    n_workers,
+)
+
+
+def test_here_hands_back_results_and_errors():
+    pool = Here()
+    pool.submit(len, "abc")
+    assert not pool.room
+    assert pool.next().result == 3
+    pool.submit(len, 5)
+    assert isinstance(pool.next().error, TypeError)
+    assert not pool.busy
+
+
+def test_workers_are_one_a_core_as_far_as_memory_reaches(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": (16 << 30) // 4096}
+    monkeypatch.setattr(os, "sysconf", lambda name: pages[name])
+    assert n_workers(None, 1 << 30) == 8
+    assert n_workers(None, 5 << 30) == 3
+    assert n_workers(None, 64 << 30) == 1
+    assert n_workers(5, 64 << 30) == 5
+    with pytest.raises(BadCall, match="--workers must be at least 1, not 0"):
+        n_workers(0, 1)
+
+
+def test_a_worker_gets_its_share_of_the_cores():
+    assert environment(3)["OMP_NUM_THREADS"] == environment(3)["NUMBA_NUM_THREADS"] == "3"
+
+
+def test_names_the_schedulers_it_knows():
+    check_scheduler("tcp://127.0.0.1:8786")
+    with pytest.raises(BadCall, match="sync, processes, or the address .* not 'dask'"):
+        check_scheduler("dask")
+
+
+@pytest.mark.parametrize(
+    ("source", "guarded"),
+    [
+        ("import affectflow\naffectflow.run('demo')\n", False),
+        ("if __name__ == '__main__':\n    print()\n", True),
+        ("if True:\n    print()\n", False),
+    ],
+)
+def test_sees_whether_a_script_can_be_imported_by_its_workers(
+    tmp_path, monkeypatch, source, guarded
+):
+    path = tmp_path / "script.py"
+    path.write_text(source)
+    main = types.ModuleType("__main__")
+    main.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert main_is_guarded() is guarded
+
+
+def test_a_notebook_needs_no_guard(monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    assert main_is_guarded()
+
+
+@pytest.mark.slow
+def test_workers_answer_fail_and_die_each_in_its_own_way(tmp_path):
+    pool = Dask(None, 1, tmp_path)
+    try:
+        pool.submit(abs, -4)
+        pool.submit(abs, "four")
+        assert pool.busy
+        answers = [pool.next(), pool.next()]
+        assert [a.result for a in answers if a.error is None] == [4]
+        assert [type(a.error) for a in answers if a.error] == [TypeError]
+        pool.submit(os._exit, 1)
+        assert isinstance(pool.next().error, WorkerDied)
+        pool.submit(abs, -5)
+        assert pool.next().result == 5
+        assert not pool.busy
+    finally:
+        pool.close()
+    assert list(tmp_path.rglob("*.part")) == []
