@@ -33,9 +33,9 @@ STEP_1 = (
 STEP_2 = ("fmlmsn-meta", ("fused", "fused", "fused"), ("M",))
 
 
-def reading(modality: str, n: int, rng: np.random.Generator) -> Reading:
-    width = WIDTHS[modality]
-    if modality != "text":
+def reading(spec: InputSpec, n: int, rng: np.random.Generator) -> Reading:
+    width = spec.width
+    if spec.reads == "mean":
         return Reading(rng.normal(size=(n, width)).astype(np.float32), np.ones(n, bool))
     lengths = rng.integers(LONGEST // 3, LONGEST + 1, n)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -52,7 +52,7 @@ def loop_of(name: str, modalities: tuple[str, ...], tasks: tuple[str, ...], seed
     ]
     parts = []
     for n in (TRAIN, VALID):
-        readings = {spec.name: reading(spec.modality, n, rng) for spec in specs}
+        readings = {spec.name: reading(spec, n, rng) for spec in specs}
         parts.append(Part(readings, rng.uniform(-1, 1, (n, len(tasks))), "cpu"))
     streams = Streams(training.seeds)
     net = network_class(name)(model, specs, tasks, streams)

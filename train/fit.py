@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Fitted", "encode", "fit", "predict"]
 
 #: Seeds run side by side while a stack of them has at most so many weights; beyond, arithmetic
-#: and not the calls is what a step costs (``benchmarks/train_seeds.py``).
-STACK = 4_000_000
+#: and not the calls is what a step costs, and a stack gains nothing (``benchmarks/train_seeds.py``).
+STACK = 1_500_000
 
 
 def fit(
