@@ -18,7 +18,6 @@ from ..cache import audit, checkpoints
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import default_memory, digest_files
-from ..cache.errors import TrainingError
 from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
 from ..cache.records import Utterance
 from ..cache.runs import Failure
@@ -44,7 +43,8 @@ class NodeState:
 
     Args:
         node: the node.
-        waits_for: nodes that must be done before its fingerprint is known; empty: it is known.
+        waits_for: nodes that must be done, and labels that must be there, before its fingerprint is
+            known; empty: it is known.
         fingerprint: of the node; empty while unknown.
         keys: of each utterance; None where the utterance cannot have this feature.
         cached: (n,) bool, the utterance's features are stored.
@@ -186,15 +186,15 @@ class Board:
         cached = self._cached(mark, keys)
         failed: dict[int, Failure] = {}
         for i, key in enumerate(keys):
-            if key is None:
+            if cached[i]:
+                continue
+            blocked = [name for name in node.inputs if i in self.states[name].failed]
+            if blocked:
+                failed[i] = self._upstream(node, mark, i, blocked[0])
+            elif key is None:
                 failed[i] = self._missing(node, mark, i)
-            elif not cached[i]:
-                earlier = self.known.get((mark, key))
-                if earlier is not None:
-                    failed[i] = replace(earlier, utterance=self.utterances[i].id)
-                for name in node.inputs:
-                    if i in self.states[name].failed:
-                        failed[i] = self._upstream(node, mark, i, name)
+            elif (mark, key) in self.known:
+                failed[i] = replace(self.known[mark, key], utterance=self.utterances[i].id)
         state = NodeState(node, (), mark, keys, cached, failed)
         if state.todo:
             state.why = audit.why(self.store.root, description)
@@ -221,6 +221,10 @@ class Board:
         return tuple(name for name in names if not self.states[name].done)
 
     def _fit(self, node: Fit) -> NodeState:
+        columns = label_columns(node.training, node.tasks).values()
+        missing = tuple(column for column in columns if column not in self.corpus.tasks)
+        if missing:
+            return NodeState(node, missing, why=f"this corpus has no labels {', '.join(missing)}")
         waits = self._waiting(node.on)
         if waits:
             return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
@@ -231,19 +235,8 @@ class Board:
         return NodeState(node, (), mark, checkpoint=checkpoint, why=why)
 
     def fit_description(self, node: Fit) -> dict[str, object]:
-        """What a fit is made from, its joined table included.
-
-        Raises:
-            TrainingError: the corpus has no such label column.
-        """
+        """What a fit is made from, its joined table included."""
         columns = label_columns(node.training, node.tasks)
-        for task, column in columns.items():
-            if column not in self.corpus.tasks:
-                raise TrainingError(
-                    f"node '{node.name}' learns '{task}' from the label column '{column}', which "
-                    f"this corpus has not; it has {', '.join(self.corpus.tasks) or 'no labels'}. "
-                    f"Train every task on M: --set {node.name}.labels=M"
-                )
         inputs = {name: self.states[name].fingerprint for name in node.on}
         table = self._table_digest(node, sorted(set(columns.values())))
         return fit_description(node, inputs, table, self.corpus.family)

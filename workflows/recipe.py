@@ -103,10 +103,10 @@ def load_recipe(
         UnknownName: no recipe has this name.
     """
     source = parse(_text(name), str(name))
-    for override in overrides:
-        _override(source, override)
     if corpus is not None:
         source["corpus"] = {"root": str(corpus)}
+    for override in overrides:
+        _override(source, override)
     return build(source, str(name))
 
 

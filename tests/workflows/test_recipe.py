@@ -102,7 +102,8 @@ def test_overrides_settings_and_the_corpus(tmp_path):
     assert recipe.workflow["tfn"].training.lr == 2e-3
     assert recipe.workflow["faces"].extractor.rate == 2.0
     assert recipe.corpus.options["n"] == 6
-    assert load_recipe("demo", corpus=tmp_path).corpus.root == str(tmp_path)
+    other = load_recipe("demo", ["corpus.kind=table"], corpus=tmp_path).corpus
+    assert (other.root, other.kind, other.options) == (str(tmp_path), "table", {})
 
 
 @pytest.mark.parametrize(
