@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Fitted", "encode", "fit", "predict"]
 
 #: Seeds run side by side while a stack of them has at most so many weights; beyond, arithmetic
-#: and not the calls is what a step costs, and a stack gains nothing (``benchmarks/train_seeds.py``).
+#: and not the calls is what a step costs: a stack gains nothing (``benchmarks/train_seeds.py``).
 STACK = 1_500_000
 
 

@@ -1,11 +1,11 @@
 """Several seeds at once: every layer holds the weights of S seeds, stacked along dimension 0.
 
 A step of a small model costs what its calls cost, not its arithmetic: five seeds of FmlMSN's
-meta-learner in one step take about twice the time of one (``benchmarks/train_seeds.py``); from some
-hundred thousand weights on, a stack gains nothing, and costs nothing either. Each seed has its own random
-streams for its first weights, its order of utterances and its dropout, so that it ends with the
-same numbers (up to rounding of matrix products) whichever others run beside it. No global random
-state is read or changed.
+meta-learner in one step take about twice the time of one (``benchmarks/train_seeds.py``). From
+some hundred thousand weights on a stack gains nothing. Each seed has its own random streams for
+its first weights, its order of utterances and its dropout, so that it ends with the same numbers
+(up to rounding of matrix products) whichever others run beside it. No global random state is read
+or changed.
 
 Shapes: S seeds, B utterances, T rows of a sequence, D columns, H hidden.
 """
