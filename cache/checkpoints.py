@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _WEIGHTS, _META, _PREDICTIONS = "weights.safetensors", "checkpoint.json", "predictions.parquet"
+#: Files of a checkpoint's folder that a model needs elsewhere; what it predicted may stay.
+MODEL_FILES = (_META, _WEIGHTS)
 
 
 @dataclass(frozen=True, eq=False)
