@@ -1,13 +1,13 @@
 """What lies in a store, whether it is whole, what can go, and why something is not cached.
 
-The functions behind ``affectflow cache ls | show | verify | prune | reindex`` and ``plan``.
+The functions behind ``affectflow cache ls | show | verify | prune | reindex`` and ``plan``
+(``why``, which stands in ``difference.py``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .checkpoints import checkpoint_folder, checkpoint_names
 from .checkpoints import load as load_checkpoint
+from .difference import why as why
 from .errors import BadCall, CacheError, Damaged, NotCached, unknown
 from .keys import canonical
 from .layout import digest_in_name, identity, node_name, node_names, shard_paths
@@ -123,7 +125,7 @@ def verify(
         threads: files read at once; default: the number of cores, 8 at most.
     """
     shards = _all_shards(_existing(root))
-    checkpoints = sorted((root / "checkpoints").glob("[0-9a-f][0-9a-f]/[0-9a-f]*"))
+    checkpoints = [checkpoint_folder(root, name) for name in checkpoint_names(root)]
     works: list[tuple[Callable[[Path], str], Path]] = [
         *((_fault_of_shard, path) for path in shards),
         *((_fault_of_checkpoint, path) for path in checkpoints),
@@ -178,81 +180,11 @@ def reindex(root: Path, index: Path | None = None) -> int:
     return len(_all_shards(store.root))
 
 
-def why(root: Path, description: Mapping[str, Any]) -> str:
-    """Why nothing is cached under a node's description: how the nearest cached one differs.
-
-    ``"rate: 5.0 -> 10.0"``: cached with 5, asked for with 10. Empty where the very same is cached.
-    """
-    name = description.get("name", "")
-    cached = set(node_names(root))
-    known = _descriptions(root)
-    alike = [
-        other
-        for fingerprint, other in known.items()
-        if other.get("name") == name and node_name(fingerprint) in cached
-    ]
-    if not alike:
-        return f"nothing of '{name}' is cached"
-    lists = [_differences(other, description, known) for other in alike]
-    nearest = sorted(lists, key=lambda found: (len(found), found))[0]
-    return ", ".join(nearest)
-
-
-def _differences(
-    cached: Mapping[str, Any], asked: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Each leaf in which two descriptions differ, in words."""
-    old, new = dict(_leaves(cached)), dict(_leaves(asked))
-    found = []
-    for path in sorted(set(old) | set(new)):
-        before, after = old.get(path, _ABSENT), new.get(path, _ABSENT)
-        if before == after and type(before) is type(after):
-            continue
-        kind, *rest = path
-        label = ".".join(rest or [kind])
-        if kind == "inputs" and before in known and after in known:
-            inner = ", ".join(_differences(known[before], known[after], known))
-            found.append(f"input {label} ({inner})")
-        else:
-            prefix = {"inputs": "input ", "weights": "weights "}.get(kind, "")
-            found.append(f"{prefix}{label}: {_short(before)} -> {_short(after)}")
-    return found
-
-
-_ABSENT = "(absent)"
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _leaves(item, (*path, str(name)))
-    else:
-        yield path, value
-
-
-def _short(value: Any) -> str:
-    is_digest = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40,}", value)
-    return value[:12] if is_digest else str(value)
-
-
 def _existing(root: Path) -> Path:
     if not (root / "cache.json").is_file():
         raise BadCall(f"no cache in {root}: there is no cache.json")
     identity(root)
     return root
-
-
-def _descriptions(root: Path) -> dict[str, dict[str, Any]]:
-    found = {}
-    for path in sorted((root / "nodes").glob("[0-9a-f]*.json")):
-        try:
-            record = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise Damaged(
-                f"{path} is damaged ({error}): delete it; the features are not affected"
-            ) from error
-        found[path.stem] = record
-    return found
 
 
 def _opened(paths: Sequence[Path]) -> Iterator[ShardFile | None]:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,6 +162,12 @@ def load(root: Path, fingerprint: str) -> Checkpoint | None:
     if record["fingerprint"] != fingerprint:
         raise _damaged(path, f"it is that of fit {record['fingerprint'][:12]}")
     return Checkpoint(fingerprint, record["digest"], record["meta"], folder, record["files"])
+
+
+def checkpoint_names(root: Path) -> list[str]:
+    """Fingerprints of all fits that have a checkpoint, sorted."""
+    folders = (root / "checkpoints").glob("[0-9a-f][0-9a-f]/[0-9a-f]*")
+    return sorted(path.name for path in folders if re.fullmatch(r"[0-9a-f]{64}", path.name))
 
 
 def checkpoint_folder(root: Path, fingerprint: str) -> Path:

@@ -217,34 +217,3 @@ def test_makes_the_index_anew(store, write):
     store.close()
     assert audit.reindex(store.root) == 2
     assert FeatureStore(store.root).has(NODE, shard.keys).all()
-
-
-@pytest.mark.parametrize(
-    ("asked", "answer"),
-    [
-        (describe(rate=10.0, hop=0.1), "rate: 5.0 -> 10.0"),
-        (describe(rate=5.0, hop=0.1, version=2), "version: 1 -> 2"),
-        (describe(rate=5.0, hop=0.1, layer=3), "layer: (absent) -> 3"),
-        (describe(rate=5.0), "hop: 0.1 -> (absent)"),
-        (describe(rate=5.0, hop=0.1), ""),
-        (describe("mfcc"), "nothing of 'mfcc' is cached"),
-        (
-            describe(rate=5.0, hop=0.1, weights={"model": "f" * 64}),
-            "weights model: (absent) -> ffffffffffff",
-        ),
-    ],
-)
-def test_says_how_what_is_asked_differs_from_the_nearest_cached(store, write, asked, answer):
-    write(node=NODE, origin={"description": describe(rate=5.0, hop=0.1)})
-    write(node=OTHER, origin={"description": describe(rate=1.0, hop=0.2, version=7)})
-    assert audit.why(store.root, asked) == answer
-
-
-def test_says_what_changed_in_an_input(store, write):
-    write(node=NODE, origin={"description": describe("faces", rate=5.0)})
-    write(node=OTHER, origin={"description": describe("faces", rate=10.0)})
-    write(node="ef" * 32, origin={"description": describe("pose", inputs={"faces": NODE})})
-    asked = describe("pose", inputs={"faces": OTHER})
-    assert audit.why(store.root, asked) == "input faces (rate: 5.0 -> 10.0)"
-    unknown = describe("pose", inputs={"faces": "0" * 64})
-    assert audit.why(store.root, unknown) == f"input faces: {NODE[:12]} -> 000000000000"

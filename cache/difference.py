@@ -1,0 +1,97 @@
+"""Why something is not cached: how the nearest thing that is cached differs from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .checkpoints import checkpoint_names
+from .checkpoints import load as load_checkpoint
+from .errors import Damaged
+from .layout import node_name, node_names
+
+_ABSENT = "(absent)"
+#: Leaves whose values say nothing to a reader, in words.
+_WORDS = {
+    "table": "joined table (labels, splits, utterances with features)",
+    "checkpoint": "fitted checkpoint",
+}
+
+
+def why(root: Path, description: Mapping[str, Any]) -> str:
+    """Why nothing is cached under a node's description: how the nearest cached one differs.
+
+    ``"rate: 5.0 -> 10.0"``: cached with 5, asked for with 10. Empty where the very same is cached.
+
+    Args:
+        root: folder of the store.
+        description: what the node's fingerprint is made from; of an extract, encode or fit.
+
+    Raises:
+        Damaged: a stored description cannot be read.
+    """
+    kind, name = description.get("kind"), description.get("name")
+    known = _descriptions(root)
+    alike = [d for d in known.values() if (d.get("kind"), d.get("name")) == (kind, name)]
+    if not alike:
+        return f"nothing of '{name or kind}' is cached"
+    lists = [_differences(other, description, known) for other in alike]
+    nearest = sorted(lists, key=lambda found: (len(found), found))[0]
+    return ", ".join(nearest)
+
+
+def _descriptions(root: Path) -> dict[str, Mapping[str, Any]]:
+    """What each node of which something is cached is made from, by fingerprint."""
+    found: dict[str, Mapping[str, Any]] = {}
+    cached = set(node_names(root))
+    for path in sorted((root / "nodes").glob("[0-9a-f]*.json")):
+        if node_name(path.stem) not in cached:
+            continue
+        try:
+            found[path.stem] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise Damaged(
+                f"{path} is damaged ({error}): delete it; the features are not affected"
+            ) from error
+    for name in checkpoint_names(root):
+        checkpoint = load_checkpoint(root, name)
+        if checkpoint is not None and "description" in checkpoint.meta:
+            found[name] = checkpoint.meta["description"]
+    return found
+
+
+def _differences(
+    cached: Mapping[str, Any], asked: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Each leaf in which two descriptions differ, in words."""
+    old, new = dict(_leaves(cached)), dict(_leaves(asked))
+    found = []
+    for path in sorted(set(old) | set(new)):
+        before, after = old.get(path, _ABSENT), new.get(path, _ABSENT)
+        if before == after and type(before) is type(after):
+            continue
+        kind, *rest = path
+        label = ".".join(rest) or _WORDS.get(kind, kind)
+        if kind == "inputs" and before in known and after in known:
+            inner = ", ".join(_differences(known[before], known[after], known))
+            found.append(f"input {label} ({inner})")
+        else:
+            prefix = {"inputs": "input ", "weights": "weights "}.get(kind, "")
+            found.append(f"{prefix}{label}: {_short(before)} -> {_short(after)}")
+    return found
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, (*path, str(name)))
+    else:
+        yield path, value
+
+
+def _short(value: Any) -> str:
+    is_digest = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40,}", value)
+    return value[:12] if is_digest else str(value)

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from affectflow.cache import audit, checkpoints
+from affectflow.cache.errors import Damaged
+
+NODE = "ab" * 32
+OTHER = "cd" * 32
+
+
+def describe(name="energy", version=1, weights=None, inputs=None, **settings):
+    return {
+        "kind": "extract",
+        "name": name,
+        "version": version,
+        "settings": settings,
+        "weights": weights or {},
+        "inputs": inputs or {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (describe(rate=10.0, hop=0.1), "rate: 5.0 -> 10.0"),
+        (describe(rate=5.0, hop=0.1, version=2), "version: 1 -> 2"),
+        (describe(rate=5.0, hop=0.1, layer=3), "layer: (absent) -> 3"),
+        (describe(rate=5.0), "hop: 0.1 -> (absent)"),
+        (describe(rate=5.0, hop=0.1), ""),
+        (describe("mfcc"), "nothing of 'mfcc' is cached"),
+        (
+            describe(rate=5.0, hop=0.1, weights={"model": "f" * 64}),
+            "weights model: (absent) -> ffffffffffff",
+        ),
+    ],
+)
+def test_says_how_what_is_asked_differs_from_the_nearest_cached(store, write, asked, answer):
+    write(node=NODE, origin={"description": describe(rate=5.0, hop=0.1)})
+    write(node=OTHER, origin={"description": describe(rate=1.0, hop=0.2, version=7)})
+    assert audit.why(store.root, asked) == answer
+
+
+def test_says_what_changed_in_an_input(store, write):
+    write(node=NODE, origin={"description": describe("faces", rate=5.0)})
+    write(node=OTHER, origin={"description": describe("faces", rate=10.0)})
+    write(node="ef" * 32, origin={"description": describe("pose", inputs={"faces": NODE})})
+    asked = describe("pose", inputs={"faces": OTHER})
+    assert audit.why(store.root, asked) == "input faces (rate: 5.0 -> 10.0)"
+    unknown = describe("pose", inputs={"faces": "0" * 64})
+    assert audit.why(store.root, unknown) == f"input faces: {NODE[:12]} -> 000000000000"
+
+
+def fit(table="0" * 64, **settings):
+    return {"kind": "fit", "name": "tfn", "settings": settings, "tasks": ["M"], "table": table}
+
+
+def test_says_how_a_fit_differs_from_the_nearest_one(store):
+    checkpoints.publish(store.root, NODE, {"w": np.zeros(1)}, {"description": fit(hidden=64)})
+    assert audit.why(store.root, fit(hidden=32)) == "hidden: 64 -> 32"
+    assert audit.why(store.root, fit("1" * 64, hidden=64)) == (
+        "joined table (labels, splits, utterances with features): 000000000000 -> 111111111111"
+    )
+
+
+def test_an_encode_without_a_name_is_compared_with_encodes_only(store, write):
+    asked = {"kind": "encode", "checkpoint": "1" * 64, "inputs": {}}
+    write(node=NODE, origin={"description": describe(rate=5.0)})
+    assert audit.why(store.root, asked) == "nothing of 'encode' is cached"
+    write(node=OTHER, origin={"description": asked | {"checkpoint": "2" * 64}})
+    assert audit.why(store.root, asked) == "fitted checkpoint: 222222222222 -> 111111111111"
+
+
+def test_a_description_whose_features_are_gone_does_not_count(store, write):
+    shard, _ = write(origin={"description": describe(rate=5.0)})
+    for path in (store.root / shard.path, *(store.root / shard.path).parents[:2]):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert audit.why(store.root, describe(rate=6.0)) == "nothing of 'energy' is cached"
+
+
+def test_a_broken_description_is_named(store, write):
+    write(origin={"description": describe(rate=5.0)})
+    (store.root / "nodes" / f"{NODE}.json").write_text("{")
+    with pytest.raises(Damaged, match="delete it; the features are not affected"):
+        audit.why(store.root, describe(rate=6.0))
