@@ -18,6 +18,7 @@ from typing import Any
 from .errors import Damaged
 from .publish import store_error
 
+_SCHEMA = 1  # another one found in a file makes it be begun again
 _WAIT = 60.0  # s for another process that writes
 _BATCH = 500  # keys asked for at once
 _SHARDS = """
@@ -44,7 +45,6 @@ class _Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self.is_new = not path.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,13 +62,17 @@ class _Database:
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
+            if self._version() not in (0, _SCHEMA):
+                raise Damaged(f"{self.path} is of another version of affectflow")
             self._connection.executescript(self.schema)
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _discard(self) -> None:
         self._connection.close()
         for ending in ("", "-wal", "-shm"):
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
-        self.is_new = True
 
     def close(self) -> None:
         """Close the file; it can be opened again by making another of these."""
@@ -119,6 +123,17 @@ class Index(_Database):
     """Where each key's features lie."""
 
     schema = _SHARDS
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was filled once; not so where it is new, or its maker died over it."""
+        with self._lock, self._errors():
+            return self._version() == _SCHEMA
+
+    def mark_whole(self) -> None:
+        """Note that all shards there are were entered."""
+        with self._lock, self._errors():
+            self._connection.execute(f"PRAGMA user_version = {_SCHEMA}")
 
     def nodes(self) -> list[str]:
         """Fingerprints of all nodes that have an entry."""

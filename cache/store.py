@@ -15,17 +15,17 @@ the file. Workers write shards; the driver alone keeps the index.
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from xxhash import xxh3_128_hexdigest
 
+from .adopt import adopt
 from .bulk import read_table
 from .errors import BadCall, BadInput, Damaged, MixedVersions, NotCached
 from .index import Index, cache_folder
@@ -46,8 +46,10 @@ from .records import MAIN, Array, Features, FeatureSpec, FeatureTable
 from .shard import build
 from .shard_file import ShardFile, file_digest
 
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
 _OPEN = 256  # shards held open at most
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,17 @@ class Shard:
     node: str
     path: str
     keys: tuple[bytes, ...]
+
+
+class NodeKeys(Protocol):
+    """A node that knows the keys of a corpus' features; workflows make them."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The node's fingerprint, 64 hex digits."""
+
+    def keys(self, store: FeatureStore, corpus: Corpus) -> Sequence[bytes | None]:
+        """Key of each utterance's features, None where it cannot have any."""
 
 
 class FeatureStore:
@@ -97,8 +110,9 @@ class FeatureStore:
     @cached_property
     def _index(self) -> Index:
         index = Index(self.index_path)
-        if index.is_new:
-            _adopt(self.root, index, node_names(self.root))
+        if not index.is_whole:
+            adopt(self.root, index, node_names(self.root))
+            index.mark_whole()
         return index
 
     def write(
@@ -158,7 +172,7 @@ class FeatureStore:
             names = {*node_names(self.root), *self._index.nodes()}
         else:
             names = {node_name(node) for node in nodes}
-        return _adopt(self.root, self._index, sorted(names))
+        return adopt(self.root, self._index, sorted(names))
 
     def places(self, node: str, keys: Sequence[bytes]) -> list[Place | None]:
         """Where each key's features lie, None where they are not cached; one look-up for all."""
@@ -214,30 +228,47 @@ class FeatureStore:
 
     def table(
         self,
-        ids: Sequence[str],
-        places: Sequence[Place | None],
+        ids: Sequence[str] | Corpus,
+        places: Sequence[Place | None] | NodeKeys,
         array: str = MAIN,
         allow_mixed: bool = False,
     ) -> FeatureTable:
-        """One named array of many utterances as one table, checked.
+        """One named array of many utterances as one table, checked: ``table(corpus, node)``.
 
         Args:
-            ids: utterances, in the order wanted.
-            places: where the features of each lie; None: it has none, and no rows.
+            ids: utterances in the order wanted; or a corpus, with a node.
+            places: where the features of each lie, None: it has none, and no rows; or a node
+                that knows its keys.
             array: which of the node's named arrays.
             allow_mixed: join features that different versions of a library made.
 
         Raises:
             MixedVersions: they were made by different versions of a library.
-            BadInput: no utterance has features, or they are of different nodes.
+            NotCached: no utterance has features.
+            BadInput: they are of different nodes, or the node has no such array.
             Damaged: the stored bytes are not those that were written.
         """
-        if len(ids) != len(places):
-            raise BadCall(f"a table needs a place for each utterance: {len(ids)}, {len(places)}")
-        shards = {path: self._open(path) for path in {p.shard for p in places if p is not None}}
+        if isinstance(places, Sequence):
+            names, at = cast(Sequence[str], ids), places
+        else:
+            corpus = cast("Corpus", ids)
+            names, at = corpus.ids, self._places_of(places, corpus)
+        if len(names) != len(at):
+            raise BadCall(f"a table needs a place for each utterance: {len(names)}, {len(at)}")
+        shards = {path: self._open(path) for path in {p.shard for p in at if p is not None}}
+        if not shards:
+            raise NotCached(
+                f"none of {len(at)} utterances has features in {self.root}: run the workflow first"
+            )
         _joinable(list(shards.values()), allow_mixed)
-        found = [None if place is None else (shards[place.shard], place.row) for place in places]
-        return read_table(ids, found, array)
+        found = [None if place is None else (shards[place.shard], place.row) for place in at]
+        return read_table(names, found, array)
+
+    def _places_of(self, node: NodeKeys, corpus: Corpus) -> list[Place | None]:
+        self.adopt([node.fingerprint])
+        keys = node.keys(self, corpus)
+        found = self._index.find(node_name(node.fingerprint), [k for k in keys if k is not None])
+        return [Place(*found[key]) if key in found else None for key in keys]
 
     def origins(self, node: str) -> list[dict[str, Any]]:
         """Distinct origins of what is stored under a node."""
@@ -272,28 +303,6 @@ class FeatureStore:
         if not path.exists():
             publish(path, canonical(origin["description"]))
         self._described.add(node)
-
-
-def _adopt(root: Path, index: Index, names: Iterable[str]) -> int:
-    changed = 0
-    for name in names:
-        paths = {str(path.relative_to(root)) for path in shard_paths(root, name)}
-        known = index.shards(name)
-        gone = known - paths
-        if gone:  # keys of theirs may lie in other shards too, so all are entered anew
-            index.forget(name)
-            known = set()
-            changed += len(gone)
-        changed += index.add(name, _keys_of(root, sorted(paths - known)))
-    return changed
-
-
-def _keys_of(root: Path, paths: Iterable[str]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    for path in paths:
-        try:
-            yield path, ShardFile(root / path).keys
-        except (Damaged, NotCached) as error:  # NotCached: pruned a moment ago
-            _log.warning("left out of the index: %s", error)
 
 
 def _joinable(shards: Sequence[ShardFile], allow_mixed: bool) -> None:

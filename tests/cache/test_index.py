@@ -58,8 +58,10 @@ def test_forgets_one_node_and_keeps_the_others(index):
 
 def test_what_was_entered_is_there_when_it_is_opened_again(index):
     index.add(NODE, [("one.h5", keys(3))])
+    assert not index.is_whole
+    index.mark_whole()
     again = Index(index.path)
-    assert not again.is_new
+    assert again.is_whole
     assert len(again.find(NODE, keys(3))) == 3
     again.close()
 
@@ -99,9 +101,20 @@ def test_a_file_that_is_no_database_is_begun_again(tmp_path):
     path = tmp_path / "index.sqlite"
     path.write_bytes(b"rubbish" * 1000)
     index = Index(path)
-    assert index.is_new
+    assert not index.is_whole
     assert index.find(NODE, keys(1)) == {}
     index.close()
+
+
+def test_a_file_of_another_version_is_begun_again(index):
+    index.add(NODE, [("one.h5", keys(3))])
+    with sqlite3.connect(index.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    again = Index(index.path)
+    assert not again.is_whole
+    assert again.nodes() == []
+    again.close()
 
 
 def test_says_what_to_do_when_its_folder_cannot_be_made(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from affectflow.cache.errors import (
     StoreFull,
     StoreReadOnly,
 )
+from affectflow.cache.index import Index
 from affectflow.cache.records import ArraySpec, Features, frame_times, no_times
 from affectflow.cache.store import FeatureStore, Place
 
@@ -294,8 +295,48 @@ def test_a_large_table_read_by_threads_is_the_same(store, same):
 
 
 def test_a_table_without_any_features_is_refused(store):
-    with pytest.raises(BadInput, match="no utterance has features"):
+    with pytest.raises(NotCached, match="none of 1 utterances has features.*run the workflow"):
         store.table(["x"], [None])
+
+
+def test_a_table_needs_a_place_for_each_utterance(store):
+    with pytest.raises(BadCall, match="a place for each utterance: 2, 1"):
+        store.table(["x", "y"], [None])
+
+
+def test_a_table_of_a_corpus_and_a_node_finds_what_another_process_wrote(store, make, same):
+    items = make()
+    FeatureStore(store.root).write(NODE, items, spec=SPEC, origin=ORIGIN)
+    store.adopt(["cd" * 32])
+
+    class Corpus:
+        ids = ("a", "b", "c")
+
+    class Node:
+        fingerprint = NODE
+
+        def keys(self, store, corpus):
+            return [sorted(items)[0], None, b"?" * 16]
+
+    table = store.table(Corpus(), Node())
+    assert table.ids == Corpus.ids
+    assert table.present.tolist() == [True, False, False]
+    same(table[0], items[sorted(items)[0]])
+
+
+def test_an_index_whose_maker_died_over_it_is_filled(store, make):
+    shard = store.write(NODE, make(), spec=SPEC, origin=ORIGIN)
+    Index(store.index_path).close()
+    assert store.has(NODE, shard.keys).all()
+
+
+def test_an_index_that_names_the_wrong_shard_is_found_out(store, write):
+    shard, _ = write()
+    key = shard.keys[0]
+    store._index.forget(NODE[:32])
+    store._index.add(NODE[:32], [(shard.path, [b"?" * 16, key])])
+    with pytest.raises(Damaged, match="names the wrong shard .*affectflow cache reindex"):
+        store.read(NODE, key)
 
 
 def test_a_table_of_an_unknown_array_names_the_known_ones(store, write):
