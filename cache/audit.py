@@ -25,13 +25,16 @@ from .leases import Lease, dead_files
 from .publish import PART, alive, host, writer_of
 from .records import MAIN
 from .shard import hdf5_layout
-from .shard_file import ShardFile, file_digest
+from .shard_file import MEND, ShardFile, file_digest
 from .store import FeatureStore
 
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """What a store holds of one node; sizes in bytes."""
+    """What a store holds of one node; sizes in bytes.
+
+    Of a node whose every shard is damaged, only half of the fingerprint is known.
+    """
 
     fingerprint: str
     name: str
@@ -72,8 +75,7 @@ class Pruned:
 
 def list_nodes(root: Path) -> list[NodeSummary]:
     """A line for each node in the store, sorted by name."""
-    summaries = [_summary(root, name) for name in node_names(_existing(root))]
-    found = [node for node in summaries if node is not None]
+    found = [_summary(root, name) for name in node_names(_existing(root))]
     return sorted(found, key=lambda node: (node.name, node.fingerprint))
 
 
@@ -83,6 +85,7 @@ def show(root: Path, prefix: str) -> dict[str, Any]:
     Raises:
         UnknownName: no node does.
         BadCall: several do.
+        Damaged: all of its shards are.
     """
     known = list_nodes(root)
     nodes = [node for node in known if node.fingerprint.startswith(prefix)]
@@ -92,7 +95,9 @@ def show(root: Path, prefix: str) -> dict[str, Any]:
         raise BadCall(f"'{prefix}' begins {len(nodes)} fingerprints: give more digits")
     node = nodes[0]
     shards = shard_paths(root, node_name(node.fingerprint))
-    first = next(shard for shard in _opened(shards) if shard is not None)
+    first = next((shard for shard in _opened(shards) if shard is not None), None)
+    if first is None:
+        raise Damaged(f"all shards of node {node.fingerprint} are damaged: {MEND}")
     arrays = {
         name: {
             "dtype": str(part.dtype),
@@ -195,17 +200,14 @@ def _opened(paths: Sequence[Path]) -> Iterator[ShardFile | None]:
             yield None
 
 
-def _summary(root: Path, name: str) -> NodeSummary | None:
+def _summary(root: Path, name: str) -> NodeSummary:
     paths = shard_paths(root, name)
     shards = [shard for shard in _opened(paths) if shard is not None]
-    if not shards:
-        return None
     keys = {key for shard in shards for key in shard.keys}
-    origin = shards[0].origin
-    description = origin.get("description", {})
+    description = shards[0].origin.get("description", {}) if shards else {}
     made_by = {canonical(shard.origin.get("libraries", {})) for shard in shards}
     return NodeSummary(
-        fingerprint=shards[0].node,
+        fingerprint=shards[0].node if shards else name,
         name=str(description.get("name", "")),
         settings=description.get("settings", {}),
         utterances=len(keys),

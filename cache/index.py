@@ -7,6 +7,7 @@ The memory of media digests lies in a file of the same kind.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -21,6 +22,12 @@ from .publish import store_error
 _SCHEMA = 1  # another one found in a file makes it be begun again
 _WAIT = 60.0  # s for another process that writes
 _BATCH = 500  # keys asked for at once
+_ERRNO = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}
 _SHARDS = """
 CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS shards (
@@ -89,10 +96,8 @@ class _Database:
                     f"index {self.path} is damaged ({error}): "
                     "make it anew with 'affectflow cache reindex'"
                 ) from error
-            number = {sqlite3.SQLITE_FULL: 28, sqlite3.SQLITE_READONLY: 30}.get(code, 0)
-            number = 13 if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM) else number
-            if number:
-                raise store_error(OSError(number, str(error)), self.path) from error
+            if code in _ERRNO:
+                raise store_error(OSError(_ERRNO[code], str(error)), self.path) from error
             raise
 
     @contextmanager
@@ -101,10 +106,11 @@ class _Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _select(
         self, table: str, wanted: str, column: str, keys: Sequence[Any]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache import audit, checkpoints
-from affectflow.cache.errors import BadCall, UnknownName
+from affectflow.cache.errors import BadCall, Damaged, UnknownName
 from affectflow.cache.leases import Lease
 from affectflow.cache.publish import host
 from affectflow.cache.records import ArraySpec
@@ -75,6 +75,15 @@ def test_a_beginning_that_no_node_or_several_have_is_refused(store, write):
         audit.show(store.root, "99")
     with pytest.raises(BadCall, match="begins 2 fingerprints"):
         audit.show(store.root, "ab")
+
+
+def test_a_node_whose_every_shard_is_damaged_is_listed_and_its_mend_named(store, write, flip):
+    shard, _ = write()
+    flip(store.root / shard.path, 20)
+    [node] = audit.list_nodes(store.root)
+    assert (node.fingerprint, node.utterances, node.damaged) == (NODE[:32], 0, 1)
+    with pytest.raises(Damaged, match="all shards .* prune --damaged"):
+        audit.show(store.root, NODE[:8])
 
 
 def test_a_folder_that_is_no_cache_is_refused_and_left_alone(tmp_path):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from affectflow.cache.errors import StoreReadOnly
+from affectflow.cache.errors import StoreFull, StoreReadOnly
 from affectflow.cache.index import DigestMemory, Index, cache_folder
 
 NODE = "ab" * 16
@@ -124,6 +124,20 @@ def test_says_what_to_do_when_its_folder_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(StoreReadOnly, match="cannot write"):
         Index(tmp_path / "none" / "index.sqlite")
+
+
+def test_says_what_to_do_when_its_file_cannot_be_opened(tmp_path):
+    with pytest.raises(StoreReadOnly, match="cannot write .*unable to open database file"):
+        Index(tmp_path)  # a folder
+
+
+def test_says_so_when_its_disk_is_full(index):
+    index.add(NODE, [("one.h5", keys(3))])
+    index._connection.execute("PRAGMA max_page_count = 8")
+    with pytest.raises(StoreFull, match="no room to write"):
+        index.add(NODE, [("two.h5", keys(5000, 10))])
+    assert index.shards(NODE) == {"one.h5"}
+    assert index.add(NODE, []) == 0
 
 
 def test_lies_in_the_users_cache_folder(monkeypatch, tmp_path):
