@@ -20,7 +20,7 @@ from .checkpoints import load as load_checkpoint
 from .difference import why as why
 from .errors import BadCall, CacheError, Damaged, NotCached, unknown
 from .keys import canonical
-from .layout import digest_in_name, identity, node_name, node_names, shard_paths
+from .layout import NODE_DIGITS, digest_in_name, identity, node_names, shard_paths
 from .leases import Lease, dead_files
 from .publish import PART, alive, host, writer_of
 from .records import MAIN
@@ -94,7 +94,7 @@ def show(root: Path, prefix: str) -> dict[str, Any]:
     if len(nodes) > 1:
         raise BadCall(f"'{prefix}' begins {len(nodes)} fingerprints: give more digits")
     node = nodes[0]
-    shards = shard_paths(root, node_name(node.fingerprint))
+    shards = shard_paths(root, node.fingerprint[:NODE_DIGITS])
     first = next((shard for shard in _opened(shards) if shard is not None), None)
     if first is None:
         raise Damaged(f"all shards of node {node.fingerprint} are damaged: {MEND}")

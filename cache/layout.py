@@ -14,7 +14,8 @@ from .publish import publish
 
 #: Newest format of the folder that this version reads, and the one it makes.
 FORMAT = 1
-_NODE = 32  # hex digits of a fingerprint that name its folder of shards
+#: Hex digits of a fingerprint that name its folder of shards.
+NODE_DIGITS = 32
 
 
 def identity(root: Path) -> str:
@@ -52,13 +53,13 @@ def node_name(node: str) -> str:
     """
     if not re.fullmatch(r"[0-9a-f]{64}", node):
         raise BadCall(f"a node's fingerprint has 64 hex digits, got {node!r}")
-    return node[:_NODE]
+    return node[:NODE_DIGITS]
 
 
 def node_names(root: Path) -> list[str]:
     """Folder names of all nodes that have shards."""
     folders = (root / "shards").glob("[0-9a-f]*")
-    return sorted(path.name for path in folders if len(path.name) == _NODE and path.is_dir())
+    return sorted(path.name for path in folders if len(path.name) == NODE_DIGITS and path.is_dir())
 
 
 def description_path(root: Path, node: str) -> Path:
