@@ -114,7 +114,8 @@ def _mark(status: os.stat_result) -> bytes:
 
 def _is_fresh(mark: bytes) -> bool:
     *_, changed, status_changed = struct.unpack("<3Q2q", mark)
-    return time.time_ns() - max(changed, status_changed) < _FRESH
+    result: bool = time.time_ns() - max(changed, status_changed) < _FRESH
+    return result
 
 
 def _digest_or_error(name: str) -> tuple[bytes | OSError, bytes]:

@@ -286,7 +286,8 @@ class FeatureTable:
     def present(self) -> Array:
         """(n,) bool: the utterance has at least one real row."""
         counts = np.concatenate([[0], np.cumsum(self.mask)])
-        return (counts[self.offsets[1:]] - counts[self.offsets[:-1]]) > 0
+        result: Array = (counts[self.offsets[1:]] - counts[self.offsets[:-1]]) > 0
+        return result
 
     def __getitem__(self, i: int) -> Features:
         rows = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
@@ -321,7 +322,8 @@ class FeatureTable:
         np.add.at(sums, owner, self.values[self.mask])
         counts = np.bincount(owner, minlength=len(self)).astype(float)
         counts[counts == 0] = np.nan
-        return sums / counts.reshape(-1, *[1] * (self.values.ndim - 1))
+        result: Array = sums / counts.reshape(-1, *[1] * (self.values.ndim - 1))
+        return result
 
     def _repr_html_(self) -> str:
         return (

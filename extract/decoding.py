@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -166,7 +166,7 @@ class Decoding(Generic[F]):
         rate = self.stream.average_rate if isinstance(self.stream, VideoStream) else None
         return 1 / Fraction(rate) if rate else Fraction(0)
 
-    def _packets(self) -> Iterator[Packet]:
+    def _packets(self) -> Iterator[Packet[Any]]:
         container = self.file.container
         streams = list(container.streams) if self._promise_is_shared else [self.stream]
         try:
@@ -181,9 +181,9 @@ class Decoding(Generic[F]):
         except av.error.OSError as error:
             raise OSError(error.errno, error.strerror, self.file.path) from error
 
-    def _frames_of(self, packet: Packet) -> list[F]:
+    def _frames_of(self, packet: Packet[Any]) -> list[F]:
         try:
-            return cast("list[F]", packet.decode())
+            return packet.decode()  # type: ignore[return-value]  # frames of its own stream
         except av.error.EOFError:
             return []
         except av.error.FFmpegError as error:

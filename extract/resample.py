@@ -57,7 +57,7 @@ def resample(sound: Array, begin: int, first: int, last: int, rate: int, native:
     """
     if rate == native:
         return _cut(sound, first - begin, last - begin)
-    import soxr  # type: ignore[import-untyped]
+    import soxr
 
     reach_in, reach_out = _reach(rate, native)
     size_in, size_out = BLOCK * native, BLOCK * rate

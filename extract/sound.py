@@ -82,11 +82,11 @@ def _mono(frame: AudioFrame) -> Array:
     if frame.format.is_packed:
         values = values.reshape(-1, len(frame.layout.channels)).T
     if values.dtype == np.float32 or values.dtype == np.int16:
-        mean = values.mean(axis=0, dtype=np.float32) if len(values) > 1 else values[0]
+        mean: Array = values.mean(axis=0, dtype=np.float32) if len(values) > 1 else values[0]
     else:
         mean = values.mean(axis=0, dtype=np.float64)
     if values.dtype.kind == "u":
-        return ((mean - 128) / 128).astype(np.float32)
-    if values.dtype.kind == "i":
-        return (mean / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
+        mean = (mean - 128) / 128
+    elif values.dtype.kind == "i":
+        mean = mean / 2.0 ** (8 * values.itemsize - 1)
     return mean.astype(np.float32)

@@ -101,7 +101,7 @@ class Egemaps(Extractor):
 @functools.cache
 def _smile() -> Any:
     """One extractor a process; it holds settings only, no state between calls."""
-    import opensmile  # type: ignore[import-untyped]
+    import opensmile
 
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02,

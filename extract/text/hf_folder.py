@@ -132,6 +132,13 @@ def hidden_size(model: str, revision: str) -> int:
 
 
 @lru_cache(maxsize=32)
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """What asking the hub may raise; its HTTP client's own errors are no OSError."""
+    from huggingface_hub import errors
+
+    return (OSError, ValueError, errors.HTTPError)  # type: ignore[attr-defined]  # from its client
+
+
 def hub_commit(model: str, revision: str) -> str:
     """The commit that a revision means, 40 hex digits.
 
@@ -143,14 +150,14 @@ def hub_commit(model: str, revision: str) -> str:
     """
     if re.fullmatch("[0-9a-f]{40}", revision):
         return revision
-    from huggingface_hub import HfApi, errors, try_to_load_from_cache
+    from huggingface_hub import HfApi, try_to_load_from_cache
 
     try:
         cached = try_to_load_from_cache(model, "config.json", revision=revision)
         if isinstance(cached, str):
             return Path(cached).parent.name
         commit = HfApi().model_info(model, revision=revision, timeout=20).sha
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except _hub_errors() as error:
         _unreachable(model, revision, error)
     if commit is None:
         raise BadCall(f"the hub names no commit for '{model}' at revision '{revision}'")
@@ -158,17 +165,17 @@ def hub_commit(model: str, revision: str) -> str:
 
 
 def _hub_config(model: str, commit: str) -> Path:
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     try:
         return Path(hf_hub_download(model, "config.json", revision=commit))
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except _hub_errors() as error:
         _unreachable(model, commit, error)
 
 
 def _fetched(model: str, commit: str) -> Path:
     """The commit's folder in the hub's cache; the hub is asked only for what is not there."""
-    from huggingface_hub import errors, snapshot_download, try_to_load_from_cache
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
 
     try:
         config = try_to_load_from_cache(model, "config.json", revision=commit)
@@ -180,7 +187,7 @@ def _fetched(model: str, commit: str) -> Path:
             if _present(folder, weights):
                 break
         return folder
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except _hub_errors() as error:
         _unreachable(model, commit, error)
 
 

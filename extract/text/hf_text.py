@@ -50,6 +50,10 @@ class HfText(Extractor):
         max_length: a lower limit of tokens, added ones included; None: the model's own.
         dtype: how it is stored: ``float16``, ``float32``, or ``auto``: float16 but for
             architectures whose states pass its range (T5).
+
+    Source:
+        Devlin et al. (2019), "BERT: Pre-training of Deep Bidirectional Transformers", section 5.3
+        (which layers to take as features); the networks are those of the library transformers.
     """
 
     name: ClassVar[str] = "hf-text"

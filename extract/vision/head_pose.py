@@ -91,7 +91,8 @@ def rotation_angles(rotation: Array) -> Array:
     pitch = np.arctan2(-rotation[1, 2], rotation[2, 2])
     yaw = np.arcsin(np.clip(rotation[0, 2], -1, 1))
     roll = np.arctan2(-rotation[0, 1], rotation[0, 0])
-    return np.degrees(np.array([pitch, yaw, roll]))
+    result: Array = np.degrees(np.array([pitch, yaw, roll]))
+    return result
 
 
 def rotation_matrix(pitch: float, yaw: float, roll: float) -> Array:

@@ -73,7 +73,7 @@ def weight_files() -> dict[str, Path]:
 def load_cascade() -> Cascade:
     """The cascade with its weights (2 MB), loaded once in each process."""
     import torch
-    from facenet_pytorch.models import mtcnn  # type: ignore[import-untyped]
+    from facenet_pytorch.models import mtcnn
 
     nets = []
     for name, kind in zip(NETS, (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet), strict=True):
@@ -105,7 +105,8 @@ class SummedTable:
         rows = self.sums[bottom[0]] - self.sums[top[0]]  # (height, width + 1, 3)
         sums = rows[:, right[0]] - rows[:, left[0]]
         area = np.outer(bottom[0] - top[0], right[0] - left[0])[:, :, None]
-        return sums.astype(np.float32) / area.astype(np.float32)
+        result: Array = sums.astype(np.float32) / area.astype(np.float32)
+        return result
 
     def crops(self, corners: Array, side: int) -> Array:
         """Rectangles at one size.
@@ -125,7 +126,8 @@ class SummedTable:
         west, east = left[:, None, :], right[:, None, :]
         sums = flat[high + east] - flat[high + west] - flat[low + east] + flat[low + west]
         area = ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
-        return sums.astype(np.float32) / area.astype(np.float32)
+        result: Array = sums.astype(np.float32) / area.astype(np.float32)
+        return result
 
 
 def _bins(start: Array, end: Array, n: int) -> tuple[Array, Array]:
@@ -239,7 +241,7 @@ def _windows(shift: Array, probability: Array, scale: float) -> Array:
 def overlapping_removed(boxes: Array, probability: Array, limit: float) -> Array:
     """Indices of boxes to keep, the most probable first, by intersection over union."""
     import torch
-    from torchvision.ops import nms  # type: ignore[import-untyped]
+    from torchvision.ops import nms
 
     kept: Array = nms(torch.from_numpy(boxes), torch.from_numpy(probability), limit).numpy()
     return kept

@@ -74,7 +74,8 @@ def wander(n: int, seconds: float, rng: np.random.Generator) -> Array:
     sigma = seconds * RATE
     padded = ndimage.gaussian_filter1d(rng.normal(size=n + int(8 * sigma)), sigma)
     track = padded[int(4 * sigma) : int(4 * sigma) + n] * np.sqrt(2 * sigma * np.sqrt(np.pi))
-    return np.clip(track, -2.5, 2.5)
+    result: Array = np.clip(track, -2.5, 2.5)
+    return result
 
 
 def resample(track: Array, rate: float, n: int) -> Array:
