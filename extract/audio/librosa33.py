@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -107,7 +108,7 @@ class Librosa33(Extractor):
     def _analyse(self, samples: Array) -> Array:
         import librosa
 
-        with warnings.catch_warnings():
+        with _one_thread().limit(limits=1), warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message=message, category=UserWarning)
             crossings = librosa.feature.zero_crossing_rate(
@@ -123,3 +124,11 @@ class Librosa33(Extractor):
             )
             chroma = librosa.feature.chroma_cqt(y=samples, sr=RATE, hop_length=self.n_hop)
         return np.concatenate([crossings, cepstrum, chroma]).T.astype(np.float32)  # (T, 33)
+
+
+@functools.cache
+def _one_thread() -> Any:
+    """Holds numpy's matrix products to one thread: their last bits depend on the number."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from affectflow.cache.errors import BadCall, BadInput, NoAudio
 from affectflow.extract.audio.librosa33 import NOTES, RATE, Librosa33
@@ -99,6 +100,15 @@ def test_silence_is_well_defined():
 def test_the_same_sound_gives_the_same_bits():
     first, again = (Librosa33().extract(clip_of(voice())).values for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    noise = 0.1 * np.random.default_rng(0).standard_normal(10 * RATE)
+    done = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            done.append(Librosa33().extract(clip_of(noise)).values)
+    np.testing.assert_array_equal(*done)
 
 
 def test_sound_shorter_than_a_window_is_refused():
