@@ -46,8 +46,11 @@ def open_media(path: str | Path) -> Iterator[Source]:
     _check_file(Path(path))
     try:
         # The prefix keeps ffmpeg from reading a protocol ("concat:") out of a file's name.
+        # Titles in another encoding (GBK, say) are nobody's business here.
         container = av.open(
-            f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS}
+            f"file:{path}",
+            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
         raise _opening_error(Path(path), error) from error
@@ -120,10 +123,12 @@ class Source(OpenFile):
 
         Raises:
             NoAudio: the file has none.
+            BadMedia: there is no decoder for it.
         """
         stream = self.audio()
         if stream is None:
             raise NoAudio(f"'{self.path}' has no audio stream{self._streams()}")
+        self._check_codec(stream, "sound")
         return Decoding(self, stream, "sound")
 
     def pictures(self) -> Decoding[VideoFrame]:
@@ -131,11 +136,12 @@ class Source(OpenFile):
 
         Raises:
             NoVideo: the file has none.
-            BadMedia: they are larger than ``MAX_PIXELS``.
+            BadMedia: there is no decoder for them, or they are larger than ``MAX_PIXELS``.
         """
         stream = self.video()
         if stream is None:
             raise NoVideo(f"'{self.path}' has no video stream{self._streams()}")
+        self._check_codec(stream, "pictures")
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > MAX_PIXELS:
             raise BadMedia(
@@ -144,9 +150,21 @@ class Source(OpenFile):
             )
         return Decoding(self, stream, "pictures")
 
+    def _check_codec(self, stream: AudioStream | VideoStream, what: str) -> None:
+        if not has_decoder(stream):
+            raise BadMedia(
+                f"the {what} of '{self.path}' are in a format that cannot be decoded (stream "
+                f"{stream.index}); convert the file, to H.264 and AAC for example"
+            )
+
     def _streams(self) -> str:
         kinds = sorted({stream.type for stream in self.container.streams})
         return f" (it has: {', '.join(kinds)})" if kinds else " (it has no stream at all)"
+
+
+def has_decoder(stream: AudioStream | VideoStream) -> bool:
+    """Whether the stream's codec is known; PyAV gives it no ``codec_context`` if not."""
+    return getattr(stream, "codec_context", None) is not None
 
 
 def _videos(container: InputContainer) -> list[VideoStream]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..cache.errors import BadCall, BadInput, BadMedia
 from .clip import Frame, Waveform
-from .container import open_media
+from .container import has_decoder, open_media
 from .pictures import Grid
 from .sound import Line
 
@@ -30,10 +30,10 @@ class MediaInfo:
         duration: seconds, by the file's own account; NaN where it gives none.
         has_audio: whether there is a sound stream.
         has_video: whether there is a picture stream (an album's cover is none).
-        width: width of the pictures as stored (before any rotation), pixels; 0: none.
+        width: width of the pictures as stored (before any rotation), pixels; 0: none, or unknown.
         height: height of the same.
         fps: mean rate of the pictures, Hz; 0: none, or unknown.
-        audio_rate: samples per second, Hz; 0: none.
+        audio_rate: samples per second, Hz; 0: none, or unknown.
         channels: channels of sound; 0: none.
     """
 
@@ -57,15 +57,17 @@ def probe(path: str | Path) -> MediaInfo:
         audio, video = source.audio(), source.video()
         micros = source.container.duration
         rate = video.average_rate if video is not None else None
+        pictures = video.codec_context if video is not None and has_decoder(video) else None
+        sound = audio.codec_context if audio is not None and has_decoder(audio) else None
         return MediaInfo(
             duration=math.nan if micros is None else micros / 1e6,
             has_audio=audio is not None,
             has_video=video is not None,
-            width=video.codec_context.width if video is not None else 0,
-            height=video.codec_context.height if video is not None else 0,
+            width=pictures.width if pictures is not None else 0,
+            height=pictures.height if pictures is not None else 0,
             fps=float(rate) if rate else 0.0,
-            audio_rate=audio.codec_context.sample_rate if audio is not None else 0,
-            channels=audio.codec_context.channels if audio is not None else 0,
+            audio_rate=sound.sample_rate if sound is not None else 0,
+            channels=sound.channels if sound is not None else 0,
         )
 
 

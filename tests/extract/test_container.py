@@ -209,6 +209,27 @@ def test_random_damage_ends_in_a_result_or_in_our_error(tmp_path, streamed):
                     read(tmp_path / "a.mp4", *span)
 
 
+def test_pictures_in_an_unknown_format_are_named_and_the_sound_is_read(tmp_path, clip_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(clip_path.read_bytes().replace(b"avc1", b"xyz1"))
+    with pytest.raises(BadMedia, match=r"pictures of '.*a.mp4' are in a format that cannot be dec"):
+        all_frames(path)
+    assert len(all_sound(path).samples) == 32000
+    assert (probe(path).has_video, probe(path).width) == (True, 0)
+
+
+def test_a_title_that_is_not_utf8_is_no_fault(tmp_path, tone_wav):
+    data = tone_wav.read_bytes()
+    title = "\u4e2d\u6587".encode("gbk")
+    tags = b"INFOINAM" + len(title).to_bytes(4, "little") + title
+    data += b"LIST" + len(tags).to_bytes(4, "little") + tags
+    data = data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:]
+    (tmp_path / "a.wav").write_bytes(data)
+    assert probe(tmp_path / "a.wav").has_audio
+    whole = all_sound(tmp_path / "a.wav").samples
+    np.testing.assert_array_equal(whole, all_sound(tone_wav).samples)
+
+
 def test_pictures_that_are_too_large_are_refused(clip_path, monkeypatch):
     monkeypatch.setattr(container, "MAX_PIXELS", 10_000)
     with pytest.raises(BadMedia, match="has pictures of 160x120 pixels; at most"):

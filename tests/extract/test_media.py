@@ -156,13 +156,18 @@ def test_a_gap_is_silence_and_what_follows_keeps_its_time(tmp_path):
     np.testing.assert_array_equal(samples.reshape(4, -1)[[1, 2]], 0)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "a.mpg"])
-@pytest.mark.parametrize(("sound_at", "pictures_at"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.4)])
+LATE = [
+    (name, sound_at, pictures_at)
+    for name in ("a.mp4", "a.mov", "a.mkv", "a.ts", "a.mpg")
+    for sound_at, pictures_at in ((0.0, 0.0), (0.4, 0.0), (0.0, 0.4))
+    if not (name == "a.mpg" and pictures_at)  # MPEG-1's encoder begins at 0
+]
+
+
+@pytest.mark.parametrize(("name", "sound_at", "pictures_at"), LATE)
 def test_a_beep_and_a_flash_of_one_instant_come_at_one_time(
     tmp_path, make_clip, name, sound_at, pictures_at
 ):
-    if name == "a.mpg" and pictures_at:
-        pytest.skip("MPEG-1's encoder takes no uneven times")
     sound = np.zeros(2 * 44100, np.float32)
     at = round((1.2 - sound_at) * 44100)
     sound[at : at + 2205] = sine(1000, 0.05, 44100)  # 50 ms from 1.2 s on
