@@ -21,6 +21,7 @@ from .index import DigestMemory, cache_folder
 
 _BLOCK = 1 << 20
 _FRESH = 2_000_000_000  # ns
+_KEPT = 256  # digests remembered at once: a call that is killed loses no more
 
 
 def default_memory() -> Path:
@@ -47,33 +48,34 @@ def digest_files(
     """
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
     found: dict[str, bytes | OSError] = {}
+    memorable: list[tuple[bytes, bytes]] = []
     marks: dict[str, bytes] = {}
     for name in names:
         try:
             marks[name] = _mark(os.stat(name))
         except OSError as error:
             found[name] = error
+        except ValueError as error:  # a zero byte inside the path
+            found[name] = OSError(errno.EINVAL, str(error), name)
     database = None if memory is None else DigestMemory(memory)
     try:
         known = {} if database is None else database.get(list(marks.values()))
         found.update({name: known[mark] for name, mark in marks.items() if mark in known})
         missing = [name for name in names if name not in found]
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-            made = {}
-            for name, answer in zip(missing, pool.map(_digest_or_error, missing), strict=True):
-                made[name] = answer
+            answers = pool.map(_digest_or_error, missing)
+            for n, (name, (digest, mark)) in enumerate(zip(missing, answers, strict=True), 1):
+                found[name] = digest
+                if isinstance(digest, bytes) and not _is_fresh(mark):
+                    memorable.append((mark, digest))
+                if database is not None and len(memorable) >= _KEPT:
+                    database.put(memorable)
+                    memorable.clear()
                 if progress is not None:
-                    progress(len(made), len(missing))
-        found.update({name: digest for name, (digest, _) in made.items()})
-        if database is not None:
-            kept = [
-                (mark, digest)
-                for digest, mark in made.values()
-                if isinstance(digest, bytes) and not _is_fresh(mark)
-            ]
-            database.put(kept)
+                    progress(n, len(missing))
     finally:
         if database is not None:
+            database.put(memorable)  # also of a call that was interrupted
             database.close()
     return {name: found[name] for name in names}
 

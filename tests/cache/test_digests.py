@@ -144,3 +144,26 @@ def test_weights_that_are_missing_or_empty_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadCall, match="holds no files"):
         digest_weights(tmp_path / "empty")
+
+
+def test_a_path_with_a_zero_byte_is_an_error_of_that_path_alone(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    found = digest_files([tmp_path / "a", "b\0c"])
+    assert found[str(tmp_path / "a")] == hashlib.sha256(b"a").digest()
+    assert isinstance(found["b\0c"], OSError)
+
+
+def test_a_call_that_is_interrupted_remembers_what_it_digested(tmp_path, memory, settled):
+    paths = [tmp_path / str(i) for i in range(8)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+
+    def stop(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        digest_files(paths, memory, threads=1, progress=stop)
+    left = []
+    digest_files(paths, memory, threads=1, progress=lambda done, total: left.append(total))
+    assert left == [3] * 3
