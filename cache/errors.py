@@ -92,6 +92,10 @@ class MixedVersions(CacheError):
     """Features of one node, made by different versions of a library, were to be joined."""
 
 
+class ClusterError(AffectflowError):
+    """The dask scheduler cannot be reached, has no worker, or went away."""
+
+
 class TrainingError(AffectflowError):
     """A fit cannot go on: no labels, an empty split, values that are not finite."""
 

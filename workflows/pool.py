@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..cache.errors import BadCall
+from ..cache.errors import BadCall, ClusterError
 from ..cache.publish import temporary
 
 #: Tasks in flight for each worker: enough that none waits for the driver.
@@ -23,6 +23,8 @@ WINDOW = 3
 #: Freed memory stays with the process instead of going back and forth to the kernel; dask's
 #: presets cost a HuBERT forward pass a quarter more time.
 KEEP_MEMORY = str(8 << 30)
+#: Seconds in which a dask scheduler elsewhere must have its first worker.
+PATIENCE = 60.0
 SCHEDULERS = "sync, processes, or the address of a dask scheduler (tcp://host:port)"
 
 
@@ -112,18 +114,25 @@ class Dask:
                 "temporary-directory": self._scratch,
             }
         )
-        self._cluster = None
-        if address is None:
-            self._cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                local_directory=self._scratch,
-                silence_logs="CRITICAL",
-            )
-        self._client = Client(address or self._cluster, set_as_default=False)
+        self._client: Any = None
+        self._cluster: Any = None
+        try:
+            if address is None:
+                self._cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=self._scratch,
+                    silence_logs="CRITICAL",
+                )
+                self._client = Client(self._cluster, set_as_default=False)
+            else:
+                self._client = _connect(address)
+        except BaseException:
+            self.close()
+            raise
         self._flight = as_completed(loop=self._client.loop)
         self._tasks: dict[str, Any] = {}
 
@@ -155,10 +164,14 @@ class Dask:
 
         future = next(self._flight)
         task = self._tasks.pop(str(future.key))
+        if future.cancelled():  # nobody here cancels: the connection is gone
+            raise ClusterError(
+                "the dask scheduler went away. What was made is kept: run the same command to go on"
+            )
         error = future.exception()
         if error is None:
             answer = Answer(task, future.result())
-        elif isinstance(error, KilledWorker) or future.cancelled():
+        elif isinstance(error, KilledWorker):
             answer = Answer(task, error=WorkerDied(str(error)))
         else:
             answer = Answer(task, error=error)
@@ -166,11 +179,32 @@ class Dask:
         return answer
 
     def close(self) -> None:
-        """Stop the client and, if it is ours, the cluster."""
-        self._client.close(timeout=5)
+        """Stop the client and, if it is ours, the cluster; dask's settings are as before."""
+        if self._client is not None:
+            self._client.close(timeout=5)
         if self._cluster is not None:
             self._cluster.close(timeout=10)
+        self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _connect(address: str) -> Any:
+    """A client of the dask scheduler at an address, once it has a worker."""
+    from distributed import Client
+
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no dask scheduler answers at '{address}': {error}") from error
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        client.close()
+        raise ClusterError(
+            f"the dask scheduler at '{address}' has no worker after {PATIENCE:g} s; start one that "
+            f"sees the same folders: dask worker {address}"
+        ) from error
+    return client
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -1,10 +1,12 @@
 import os
 import sys
+import time
 import types
 
 import pytest
 
-from affectflow.cache.errors import BadCall
+from affectflow.cache.errors import BadCall, ClusterError
+from affectflow.workflows import pool as pool_module
 from affectflow.workflows.pool import (
     Dask,
     Here,
@@ -90,3 +92,33 @@ def test_workers_answer_fail_and_die_each_in_its_own_way(tmp_path):
     finally:
         pool.close()
     assert list(tmp_path.rglob("*.part")) == []
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_answers_is_said_and_leaves_dask_s_settings_alone(tmp_path):
+    import dask
+
+    with pytest.raises(ClusterError, match="no dask scheduler answers at 'nowhere://x'"):
+        Dask("nowhere://x", 1, tmp_path)
+    assert dask.config.get("distributed.scheduler.allowed-failures", 3) == 3
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_and_one_that_goes_away_are_said(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(pool_module, "PATIENCE", 0.5)
+    options = {"dashboard_address": "127.0.0.1:0", "processes": False, "protocol": "tcp://"}
+    cluster = LocalCluster(n_workers=0, host="127.0.0.1", **options)
+    with pytest.raises(ClusterError, match="has no worker after 0.5 s; start one .*: dask worker"):
+        Dask(cluster.scheduler_address, 1, tmp_path)
+    cluster.scale(1)
+    monkeypatch.setattr(pool_module, "PATIENCE", 20.0)
+    pool = Dask(cluster.scheduler_address, 1, tmp_path)
+    pool.submit(abs, -1)
+    assert pool.next().result == 1
+    pool.submit(time.sleep, 2)
+    cluster.close()
+    with pytest.raises(ClusterError, match="went away.* run the same command"):
+        pool.next()
+    pool.close()
