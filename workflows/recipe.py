@@ -61,8 +61,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadRecipe(f"line {line}: a key must be a word, not a list or a mapping")
             if key.value in seen:
-                raise BadRecipe(f"line {key.start_mark.line + 1}: '{key.value}' stands there twice")
+                raise BadRecipe(f"line {line}: '{key.value}' stands there twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -135,12 +138,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     Raises:
         BadRecipe: it is not YAML, or not a mapping at its top.
     """
-    try:
-        source = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, see above
-    except BadRecipe as error:
-        raise BadRecipe(f"recipe '{where}', {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadRecipe(f"recipe '{where}' is not YAML: {error}") from error
+    source = _load(text, f"recipe '{where}'")
     if not isinstance(source, dict):
         raise BadRecipe(f"recipe '{where}' must be a mapping with 'name' and 'nodes'")
     return source
@@ -151,14 +149,31 @@ def _override(source: dict[str, Any], override: str) -> None:
     place, dot, key = path.partition(".")
     if not (equals and dot and key):
         raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
-    value = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    value = _load(text, f"value of override '{override}'")
+    nodes = source.get("nodes")
+    nodes = nodes if isinstance(nodes, dict) else {}
     if place == "corpus":
-        source.setdefault("corpus", {})[key] = value
-        return
-    nodes = source.get("nodes") or {}
-    if place not in nodes:
-        raise unknown("node in an override", place, [*nodes, "corpus"])
-    nodes[place] = {**nodes[place], key: value}
+        source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
+    elif place in nodes:
+        nodes[place] = {**_mapping(nodes[place], f"node '{place}'"), key: value}
+    else:
+        raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
+
+
+def _mapping(value: Any, what: str) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise BadRecipe(f"{what} must map settings to values, got {value!r}")
+    return value
+
+
+def _load(text: str, where: str) -> Any:
+    """Any YAML value."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, see above
+    except BadRecipe as error:
+        raise BadRecipe(f"{where}, {error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise BadRecipe(f"{where} is not YAML: {error}") from error
 
 
 def build(source: Mapping[str, Any], where: str) -> Recipe:
@@ -201,6 +216,8 @@ def _unknown_keys(keys: Iterable[Any], known: Iterable[str], where: str, faults:
 
 
 def _node(name: str, settings: Any, fits: Mapping[str, tuple[str, ...]]) -> Node:
+    if not re.fullmatch(r"[\w-]{1,64}", name) or name == "corpus":
+        raise BadRecipe("a node's name has 1 to 64 letters, digits, '_', '-', and is not 'corpus'")
     kinds = [kind for kind in KINDS if isinstance(settings, dict) and kind in settings]
     if len(kinds) != 1:
         raise BadRecipe(

@@ -131,3 +131,31 @@ def test_on_may_name_one_node_or_map_roles():
             "vision": {"extract": "face-geometry", "on": on},
         }
         assert build({"name": "r", "nodes": nodes}, "r").workflow["vision"].on == {"faces": "faces"}
+
+
+@pytest.mark.parametrize("name", ["[/b]", "a b", "", "../x", "corpus", "x" * 65])
+def test_a_node_has_a_plain_name(name):
+    assert "a node's name has 1 to 64 letters, digits" in faults(**{name: {"extract": "vader"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("? [a, b]\n: c", "line 1: a key must be a word, not a list or a mapping"),
+        ("? {a: b}\n: c", "line 1: a key must be a word"),
+    ],
+)
+def test_refuses_keys_that_are_no_words(text, message):
+    with pytest.raises(BadRecipe, match=message):
+        parse(text, "r")
+
+
+def test_an_override_that_cannot_be_read_says_which(tmp_path):
+    with pytest.raises(BadRecipe, match=r"value of override 'tfn.lr=\[' is not YAML"):
+        load_recipe("demo", ["tfn.lr=["])
+    path = tmp_path / "r.yaml"
+    path.write_text("name: r\ncorpus: words\nnodes: {text: vader}\n")
+    with pytest.raises(BadRecipe, match="corpus must map settings to values, got 'words'"):
+        load_recipe(path, ["corpus.n=3"])
+    with pytest.raises(BadRecipe, match="node 'text' must map settings to values, got 'vader'"):
+        load_recipe(path, ["text.n=3"])
