@@ -281,7 +281,7 @@ def extractors(name: str | None) -> None:
         )
         return
     kind = extractor_class(name)
-    OUT.print((kind.__doc__ or "").strip(), markup=False, highlight=False)
+    OUT.print((kind.__doc__ or "").strip(), highlight=False)
     show_rows(("setting", "default"), settings_table(kind).items())
 
 
@@ -299,7 +299,7 @@ def models(name: str | None) -> None:
         )
         return
     rows = settings_table(name).items()
-    OUT.print((MODELS[name].settings.__doc__ or "").strip(), markup=False, highlight=False)
+    OUT.print((MODELS[name].settings.__doc__ or "").strip(), highlight=False)
     show_rows(("setting", "default"), rows)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -25,8 +26,10 @@ LINE_EVERY = 60.0
 FAILURES_SHOWN = 20
 #: Columns of a table that goes to a file or a pipe, where nobody says how wide it may be.
 WIDE = 160
-OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-ERR = Console(stderr=True, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE)
+#: Ids, paths and messages come from strangers: '[/b]' or ':bug:' in them is text, not markup.
+_PLAIN: dict[str, Any] = {"soft_wrap": True, "markup": False, "emoji": False}
+OUT = Console(**_PLAIN, width=None if sys.stdout.isatty() else WIDE)
+ERR = Console(**_PLAIN, stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 class ConsoleReporter(Reporter):
@@ -38,7 +41,7 @@ class ConsoleReporter(Reporter):
         self._last = time.monotonic()
         self._notes: set[str] = set()
         self._bars = Progress(
-            TextColumn("{task.description:>12}"),
+            TextColumn("{task.description:>12}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -84,7 +87,7 @@ class ConsoleReporter(Reporter):
         """A line on stderr, once."""
         if text not in self._notes:
             self._notes.add(text)
-            ERR.print(f"note: {text}", style="dim", markup=False)
+            ERR.print(f"note: {text}", style="dim")
 
 
 def show_plan(states: Sequence[NodeState]) -> None:
@@ -101,7 +104,7 @@ def show_plan(states: Sequence[NodeState]) -> None:
 def show_run(run: Run) -> None:
     """What a run came to: features, scores, failures, one closing line."""
     if run.corpus.note:
-        OUT.print(run.corpus.note, style="italic", markup=False)
+        OUT.print(run.corpus.note, style="italic")
     _show_features(run)
     if any(state.checkpoint for state in run.states.values()):
         _show_scores(run)
@@ -154,7 +157,7 @@ def _spread(score: dict[str, float | None] | None) -> str:
 def show_failures(run: Run) -> None:
     """Failures of utterances and fits, as far as a screen holds them."""
     for name, message in run.errors.items():
-        ERR.print(f"{name}: {message}", style="red", markup=False)
+        ERR.print(f"{name}: {message}", style="red")
     failures = run.failures
     if not failures:
         return
@@ -198,5 +201,5 @@ def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def show_error(error: BaseException) -> None:
     """One of our own errors: its message, no traceback."""
-    ERR.print(f"error: {error}", style="red", markup=False, highlight=False)
+    ERR.print(f"error: {error}", style="red", highlight=False)
     sys.stderr.flush()
