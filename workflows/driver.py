@@ -7,6 +7,7 @@ moment loses at most the tasks in flight.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,6 +87,8 @@ class Driver:
         self.strict = strict
         self.allow_mixed = allow_mixed
         self.reporter = reporter
+        # Workers of a cluster may stand in another folder, so paths that go to them are absolute.
+        self._root = os.path.abspath(run.store.root)
         self._open = pool
         self._pool: Pool | None = None
         self._tries: dict[str, int] = defaultdict(int)
@@ -106,6 +109,7 @@ class Driver:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):
                 nodes = [node for node in run.workflow if run.workflow.level(node) == level]
                 states = [self.board.look(node) for node in nodes]
+                self._stop_if_strict([f for state in states for f in state.failed.values()])
                 before = -1
                 while sum(self.run.made.values()) > before and (tasks := self._tasks(states)):
                     before = sum(self.run.made.values())
@@ -144,8 +148,8 @@ class Driver:
         n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
         todo = {state.node.name: set(state.todo) for state in states}
         buckets: dict[int, list[int]] = defaultdict(list)
+        contents = self.run.workflow.contents(states[0].node)  # type: ignore[arg-type]
         for i in sorted(set().union(*todo.values())):
-            contents = self.run.workflow.contents(states[0].node)  # type: ignore[arg-type]
             digest = b"".join(board.digest(i, content) for content in contents)
             buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
         stored = {
@@ -157,7 +161,7 @@ class Driver:
             numbers = buckets[bucket]
             jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
             yield Batch(
-                str(store.root),
+                self._root,
                 tuple(board.clips[i] for i in numbers),
                 tuple(job for job in jobs if job.keys),
                 self.device,
@@ -186,19 +190,19 @@ class Driver:
             },
         )
 
-    def _inputs(self, names: Sequence[str], numbers: Sequence[int]) -> tuple[InputRef, ...]:
-        found = []
-        for name in names:
-            all_places = places(self.run.store, self.board.states[name])
-            modality = self.run.workflow[name].modality
-            found.append(InputRef(name, modality, tuple(all_places[i] for i in numbers)))
-        return tuple(found)
+    def _inputs(self, names: Sequence[str]) -> tuple[InputRef, ...]:
+        """Where the features of these nodes lie, for the whole corpus."""
+        store, board, workflow = self.run.store, self.board, self.run.workflow
+        return tuple(
+            InputRef(name, workflow[name].modality, tuple(places(store, board.states[name])))
+            for name in names
+        )
 
     def _fit_task(self, state: NodeState, node: Fit) -> FitTask:
         corpus = self.run.corpus
         columns = label_columns(node.training, node.tasks)
         return FitTask(
-            root=str(self.run.store.root),
+            root=self._root,
             node=node.name,
             fingerprint=state.fingerprint,
             description=self.board.fit_description(node),
@@ -209,7 +213,7 @@ class Driver:
             ids=tuple(corpus.ids),
             splits=tuple(str(split) for split in corpus.splits),
             labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
-            inputs=self._inputs(node.on, range(len(corpus))),
+            inputs=self._inputs(node.on),
             device=self.device,
             allow_mixed=self.allow_mixed,
         )
@@ -223,17 +227,20 @@ class Driver:
             "libraries": {},
             "fit": fit.fingerprint,
         }
+        inputs = self._inputs(node.on)
         for at in range(0, len(todo), ENCODE_PARTITION):
             numbers = todo[at : at + ENCODE_PARTITION]
             yield EncodeTask(
-                root=str(self.run.store.root),
+                root=self._root,
                 node=node.name,
                 fingerprint=state.fingerprint,
                 fit=fit.fingerprint,
                 origin=origin,
                 ids=tuple(self.board.utterances[i].id for i in numbers),
                 keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
-                inputs=self._inputs(node.on, numbers),
+                inputs=tuple(
+                    replace(ref, places=tuple(ref.places[i] for i in numbers)) for ref in inputs
+                ),
                 device=self.device,
                 allow_mixed=self.allow_mixed,
             )
@@ -281,7 +288,12 @@ class Driver:
                 self._count(task.node, 1)
         elif isinstance(error, CacheError):
             raise error
-        elif isinstance(error, OSError) and self._try_again(task):
+        elif isinstance(error, OSError):  # the store's folder: extractors' errors are recorded
+            if not self._try_again(task):
+                raise CacheError(
+                    f"the cache '{self.run.store.root}' cannot be used: {error}. What was made is "
+                    "kept: run the same command again once it can be"
+                ) from error
             self._queue.append(task)
         elif isinstance(error, WorkerDied) and task is not self._alone:
             self._suspects.append(task)  # it, or one that was in flight beside it, is guilty
@@ -297,7 +309,11 @@ class Driver:
         return self._tries[task.name] <= RETRIES
 
     def _fit_failed(self, task: Any, error: Exception) -> None:
-        self.run.errors[task.node] = str(error)
+        self.run.errors[task.node] = (
+            "the worker process died (segfault or out of memory)"
+            if isinstance(error, WorkerDied)
+            else str(error)
+        )
         self.reporter.advance(task.node, 0, 1)
         if self.strict:
             raise error
@@ -350,8 +366,10 @@ class Driver:
             self.reporter.advance(failed.node, 0, 1)
         for name, seconds in made.seconds.items():
             self.run.seconds[name] = self.run.seconds.get(name, 0.0) + seconds
-        if lasting and self.strict:
-            first = lasting[0]
+        self._stop_if_strict(lasting)
+
+    def _stop_if_strict(self, failures: Sequence[Failure]) -> None:
+        for first in failures if self.strict else ():
             raise AffectflowError(
                 f"stopped at the first failure (--strict): '{first.utterance}' at node "
                 f"'{first.node}': {first.message}"
@@ -359,6 +377,11 @@ class Driver:
 
     def _record(self) -> None:
         """Write down what this run did, however it ends."""
+        missing = {f.utterance: f.message for f in self.run.failures if not f.key}
+        earlier = runs.read_records(self.run.store.root, self.run.id, "run-")
+        last = earlier[max(earlier)].get("missing") if earlier else None
+        if missing != (last or {}):
+            self.run.changed = True  # media went away, or came back
         if self.run.changed:
             record = {
                 "recipe": dict(self.run.recipe.source),
@@ -366,6 +389,7 @@ class Driver:
                 "made": self.run.made,
                 "seconds": self.run.seconds,
                 "errors": self.run.errors,
+                "missing": missing,
             }
             name = f"run-{time.time_ns():020d}"
             runs.write_record(self.run.store.root, self.run.id, name, record)

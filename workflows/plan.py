@@ -266,8 +266,11 @@ class Board:
         failed: dict[int, Failure] = {}
         for i, utterance in enumerate(self.utterances):
             given = [self.present(name, i) for name in node.on]
-            keys.append(encode_key(mark, given) if any(given) else None)
-            if keys[-1] is None:
+            key = encode_key(mark, given) if any(given) else None
+            keys.append(key)
+            if key is not None and (mark, key) in self.known:
+                failed[i] = replace(self.known[mark, key], utterance=utterance.id)
+            elif key is None:
                 failed[i] = Failure(
                     utterance.id,
                     node.name,
@@ -278,7 +281,9 @@ class Board:
                     "",
                     True,
                 )
-        state = NodeState(node, (), mark, keys, self._cached(mark, keys), failed)
+        cached = self._cached(mark, keys)
+        failed = {i: failure for i, failure in failed.items() if not cached[i]}
+        state = NodeState(node, (), mark, keys, cached, failed)
         if state.todo:
             state.why = f"the checkpoint of '{node.of}' was not applied to these yet"
         return state

@@ -69,8 +69,8 @@ def run(
             "it: running in this process instead"
         )
     opened = open_corpus(loaded, reporter)
-    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     check(loaded.workflow, opened, training="fit" in kinds, reporter=reporter)
+    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     driver = Driver(
         Run(run_id(loaded, opened), loaded, opened, store),
         kinds,

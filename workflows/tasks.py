@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..cache import checkpoints
-from ..cache.errors import AffectflowError, CacheError, UpstreamFailed
-from ..cache.records import ArraySpec, Features, no_times
+from ..cache.errors import AffectflowError, CacheError, TrainingError, UpstreamFailed
+from ..cache.records import ArraySpec, Features, concat, no_times
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
 from ..extract.base import Extractor
@@ -204,8 +204,14 @@ def _run_job(
         ready.append((ref, clip))
     clips = [clip for _, clip in ready]
     answers = job.extractor.many(clips, device) if clips else iter(())
-    for (ref, _), answer in zip(ready, answers, strict=True):
-        done[ref.number] = _checked(job, ref, answer)
+    try:
+        for (ref, _), answer in zip(ready, answers, strict=True):
+            done[ref.number] = _checked(job, ref, answer)
+    except OSError as error:  # a folder of weights went away: no clip's fault, it may come back
+        if isinstance(error, AffectflowError):
+            raise
+        for ref, _ in ready:
+            done.setdefault(ref.number, failure(job, ref, error))
     seconds[job.node] += time.perf_counter() - begin
 
 
@@ -241,10 +247,11 @@ def _upstream(
 def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:
     """The record of one utterance that one node could not use.
 
-    An operating system's error (a network folder that went away) may pass: it is marked so, and
-    the driver tries again.
+    An operating system's error (a network folder that went away) may pass, and so may a file that
+    was there when it was digested and is not now: it is marked so, and the driver tries again.
     """
     ours = isinstance(error, AffectflowError)
+    vanished = ref.media is not None and not os.path.exists(ref.media)
     trace = "" if ours else "".join(traceback.format_exception(error))
     return Failure(
         utterance=ref.id,
@@ -254,7 +261,7 @@ def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:
         error=type(error).__name__,
         message=str(error),
         traceback=trace,
-        transient=isinstance(error, OSError) and not ours,
+        transient=vanished or (isinstance(error, OSError) and not ours),
     )
 
 
@@ -324,15 +331,34 @@ class EncodeTask:
 
 
 def read_inputs(
-    store: FeatureStore, ids: Sequence[str], inputs: Sequence[InputRef], allow_mixed: bool
+    task: FitTask | EncodeTask, store: FeatureStore, widths: Mapping[str, int]
 ) -> list[Any]:
-    """Bulk-read what a model reads, as ``train.dataset.Input``."""
+    """Bulk-read what a model reads, as ``train.dataset.Input``.
+
+    Args:
+        task: the fit or encode.
+        store: where its features lie.
+        widths: columns of each input as far as a checkpoint knows them: an input that none of
+            these utterances has is then a masked one.
+
+    Raises:
+        TrainingError: none of the utterances has an input whose width is not known.
+    """
     from ..train.dataset import Input
 
-    return [
-        Input(ref.name, ref.modality, store.table(ids, ref.places, allow_mixed=allow_mixed))
-        for ref in inputs
-    ]
+    inputs = []
+    for ref in task.inputs:
+        if any(ref.places):
+            table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed)
+        elif ref.name in widths:
+            table = concat(task.ids, [None] * len(task.ids), ArraySpec((widths[ref.name],)))
+        else:
+            raise TrainingError(
+                f"node '{task.node}' cannot learn from '{ref.name}': it could not be made for any "
+                f"of {len(task.ids)} utterances. See its failures, or leave it out of 'on'"
+            )
+        inputs.append(Input(ref.name, ref.modality, table))
+    return inputs
 
 
 def make_fit(task: FitTask) -> str:
@@ -341,7 +367,7 @@ def make_fit(task: FitTask) -> str:
     from ..train.dataset import join
 
     begin = time.perf_counter()
-    inputs = read_inputs(FeatureStore(task.root), task.ids, task.inputs, task.allow_mixed)
+    inputs = read_inputs(task, FeatureStore(task.root), {})
     data = join(task.ids, task.splits, task.labels, inputs)
     fitted = training.fit(
         task.settings, task.training, data, task.tasks, task.family, device=task.device
@@ -369,15 +395,24 @@ def make_encode(task: EncodeTask) -> Made:
     if checkpoint is None:
         raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
     begin = time.perf_counter()
-    inputs = read_inputs(store, task.ids, task.inputs, task.allow_mixed)
+    widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
+    inputs = read_inputs(task, store, widths)
     hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs, device=task.device)
-    made = {
-        key: Features(np.asarray(hidden[name], np.float32)[None], no_times(1))
-        for name, key in zip(task.ids, task.keys, strict=True)
-    }
-    spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
-    shard = store.write(task.fingerprint, made, spec=spec, origin=task.origin)
-    return Made((shard,), (), {task.node: time.perf_counter() - begin})
+    made: dict[bytes, Features] = {}
+    failures: list[Failure] = []
+    for name, key in zip(task.ids, task.keys, strict=True):
+        if name in hidden:
+            made[key] = Features(np.asarray(hidden[name], np.float32)[None], no_times(1))
+        else:
+            message = f"none of {', '.join(ref.name for ref in task.inputs)} has a real row"
+            failures.append(
+                Failure(name, task.node, task.fingerprint, key.hex(), "BadInput", message)
+            )
+    shards = []
+    if made:
+        spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
+        shards.append(store.write(task.fingerprint, made, spec=spec, origin=task.origin))
+    return Made(tuple(shards), tuple(failures), {task.node: time.perf_counter() - begin})
 
 
 def n_threads() -> int:

@@ -1,14 +1,27 @@
 import json
 import time
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from affectflow.cache import runs
-from affectflow.cache.errors import AffectflowError, BadCall, BadCorpus, NotCached, StoreFull
+from affectflow.cache.errors import (
+    AffectflowError,
+    BadCall,
+    BadCorpus,
+    BadInput,
+    BadMedia,
+    NotCached,
+    StoreFull,
+)
 from affectflow.cache.leases import Lease
+from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
+from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows import driver, tasks
+from affectflow.workflows.graph import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import plan_run, run
@@ -60,8 +73,6 @@ def test_the_second_run_makes_nothing(toys, tmp_path, monkeypatch):
 
 
 def test_a_changed_setting_makes_the_nodes_below_it_and_nothing_else(toys, tmp_path):
-    from affectflow.workflows.graph import Extract
-
     go(toys, tmp_path)
     nodes = [
         Extract("letters", toys.Letters()),
@@ -119,8 +130,6 @@ def test_retry_failed_tries_again(toys, tmp_path, monkeypatch):
 
 
 def toys_answer(clip):
-    from affectflow.cache.records import Features, no_times
-
     return Features(np.ones((1, 1), np.float32), no_times(1), ("letters",))
 
 
@@ -369,3 +378,139 @@ def test_workers_give_the_same_bits_as_this_process(tmp_path, toys):
 def test_refuses_a_scheduler_that_is_none(toys, tmp_path):
     with pytest.raises(BadCall, match="scheduler must be sync, processes, or .* not 'threads'"):
         go(toys, tmp_path, scheduler="threads")
+
+
+def test_strict_stops_at_media_that_are_missing_and_at_failures_of_earlier_runs(toys, tmp_path):
+    texts = ["bad word", *TEXTS]
+    go(toys, tmp_path, texts)
+    with pytest.raises(AffectflowError, match="--strict.: 'v/000' at node 'letters': a bad word"):
+        go(toys, tmp_path, texts, strict=True)
+
+
+def test_paths_that_go_to_workers_are_absolute(toys, tmp_path, monkeypatch):
+    roots = []
+    make = tasks.make_batch
+
+    def elsewhere(task):
+        roots.append(task.root)
+        return make(task)
+
+    monkeypatch.setitem(driver._FUNCTIONS, tasks.Batch, elsewhere)
+    monkeypatch.chdir(tmp_path)
+    run(toys.recipe(tmp_path, TEXTS), "relative", scheduler="sync")
+    assert set(roots) == {str(tmp_path / "relative")}
+
+
+def test_an_encode_masks_an_input_that_none_of_its_utterances_has(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "ENCODE_PARTITION", 1)
+    nodes = [Extract("letters", toys.Letters()), Extract("sums", Sums())]
+    fits = {
+        "f": {"fit": "sf", "on": ["letters", "sums"], "tasks": ["M"], "seeds": 1, "epochs": 2},
+        "h": {"encode": "f"},
+    }
+    made = toys.recipe(tmp_path, ["no sum here", *TEXTS], nodes, fits)
+    done = run(made, tmp_path / "cache", scheduler="sync")
+    assert done.errors == {}
+    assert [(f.utterance, f.node) for f in done.failures] == [("v/000", "sums")]
+    assert done.made == {"letters": 25, "sums": 24, "f": 1, "h": 25}
+
+
+def test_an_utterance_with_masked_rows_only_is_not_encoded_and_the_rest_goes_on(
+    toys, tmp_path, monkeypatch
+):
+    fits = {
+        "f": {"fit": "unimodal", "on": ["sums"], "tasks": ["M"], "seeds": 1, "epochs": 2},
+        "h": {"encode": "f"},
+        "g": {"fit": "fmlmsn-meta", "on": ["h"], "tasks": ["M"], "seeds": 1, "epochs": 2},
+    }
+    made = toys.recipe(tmp_path, ["mask me", *TEXTS], [Extract("sums", Sums())], fits)
+    done = run(made, tmp_path / "cache", scheduler="sync")
+    assert [(f.utterance, f.node) for f in done.failures] == [("v/000", "h")]
+    assert "none of sums has a real row" in done.failures[0].message
+    assert done.made == {"sums": 25, "f": 1, "h": 24, "g": 1}
+    assert run(made, tmp_path / "cache", scheduler="sync").made == {}
+
+
+def test_what_a_batched_extractor_cannot_open_is_tried_again_and_blames_no_clip(
+    toys, tmp_path, monkeypatch
+):
+    tries = []
+    many = toys.Letters.many
+
+    def flaky(self, clips, device="cpu"):
+        tries.append(len(clips))
+        if len(tries) == 1:
+            raise OSError("the folder of weights went away")
+        return many(self, clips, device)
+
+    monkeypatch.setattr(toys.Letters, "batched", True)
+    monkeypatch.setattr(toys.Letters, "many", flaky)
+    done = go(toys, tmp_path)
+    assert done.ok
+    assert tries[0] > 1
+
+
+def test_a_file_that_vanished_after_it_was_digested_is_tried_again_in_the_next_run(
+    toys, tmp_path, monkeypatch
+):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"x")
+
+    def vanish(self, clip_):
+        clip.unlink(missing_ok=True)
+        raise BadMedia("no media file")
+
+    answer = Sums.extract
+    monkeypatch.setattr(Sums, "extract", vanish)
+    monkeypatch.setattr(Sums, "needs", property(lambda self: Needs(audio=16000)))
+    made = toys.recipe(tmp_path, TEXTS[:1], [Extract("sums", Sums())], media=str(clip))
+    assert [f.transient for f in run(made, tmp_path / "cache", scheduler="sync").failures] == [True]
+    clip.write_bytes(b"x")
+    monkeypatch.setattr(Sums, "extract", answer)
+    assert run(made, tmp_path / "cache", scheduler="sync").ok
+
+
+def test_media_that_go_away_are_recorded_once(toys, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"x")
+    made = toys.recipe(tmp_path, TEXTS[:3], [Extract("sound", Sounds())], media=str(clip))
+    assert run(made, tmp_path / "cache", scheduler="sync").ok
+    clip.unlink()
+    gone = run(made, tmp_path / "cache", scheduler="sync")
+    assert (len(gone.failures), gone.changed) == (3, True)
+    assert not run(made, tmp_path / "cache", scheduler="sync").changed
+    *_, last = runs.read_records(gone.store.root, gone.id, "run-").values()
+    assert last["missing"]["v/000"] == f"cannot read '{clip}': No such file or directory"
+
+
+@dataclass(frozen=True)
+class Sums(Extractor):
+    """A number; refuses the word ``sum``, masks the word ``mask``."""
+
+    name: ClassVar[str] = "sums"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "audio"
+
+    @property
+    def needs(self):
+        return Needs(text=True)
+
+    @property
+    def spec(self):
+        return {"values": ArraySpec((1,))}
+
+    def extract(self, clip):
+        if "sum" in clip.text:
+            raise BadInput("a sum")
+        values = np.array([[len(clip.text)]], np.float32)
+        return Features(values, no_times(1), mask=np.array(["mask" not in clip.text]))
+
+
+class Sounds(Sums):
+    """The same, read of the sound."""
+
+    name: ClassVar[str] = "sounds"
+
+    @property
+    def needs(self):
+        return Needs(audio=16000)
