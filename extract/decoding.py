@@ -29,6 +29,8 @@ ENOUGH = 0.95
 _INDEXED = ("mov", "matroska")
 #: Pictures come at most this much later than they lie in the file (reordered B frames).
 _REORDERED = 1.0
+#: Times that go back by more seconds than this begin anew: the file was joined from several.
+_BACK = 1.0
 
 F = TypeVar("F", AudioFrame, VideoFrame)
 
@@ -110,7 +112,7 @@ class Decoding(Generic[F]):
 
         Raises:
             BadInput: the stream is longer than ``MAX_SECONDS`` after ``start``.
-            BadMedia: the file's index is damaged.
+            BadMedia: the file's index is damaged, or its times begin anew on the way.
         """
         self._from = Fraction(start)
         jump = self.stream.type == "video" and self.file.format in _INDEXED and start > _REORDERED
@@ -125,6 +127,12 @@ class Decoding(Generic[F]):
         if first is None:
             return
         for item in itertools.chain([first], decoded):
+            if item.start < self.reached - _BACK:
+                raise BadMedia(
+                    f"'{self.file.path}' is damaged or joined from several recordings: the times "
+                    f"of its {self.what} go back from {float(self.reached):.2f} s to "
+                    f"{float(item.start):.2f} s; convert it, so that they run on"
+                )
             self.reached = max(self.reached, item.start + item.duration)
             if self.reached - self._from > MAX_SECONDS:
                 raise BadInput(

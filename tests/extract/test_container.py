@@ -230,6 +230,17 @@ def test_a_title_that_is_not_utf8_is_no_fault(tmp_path, tone_wav):
     np.testing.assert_array_equal(whole, all_sound(tone_wav).samples)
 
 
+@DECODERS
+def test_recordings_joined_end_to_end_are_named(tmp_path, make_clip, read):
+    kinds = {"video_codec": "mpeg2video", "audio_codec": "mp2"}
+    path = make_clip(tmp_path / "a.ts", pictures=pictures(50), sound=tone(2), **kinds)
+    path.write_bytes(path.read_bytes() * 2)
+    said = r"joined from several recordings: the times of its \w+ go back from 2.\d\d s to 0.\d\d s"
+    with pytest.raises(BadMedia, match=said):
+        read(path)
+    assert all_frames(path, 0.5, 1.5)
+
+
 def test_pictures_that_are_too_large_are_refused(clip_path, monkeypatch):
     monkeypatch.setattr(container, "MAX_PIXELS", 10_000)
     with pytest.raises(BadMedia, match="has pictures of 160x120 pixels; at most"):
