@@ -111,7 +111,7 @@ def read_audio(
         last = known if last is None else min(last, known)
         if last <= first:
             raise decoding.outside(begin, end)
-        samples = line.samples(first, last)
+        samples = line.samples(last)
         if not np.isfinite(samples).all():
             raise BadMedia(f"the sound of '{path}' holds values that are no numbers (NaN or inf)")
         return Waveform(samples, rate)

@@ -8,21 +8,36 @@ from av.audio.frame import AudioFrame
 from ..cache.errors import BadMedia
 from ..cache.records import Array
 from .decoding import Decoded
-from .resample import length, resample, window
+from .resample import BLOCK, length, resample, window
 
 #: A jump in the times of the sound is a gap or an overlap from this many seconds on; less is
 #: rounding, and the samples are taken to follow each other.
 JUMP = 0.020
+#: Seconds that are resampled in one go, in whole blocks, as soon as they are there.
+CHUNK = 16 * BLOCK
+#: Samples by which ``Line.close`` shortens the sound at most: more than any codec's frame.
+LONGEST_FRAME = 1 << 16
 
 
 class Line:
-    """The sound's own samples on the file's clock, as far as samples [first, last) need them."""
+    """Sound on the file's clock, brought to the rate that is wanted while it comes in.
+
+    Of the sound's own samples no more are held than the next ``CHUNK`` needs, so that an hour
+    takes the memory of its result.
+
+    Args:
+        rate: rate that is wanted, Hz.
+        first: number of the first sample that is wanted.
+        last: number of the sample after the last; None: to the end.
+    """
 
     def __init__(self, rate: int, first: int, last: int | None) -> None:
         self.rate, self.first, self.last = rate, first, last
         self.native = 0  # Hz; known from the first frame (a header may say half of it)
         self.end = 0  # number of the sample after the last one added
         self.pieces: list[tuple[int, Array]] = []  # number of the first sample, (n,) float32
+        self.made: list[Array] = []  # samples from ``first`` on at the rate that is wanted
+        self.next = first  # number of the first that is not made
         self.newest: Decoded[AudioFrame] | None = None
 
     def add(self, item: Decoded[AudioFrame]) -> bool:
@@ -51,7 +66,20 @@ class Line:
             self.pieces.append((stop - len(piece), piece))
         self.end = max(self.end, stop)
         self.newest = item
+        self._make_what_is_there()
         return True
+
+    def _make_what_is_there(self) -> None:
+        stop = (self.next // (BLOCK * self.rate) * BLOCK + CHUNK) * self.rate
+        if self.last is not None and stop > self.last:
+            return
+        right = window(self.next, stop, self.rate, self.native)[1]
+        if right is None or self.end - LONGEST_FRAME < right:
+            return
+        self.made.append(self._resampled(self.next, stop))
+        self.next = stop
+        left = window(stop, None, self.rate, self.native)[0]
+        self.pieces = [(place, piece) for place, piece in self.pieces if place + len(piece) > left]
 
     def close(self, padded: bool) -> None:
         """Take away what an encoder added to fill its last frame, where the file says how much."""
@@ -63,8 +91,11 @@ class Line:
         """Samples from zero to the end of what was added, at the rate that is wanted."""
         return length(self.end, self.rate, self.native) if self.native else 0
 
-    def samples(self, first: int, last: int) -> Array:
-        """Samples [first, last) at the rate that is wanted, (last - first,) float32."""
+    def samples(self, last: int) -> Array:
+        """Samples [``first``, last) at the rate that is wanted, (last - first,) float32."""
+        return np.concatenate([*self.made, self._resampled(self.next, last)])
+
+    def _resampled(self, first: int, last: int) -> Array:
         left, right = window(first, last, self.rate, self.native)
         assert right is not None
         whole = np.zeros(min(right, self.end) - left, np.float32)

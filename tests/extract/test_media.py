@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, BadMedia
-from affectflow.extract import pictures
+from affectflow.extract import media, pictures, sound
 from affectflow.extract.media import MediaInfo, probe, read_audio, read_frames
+from affectflow.extract.resample import BLOCK
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips are not here")
@@ -132,6 +133,28 @@ def test_a_segment_is_a_slice_of_the_whole_bit_for_bit(tmp_path, make_clip, name
             piece = read_audio(path, rate, start, end).samples
             last = None if end is None else round(end * rate)
             np.testing.assert_array_equal(piece, complete[round(start * rate) : last])
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 44100])
+def test_long_sound_is_brought_to_its_rate_while_it_comes_in(
+    tmp_path, make_clip, monkeypatch, rate
+):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 44100).astype("f4")
+    path = make_clip(tmp_path / "a.wav", sound=noise, audio_codec="pcm_f32le")
+    spans = [(None, None), (3.0, 27.3), (0.1, 8.0), (4.0, None)]
+    at_once = [read_audio(path, rate, *span).samples for span in spans]
+    monkeypatch.setattr(sound, "CHUNK", 2 * BLOCK)
+    held = []
+
+    class Watched(sound.Line):
+        def add(self, item):
+            held.append(sum(len(piece) for _, piece in self.pieces))
+            return super().add(item)
+
+    monkeypatch.setattr(media, "Line", Watched)
+    for span, whole in zip(spans, at_once, strict=True):
+        np.testing.assert_array_equal(read_audio(path, rate, *span).samples, whole)
+    assert 8 * 44100 < max(held) < 11 * 44100
 
 
 def test_a_segment_that_passes_the_end_is_as_long_as_the_sound(tone_wav):
