@@ -34,7 +34,7 @@ from .tasks import (
     make_batch,
     make_encode,
     make_fit,
-    published,
+    without,
 )
 
 #: Utterances of a partition grow with the corpus, so that small ones have work for every worker
@@ -91,6 +91,8 @@ class Driver:
         self._root = os.path.abspath(run.store.root)
         self._open = pool
         self._pool: Pool | None = None
+        self._shared = False  # whether another driver was met on this store
+        self._claims: dict[int, str] = {}  # id of a task in flight -> name of its claim
         self._tries: dict[str, int] = defaultdict(int)
         self._queue: deque[Any] = deque()
         self._suspects: deque[Any] = deque()
@@ -100,6 +102,7 @@ class Driver:
     def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
         run = self.run
         run.store.adopt()
+        self._earlier = runs.read_failures(run.store.root)
         self.board = Board(
             run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
         )
@@ -115,6 +118,16 @@ class Driver:
                     before = sum(self.run.made.values())
                     self._drive(tasks)
                     states = [self.board.look(node) for node in nodes]
+                self._check_done(states)
+
+    def _check_done(self, states: Sequence[NodeState]) -> None:
+        """Whatever is left to make now was given up: that is an error and never silence."""
+        for state in states:
+            name = state.node.name
+            if state.todo and not state.waits_for and _kind(state.node) in self.kinds:
+                self.run.errors.setdefault(
+                    name, f"{len(state.todo)} of its results were not made; run again"
+                )
 
     def _tasks(self, states: Sequence[NodeState]) -> list[Any]:
         """Tasks of one level, the heaviest streams first."""
@@ -258,26 +271,40 @@ class Driver:
                 self._queue.append(self._alone)
             while self._queue and pool.room:
                 task = self._queue.popleft()
-                if self._lease.claim(task.name):
-                    pool.submit(_FUNCTIONS[type(task)], task)
-                else:
+                if not self._lease.claim(task.name):
                     claimed.append(task)
+                elif (left := self._left_of(task)) is None:
+                    self._lease.release(task.name)
+                else:
+                    self._alone = left if task is self._alone else self._alone
+                    self._claims[id(left)] = task.name
+                    pool.submit(_FUNCTIONS[type(left)], left)
             if pool.busy:
                 answer = pool.next()
-                self._lease.release(answer.task.name)
-                self._settle(answer)
+                self._settle(answer)  # whoever has the claim next finds all of it
+                self._lease.release(self._claims.pop(id(answer.task)))
             elif claimed:
                 time.sleep(POLL)
-                self._look_at(claimed.popleft())
+                self._queue.append(claimed.popleft())
 
-    def _look_at(self, task: Any) -> None:
-        """A task that another driver had claimed: take what it published, or try it again."""
-        if isinstance(task, Batch) and (made := published(task)):
-            self._settle(Answer(task, made))
-        elif isinstance(task, FitTask) and checkpoints.load(self.run.store.root, task.fingerprint):
-            self._count(task.node, 1)
-        else:
-            self._queue.append(task)
+    def _left_of(self, task: Any) -> Any:
+        """What of a task no other driver has done since the board was made; None: nothing."""
+        self._shared = self._shared or bool(self._lease.others())
+        if not self._shared:
+            return task
+        root, store = self.run.store.root, self.run.store
+        if isinstance(task, FitTask):
+            return None if checkpoints.load(root, task.fingerprint) else task
+        if isinstance(task, EncodeTask):
+            store.adopt([task.fingerprint])
+            return None if store.has(task.fingerprint, task.keys).all() else task
+        store.adopt({job.fingerprint for job in task.jobs})
+        now = runs.read_failures(root)
+        self.board.known.update({k: f for k, f in now.items() if self._earlier.get(k) != f})
+        left = without(task, store, self.board.known)
+        if n := task.n - (left.n if left else 0):
+            self.reporter.advance(task.jobs[0].node, n)
+        return left
 
     def _settle(self, answer: Answer) -> None:
         task, error = answer.task, answer.error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,29 @@ class Made:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def published(batch: Batch) -> Made | None:
-    """The whole batch, if each of its shards was published already (by a run that was killed)."""
-    store = FeatureStore(batch.root)
-    shards = [store.published(job.fingerprint, list(job.keys.values())) for job in batch.jobs]
-    return Made(tuple(s for s in shards if s)) if all(shards) else None
+def without(
+    batch: Batch, store: FeatureStore, known: Collection[tuple[str, bytes]]
+) -> Batch | None:
+    """What of a batch is neither stored by now nor known to fail; None if nothing is left."""
+    jobs: list[Job] = []
+    stored: dict[str, dict[int, Place]] = {}
+    for job in batch.jobs:
+        there = store.places(job.fingerprint, list(job.keys.values()))
+        found = {n: place for n, place in zip(job.keys, there, strict=True) if place is not None}
+        stored[job.node] = found
+        keys = {
+            n: key
+            for n, key in job.keys.items()
+            if n not in found and (job.fingerprint, key) not in known
+        }
+        places = {
+            name: {**job.places.get(name, {}), **stored.get(name, {})} for name in job.on.values()
+        }
+        jobs.append(replace(job, keys=keys, places=places))
+    left = tuple(job for job in jobs if job.keys)
+    numbers = {n for job in left for n in job.keys}
+    clips = tuple(clip for clip in batch.clips if clip.number in numbers)
+    return replace(batch, clips=clips, jobs=left) if left else None
 
 
 def make_batch(batch: Batch) -> Made:

@@ -514,3 +514,40 @@ class Sounds(Sums):
     @property
     def needs(self):
         return Needs(audio=16000)
+
+
+def test_a_deadly_clip_is_found_beside_another_driver(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr("affectflow.workflows.run.open_pool", lambda *_: Deadly())
+    with Lease(tmp_path / "cache"):
+        done = go(toys, tmp_path)
+    assert {(f.utterance, f.error) for f in done.failures} == {("v/005", "WorkerDied")}
+    assert done.made["letters"] == 23
+
+
+def test_what_another_driver_made_or_failed_at_meanwhile_is_not_made_again(
+    toys, tmp_path, monkeypatch
+):
+    texts = ["bad word", *TEXTS]
+    real = driver.Driver._tasks
+
+    def plan_then_another_runs(self, states):
+        found = real(self, states)
+        monkeypatch.setattr(driver.Driver, "_tasks", real)
+        assert go(toys, tmp_path, texts).made == {"letters": 24, "doubled": 24}
+        return found
+
+    monkeypatch.setattr(driver.Driver, "_tasks", plan_then_another_runs)
+    with Lease(tmp_path / "cache"):
+        done = go(toys, tmp_path, texts)
+    assert done.made == {}
+    assert [(f.utterance, f.message) for f in done.failures] == [("v/000", "a bad word")]
+    assert done.table("doubled").present.tolist() == [False] + [True] * 24
+    records = (tmp_path / "cache" / "runs").rglob("failures-*.json")
+    assert len(list(records)) == 1
+
+
+def test_what_was_given_up_is_an_error_and_never_silence(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver.Driver, "_drive", lambda self, tasks: None)
+    done = go(toys, tmp_path)
+    assert done.errors["letters"] == "24 of its results were not made; run again"
+    assert not done.ok
