@@ -102,15 +102,15 @@ class MtcnnFace(Extractor):
         """
         cascade = load_cascade()
         found: list[Faces] = []
-        clock: list[tuple[float, float]] = []  # time on the grid, time shown
-        last, width, height = None, 0, 0
+        frames: list[tuple[float, float, float, float]] = []  # time, width, height, time shown
+        last = None
         for frame in clip.frames(self.rate):
             if frame.index != last:
                 faces = cascade.detect(frame.image, self.min_size, self.threshold)
-                height, width = frame.image.shape[:2]
                 last = frame.index
+            height, width = frame.image.shape[:2]  # may change within a file
             found.append(faces)
-            clock.append((frame.time, frame.shown))
+            frames.append((frame.time, width, height, frame.shown))
         if not found:
             raise NoVideo(f"'{clip.id}' has no picture at {self.rate:g} Hz: the segment is empty")
         if not any(len(faces) for faces in found):
@@ -119,21 +119,26 @@ class MtcnnFace(Extractor):
                 f"looking from {self.min_size:g} pixels up with threshold {self.threshold:g}; "
                 "lower min_size or threshold if there is one"
             )
-        return _features(found, np.array(clock), (width, height), 1 / self.rate)
+        return _features(found, np.array(frames), 1 / self.rate)
 
 
-def _features(found: Sequence[Faces], clock: Array, size: tuple[int, int], hop: float) -> Features:
-    """Rows of the main faces, and of all faces, from what each picture holds."""
+def _features(found: Sequence[Faces], frames: Array, hop: float) -> Features:
+    """Rows of the main faces, and of all faces, from what each picture holds.
+
+    Args:
+        found: faces of each picture.
+        frames: (n, 4) its time on the grid, width, height, and the time when it is shown.
+        hop: seconds from picture to picture.
+    """
     main = MainFace()
     values = np.zeros((len(found), len(COLUMNS)), np.float32)
-    values[:, -3:-1] = size
-    values[:, -1] = clock[:, 1]
-    for row, (faces, (time, _)) in zip(values, zip(found, clock, strict=True), strict=True):
+    values[:, -3:] = frames[:, 1:]
+    for row, faces, time in zip(values, found, frames[:, 0], strict=True):
         if len(faces):
             number = main.among(faces, time)
             row[: len(FACE_COLUMNS)] = _face_rows(faces)[number]
             row[-4] = main.track
-    times = np.stack([clock[:, 0], clock[:, 0] + hop], axis=1)
+    times = np.stack([frames[:, 0], frames[:, 0] + hop], axis=1)
     rows = np.repeat(np.arange(len(found)), [len(faces) for faces in found])
     every = np.concatenate([_face_rows(faces) for faces in found])  # (n_faces, 15)
     every = np.concatenate([rows[:, None].astype(np.float32), every], axis=1)

@@ -67,6 +67,13 @@ def test_all_faces_carry_the_row_they_belong_to(portrait, make_clip):
     np.testing.assert_allclose(every.times, [[0.1, 0.2]] * 2)
 
 
+def test_each_row_has_the_size_of_its_own_picture(portrait, make_clip):
+    wide = np.zeros((300, 400, 3), np.uint8)
+    found = extractor("mtcnn-face").extract(make_clip([portrait, wide]))
+    sizes = found.values[:, [found.columns.index(f"frame_{side}") for side in ("width", "height")]]
+    np.testing.assert_array_equal(sizes, [portrait.shape[1::-1], (400, 300)])
+
+
 def test_the_same_picture_twice_is_looked_at_once(portrait, make_clip, monkeypatch):
     from affectflow.extract.vision import mtcnn_cascade
 
