@@ -22,7 +22,7 @@ import numpy as np
 
 from .errors import BadInput, CacheError, Damaged, NewerCache
 from .layout import node_name
-from .publish import make_folder, store_error, sync_folder, temporary
+from .publish import make_folder, store_errors, sync_folder, temporary
 from .publish import publish as publish_file
 from .records import Array
 
@@ -120,13 +120,12 @@ def publish(
     folder = checkpoint_folder(root, fingerprint)
     part = temporary(folder)
     try:
-        make_folder(folder.parent)
-        part.mkdir()
-        for name, image in _images(fingerprint, weights, meta, predictions).items():
-            publish_file(part / name, image)
-        _rename(part, folder)
-    except OSError as error:
-        raise store_error(error, folder) from error
+        with store_errors(folder):
+            make_folder(folder.parent)
+            part.mkdir()
+            for name, image in _images(fingerprint, weights, meta, predictions).items():
+                publish_file(part / name, image)
+            _rename(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     winner = load(root, fingerprint)

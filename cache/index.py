@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Damaged
-from .publish import store_error
+from .publish import store_error, store_errors
 
 _SCHEMA = 1  # another one found in a file makes it be begun again
 _WAIT = 60.0  # s for another process that writes
@@ -52,10 +52,8 @@ class _Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        try:
+        with store_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise store_error(error, path.parent) from error
         try:
             self._open()
         except Damaged:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .publish import alive, host, make_folder, store_error
+from .publish import alive, host, make_folder, store_errors
 
 #: Seconds between two heartbeats, and after which silence means death.
 BEAT, DEAD = 10.0, 60.0
@@ -42,11 +42,9 @@ class Lease:
         self._path = self._folder / f"{self.name}.lease"
 
     def __enter__(self) -> Self:
-        try:
+        with store_errors(self._path):
             make_folder(self._folder / "claims")
             self._path.touch()
-        except OSError as error:
-            raise store_error(error, self._path) from error
         self._thread.start()
         return self
 
@@ -98,19 +96,18 @@ class Lease:
         return self._folder / "claims" / batch
 
     def _take(self, path: Path) -> bool:
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise store_error(error, path) from error
-        try:
-            os.write(handle, self.name.encode())
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise store_error(error, path) from error
-        finally:
-            os.close(handle)
+        with store_errors(path):
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                return False
+            try:
+                os.write(handle, self.name.encode())
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+            finally:
+                os.close(handle)
         return True
 
     def _is_held(self, path: Path) -> bool:

@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CacheError, StoreFull, StoreReadOnly
@@ -69,12 +71,11 @@ def publish(path: Path, image: bytes | memoryview, *, replace: bool = False) -> 
     """
     part = temporary(path)
     try:
-        make_folder(path.parent)
-        _write(part, image)
-        made = _move(part, path) if replace else _link(part, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise store_error(error, path) from error
+        with store_errors(path):
+            make_folder(path.parent)
+            _write(part, image)
+            made = _move(part, path) if replace else _link(part, path)
+            sync_folder(path.parent)
     finally:
         _discard(part)
     return made
@@ -99,6 +100,21 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Raise what the file system says about ``path`` as one of our errors, where we have one.
+
+    An error never becomes its own cause: dask follows causes, and would follow that one for ever.
+    """
+    try:
+        yield
+    except OSError as error:
+        told = store_error(error, path)
+        if told is error:
+            raise
+        raise told from error
 
 
 def store_error(error: OSError, path: Path) -> Exception:
