@@ -6,44 +6,28 @@ moment loses at most the tasks in flight.
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from ..cache import checkpoints, runs
 from ..cache.errors import AffectflowError, CacheError, NotCached
 from ..cache.leases import Lease
 from ..cache.runs import Failure
-from ..train.training import label_columns
-from .graph import Encode, Extract, Fit, Node
+from .assign import Assignment
+from .batch import Batch, Made, make_batch, without
+from .fitting import EncodeTask, FitTask, make_encode, make_fit
+from .graph import Extract, Fit, Node
 from .plan import Board, NodeState
 from .pool import Answer, Pool, WorkerDied
-from .result import Reporter, Run, places
-from .tasks import (
-    Batch,
-    EncodeTask,
-    FitTask,
-    InputRef,
-    Job,
-    Made,
-    make_batch,
-    make_encode,
-    make_fit,
-    without,
-)
+from .result import Reporter, Run
 
-#: Utterances of a partition grow with the corpus, so that small ones have work for every worker
-#: and large ones few shards: the square root of the corpus, between these two.
-SMALLEST, LARGEST = 8, 256
-#: Utterances of an encode's shard: hidden vectors are small.
-ENCODE_PARTITION = 8192
 #: How often a task that met an operating system's error is tried again.
 RETRIES = 2
+#: Seconds before the first of these tries; twice as many before the second.
+PAUSE = 1.0
 #: Seconds between two looks at a batch that another driver has claimed.
 POLL = 0.2
 KINDS = ("extract", "fit", "encode")
@@ -61,11 +45,6 @@ def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
         seen = done
 
     return progress
-
-
-def partition_size(n: int) -> int:
-    """Utterances of a partition in a corpus of n."""
-    return min(LARGEST, max(SMALLEST, math.isqrt(n)))
 
 
 class Driver:
@@ -87,8 +66,6 @@ class Driver:
         self.strict = strict
         self.allow_mixed = allow_mixed
         self.reporter = reporter
-        # Workers of a cluster may stand in another folder, so paths that go to them are absolute.
-        self._root = os.path.abspath(run.store.root)
         self._open = pool
         self._pool: Pool | None = None
         self._shared = False  # whether another driver was met on this store
@@ -106,6 +83,7 @@ class Driver:
         self.board = Board(
             run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
         )
+        self._assign = Assignment(self.board, self.device, self.allow_mixed)
         run.states = self.board.states
         self._exit.callback(self._record)
         with self._exit:
@@ -148,115 +126,12 @@ class Driver:
             if isinstance(node, Extract):
                 groups[self.run.workflow.streams(node)].append(state)
             elif isinstance(node, Fit):
-                tasks.append(self._fit_task(state, node))
+                tasks.append(self._assign.fit(state, node))
             else:
-                tasks.extend(self._encode_tasks(state, node))
+                tasks.extend(self._assign.encodes(state, node))
         for streams in sorted(groups, key=lambda s: ("frames" not in s, "audio" not in s)):
-            tasks.extend(self._batches(groups[streams]))
+            tasks.extend(self._assign.batches(groups[streams]))
         return tasks
-
-    def _batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
-        """Partitions of what a stage group lacks, by digest of what the utterances give it."""
-        board, store = self.board, self.run.store
-        n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
-        todo = {state.node.name: set(state.todo) for state in states}
-        buckets: dict[int, list[int]] = defaultdict(list)
-        contents = self.run.workflow.contents(states[0].node)  # type: ignore[arg-type]
-        for i in sorted(set().union(*todo.values())):
-            digest = b"".join(board.digest(i, content) for content in contents)
-            buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
-        stored = {
-            name: places(store, board.states[name])
-            for state in states
-            for name in state.node.inputs
-        }
-        for bucket in sorted(buckets):
-            numbers = buckets[bucket]
-            jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
-            yield Batch(
-                self._root,
-                tuple(board.clips[i] for i in numbers),
-                tuple(job for job in jobs if job.keys),
-                self.device,
-            )
-
-    def _job(
-        self,
-        state: NodeState,
-        numbers: Sequence[int],
-        todo: set[int],
-        stored: Mapping[str, Sequence[Any]],
-    ) -> Job:
-        node = state.node
-        assert isinstance(node, Extract)
-        wanted = [i for i in numbers if i in todo]
-        return Job(
-            node=node.name,
-            fingerprint=state.fingerprint,
-            extractor=node.extractor,
-            origin=self.board.origin(node),
-            keys={i: key for i in wanted if (key := state.keys[i]) is not None},
-            on=node.on,
-            places={
-                name: {i: stored[name][i] for i in wanted if stored[name][i] is not None}
-                for name in node.inputs
-            },
-        )
-
-    def _inputs(self, names: Sequence[str]) -> tuple[InputRef, ...]:
-        """Where the features of these nodes lie, for the whole corpus."""
-        store, board, workflow = self.run.store, self.board, self.run.workflow
-        return tuple(
-            InputRef(name, workflow[name].modality, tuple(places(store, board.states[name])))
-            for name in names
-        )
-
-    def _fit_task(self, state: NodeState, node: Fit) -> FitTask:
-        corpus = self.run.corpus
-        columns = label_columns(node.training, node.tasks)
-        return FitTask(
-            root=self._root,
-            node=node.name,
-            fingerprint=state.fingerprint,
-            description=self.board.fit_description(node),
-            settings=node.settings,
-            training=node.training,
-            tasks=node.tasks,
-            family=corpus.family,
-            ids=tuple(corpus.ids),
-            splits=tuple(str(split) for split in corpus.splits),
-            labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
-            inputs=self._inputs(node.on),
-            device=self.device,
-            allow_mixed=self.allow_mixed,
-        )
-
-    def _encode_tasks(self, state: NodeState, node: Encode) -> Iterator[EncodeTask]:
-        fit = self.board.states[node.of]
-        assert fit.checkpoint is not None  # the board knows the encode's fingerprint
-        todo = sorted(state.todo, key=lambda i: state.keys[i] or b"")
-        origin = {
-            "description": self.board.encode_description(node),
-            "libraries": {},
-            "fit": fit.fingerprint,
-        }
-        inputs = self._inputs(node.on)
-        for at in range(0, len(todo), ENCODE_PARTITION):
-            numbers = todo[at : at + ENCODE_PARTITION]
-            yield EncodeTask(
-                root=self._root,
-                node=node.name,
-                fingerprint=state.fingerprint,
-                fit=fit.fingerprint,
-                origin=origin,
-                ids=tuple(self.board.utterances[i].id for i in numbers),
-                keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
-                inputs=tuple(
-                    replace(ref, places=tuple(ref.places[i] for i in numbers)) for ref in inputs
-                ),
-                device=self.device,
-                allow_mixed=self.allow_mixed,
-            )
 
     def _drive(self, tasks: Sequence[Any]) -> None:
         """Push tasks through the pool; those that another driver has claimed come last."""
@@ -332,8 +207,12 @@ class Driver:
             raise error
 
     def _try_again(self, task: Any) -> bool:
+        """Whether a task that met an operating system's error has a try left; waits before it."""
         self._tries[task.name] += 1
-        return self._tries[task.name] <= RETRIES
+        if self._tries[task.name] > RETRIES:
+            return False
+        time.sleep(PAUSE * self._tries[task.name])  # a network folder is seldom back at once
+        return True
 
     def _fit_failed(self, task: Any, error: Exception) -> None:
         self.run.errors[task.node] = (
@@ -377,7 +256,7 @@ class Driver:
         self.run.store.add(made.shards)
         retry = [f for f in made.failures if f.transient]
         if retry and isinstance(task, Batch) and self._try_again(task):
-            self._queue.append(_only(task, {f.key for f in retry}))
+            self._queue.append(task.only({f.key for f in retry}))
             final = [f for f in made.failures if not f.transient]
         else:
             final = list(made.failures)
@@ -436,17 +315,3 @@ _FUNCTIONS: dict[type[Any], Callable[[Any], Any]] = {
 
 def _kind(node: Node) -> str:
     return type(node).__name__.lower()
-
-
-def _only(batch: Batch, keys: set[str]) -> Batch:
-    """The part of a batch that makes these keys."""
-    jobs = tuple(
-        replace(job, keys={n: key for n, key in job.keys.items() if key.hex() in keys})
-        for job in batch.jobs
-    )
-    numbers = {n for job in jobs for n in job.keys}
-    return replace(
-        batch,
-        clips=tuple(clip for clip in batch.clips if clip.number in numbers),
-        jobs=tuple(job for job in jobs if job.keys),
-    )

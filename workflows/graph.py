@@ -312,7 +312,7 @@ def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]
     """What an encode's output is made from: the content of a checkpoint, not how it came to be.
 
     Args:
-        digest: digest of the checkpoint's weights and meta.
+        digest: of the checkpoint: its fit's fingerprint and its weights.
         inputs: input name -> fingerprint.
     """
     return {"kind": "encode", "checkpoint": digest, "inputs": dict(inputs)}

@@ -23,6 +23,7 @@ from ..cache.records import Utterance
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
 from ..train.training import label_columns
+from .batch import ClipRef
 from .graph import (
     Encode,
     Extract,
@@ -34,7 +35,6 @@ from .graph import (
     extract_key,
     fit_description,
 )
-from .tasks import ClipRef
 
 
 @dataclass(eq=False)

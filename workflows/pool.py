@@ -7,7 +7,6 @@ give up at once.
 from __future__ import annotations
 
 import ast
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from ..cache.errors import BadCall, ClusterError
 from ..cache.publish import temporary
+from .machine import memory, n_cores
 
 #: Tasks in flight for each worker: enough that none waits for the driver.
 WINDOW = 3
@@ -101,7 +101,7 @@ class Dask:
         from distributed import Client, LocalCluster
         from distributed.client import as_completed
 
-        threads = max(1, (os.cpu_count() or 1) // workers)
+        threads = max(1, n_cores() // workers)
         self._scratch = str(temporary(scratch / "dask"))
         self._settings = dask.config.set(
             {
@@ -231,8 +231,7 @@ def n_workers(wanted: int | None, peak_memory: int) -> int:
         if wanted < 1:
             raise BadCall(f"--workers must be at least 1, not {wanted}")
         return wanted
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(os.cpu_count() or 1, memory // max(peak_memory, 1)))
+    return max(1, min(n_cores(), memory() // max(peak_memory, 1)))
 
 
 def check_scheduler(scheduler: str) -> None:

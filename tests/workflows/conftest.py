@@ -115,3 +115,9 @@ def toys():
 def own_cache_folder(tmp_path, monkeypatch):
     """The index and the digests of a test stay with the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """Tries after an operating system's error follow each other at once."""
+    monkeypatch.setattr("affectflow.workflows.driver.PAUSE", 0.0)

@@ -20,7 +20,7 @@ from affectflow.cache.leases import Lease
 from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
 from affectflow.extract.base import Extractor, Needs
-from affectflow.workflows import driver, tasks
+from affectflow.workflows import batch, driver
 from affectflow.workflows.graph import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.result import Reporter
@@ -205,7 +205,7 @@ class Deadly(Here):
     """A pool whose worker dies of one utterance."""
 
     def submit(self, function, task):
-        if isinstance(task, tasks.Batch) and any(clip.id == "v/005" for clip in task.clips):
+        if isinstance(task, batch.Batch) and any(clip.id == "v/005" for clip in task.clips):
             self._answers.append(Answer(task, error=WorkerDied("signal 11")))
         else:
             super().submit(function, task)
@@ -389,20 +389,20 @@ def test_strict_stops_at_media_that_are_missing_and_at_failures_of_earlier_runs(
 
 def test_paths_that_go_to_workers_are_absolute(toys, tmp_path, monkeypatch):
     roots = []
-    make = tasks.make_batch
+    make = batch.make_batch
 
     def elsewhere(task):
         roots.append(task.root)
         return make(task)
 
-    monkeypatch.setitem(driver._FUNCTIONS, tasks.Batch, elsewhere)
+    monkeypatch.setitem(driver._FUNCTIONS, batch.Batch, elsewhere)
     monkeypatch.chdir(tmp_path)
     run(toys.recipe(tmp_path, TEXTS), "relative", scheduler="sync")
     assert set(roots) == {str(tmp_path / "relative")}
 
 
 def test_an_encode_masks_an_input_that_none_of_its_utterances_has(toys, tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "ENCODE_PARTITION", 1)
+    monkeypatch.setattr("affectflow.workflows.assign.ENCODE_PARTITION", 1)
     nodes = [Extract("letters", toys.Letters()), Extract("sums", Sums())]
     fits = {
         "f": {"fit": "sf", "on": ["letters", "sums"], "tasks": ["M"], "seeds": 1, "epochs": 2},

@@ -6,6 +6,7 @@ import types
 import pytest
 
 from affectflow.cache.errors import BadCall, ClusterError
+from affectflow.workflows import pool
 from affectflow.workflows import pool as pool_module
 from affectflow.workflows.pool import (
     Dask,
@@ -29,9 +30,8 @@ def test_here_hands_back_results_and_errors():
 
 
 def test_workers_are_one_a_core_as_far_as_memory_reaches(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": (16 << 30) // 4096}
-    monkeypatch.setattr(os, "sysconf", lambda name: pages[name])
+    monkeypatch.setattr(pool, "n_cores", lambda: 8)
+    monkeypatch.setattr(pool, "memory", lambda: 16 << 30)
     assert n_workers(None, 1 << 30) == 8
     assert n_workers(None, 5 << 30) == 3
     assert n_workers(None, 64 << 30) == 1

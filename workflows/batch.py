@@ -1,7 +1,7 @@
-"""What a worker does: one partition of a stage group, one fit, or one encode.
+"""What a worker extracts: one partition of the corpus, for the nodes that read the same streams.
 
 Only keys, paths and settings come in and only keys and failures go out; arrays pass through the
-cache. A task catches what one utterance does wrong; what concerns the machine (a full disk, a
+cache. A batch catches what one utterance does wrong; what concerns the machine (a full disk, a
 lost folder) is raised to the driver.
 """
 
@@ -12,19 +12,15 @@ import time
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..cache import checkpoints
-from ..cache.errors import AffectflowError, CacheError, TrainingError, UpstreamFailed
-from ..cache.records import ArraySpec, Features, concat, no_times
+from ..cache.errors import AffectflowError, CacheError, UpstreamFailed
+from ..cache.records import Features
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
 from ..extract.base import Extractor
 from ..extract.clip import Clip
-from ..train.training import Training
+from .machine import n_threads
 
 
 @dataclass(frozen=True)
@@ -97,6 +93,16 @@ class Batch:
             replace(job, keys={n: key for n, key in job.keys.items() if n in numbers})
             for job in self.jobs
         )
+        return replace(self, clips=clips, jobs=tuple(job for job in jobs if job.keys))
+
+    def only(self, keys: Collection[str]) -> Batch:
+        """The part of it that makes these keys, in hex digits."""
+        jobs = tuple(
+            replace(job, keys={n: key for n, key in job.keys.items() if key.hex() in keys})
+            for job in self.jobs
+        )
+        numbers = {n for job in jobs for n in job.keys}
+        clips = tuple(clip for clip in self.clips if clip.number in numbers)
         return replace(self, clips=clips, jobs=tuple(job for job in jobs if job.keys))
 
 
@@ -281,158 +287,3 @@ def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:
         traceback=trace,
         transient=vanished or (isinstance(error, OSError) and not ours),
     )
-
-
-@dataclass(frozen=True)
-class InputRef:
-    """Features of one input for all utterances of a table: where each lies, None where missing."""
-
-    name: str
-    modality: str
-    places: tuple[Place | None, ...]
-
-
-@dataclass(frozen=True)
-class FitTask:
-    """One fit: everything it learns from, by place."""
-
-    root: str
-    node: str
-    fingerprint: str
-    description: Mapping[str, Any]
-    settings: Any
-    training: Training
-    tasks: tuple[str, ...]
-    family: str
-    ids: tuple[str, ...]
-    splits: tuple[str, ...]
-    labels: Mapping[str, np.ndarray[Any, Any]]
-    inputs: tuple[InputRef, ...]
-    device: str = "cpu"
-    allow_mixed: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of its claim."""
-        return self.fingerprint[:32]
-
-    @property
-    def n(self) -> int:
-        """One checkpoint is to be made."""
-        return 1
-
-
-@dataclass(frozen=True)
-class EncodeTask:
-    """One encode: a fitted checkpoint, and the utterances it is applied to."""
-
-    root: str
-    node: str
-    fingerprint: str
-    fit: str
-    origin: Mapping[str, Any]
-    ids: tuple[str, ...]
-    keys: tuple[bytes, ...]
-    inputs: tuple[InputRef, ...]
-    device: str = "cpu"
-    allow_mixed: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of its claim."""
-        return f"{self.fingerprint[:16]}-{self.keys[0].hex()}-{len(self.keys)}"
-
-    @property
-    def n(self) -> int:
-        """Features that are to be made."""
-        return len(self.keys)
-
-
-def read_inputs(
-    task: FitTask | EncodeTask, store: FeatureStore, widths: Mapping[str, int]
-) -> list[Any]:
-    """Bulk-read what a model reads, as ``train.dataset.Input``.
-
-    Args:
-        task: the fit or encode.
-        store: where its features lie.
-        widths: columns of each input as far as a checkpoint knows them: an input that none of
-            these utterances has is then a masked one.
-
-    Raises:
-        TrainingError: none of the utterances has an input whose width is not known.
-    """
-    from ..train.dataset import Input
-
-    inputs = []
-    for ref in task.inputs:
-        if any(ref.places):
-            table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed)
-        elif ref.name in widths:
-            table = concat(task.ids, [None] * len(task.ids), ArraySpec((widths[ref.name],)))
-        else:
-            raise TrainingError(
-                f"node '{task.node}' cannot learn from '{ref.name}': it could not be made for any "
-                f"of {len(task.ids)} utterances. See its failures, or leave it out of 'on'"
-            )
-        inputs.append(Input(ref.name, ref.modality, table))
-    return inputs
-
-
-def make_fit(task: FitTask) -> str:
-    """Train, publish the checkpoint (or find that another won), return its digest."""
-    from ..train import fit as training
-    from ..train.dataset import join
-
-    begin = time.perf_counter()
-    inputs = read_inputs(task, FeatureStore(task.root), {})
-    data = join(task.ids, task.splits, task.labels, inputs)
-    fitted = training.fit(
-        task.settings, task.training, data, task.tasks, task.family, device=task.device
-    )
-    meta = {
-        **fitted.meta,
-        "description": dict(task.description),
-        "seconds": time.perf_counter() - begin,
-        "threads": n_threads(),
-    }
-    return checkpoints.publish(
-        Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
-    ).digest
-
-
-def make_encode(task: EncodeTask) -> Made:
-    """Apply a checkpoint to cached features and publish its hidden activations."""
-    from ..train import fit as training
-
-    store = FeatureStore(task.root)
-    found = store.published(task.fingerprint, task.keys)
-    if found:
-        return Made((found,))
-    checkpoint = checkpoints.load(Path(task.root), task.fit)
-    if checkpoint is None:
-        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
-    begin = time.perf_counter()
-    widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
-    inputs = read_inputs(task, store, widths)
-    hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs, device=task.device)
-    made: dict[bytes, Features] = {}
-    failures: list[Failure] = []
-    for name, key in zip(task.ids, task.keys, strict=True):
-        if name in hidden:
-            made[key] = Features(np.asarray(hidden[name], np.float32)[None], no_times(1))
-        else:
-            message = f"none of {', '.join(ref.name for ref in task.inputs)} has a real row"
-            failures.append(
-                Failure(name, task.node, task.fingerprint, key.hex(), "BadInput", message)
-            )
-    shards = []
-    if made:
-        spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
-        shards.append(store.write(task.fingerprint, made, spec=spec, origin=task.origin))
-    return Made(tuple(shards), tuple(failures), {task.node: time.perf_counter() - begin})
-
-
-def n_threads() -> int:
-    """Threads that numeric libraries were given in this process; recorded beside results."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1)

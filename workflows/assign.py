@@ -1,0 +1,148 @@
+"""What is to be done of a node, as tasks for workers: partitions, fits, encodes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..train.training import label_columns
+from .batch import Batch, Job
+from .fitting import EncodeTask, FitTask, InputRef
+from .graph import Encode, Extract, Fit
+from .plan import Board, NodeState
+from .result import places
+
+#: Utterances of a partition grow with the corpus, so that small ones have work for every worker
+#: and large ones few shards: the square root of the corpus, between these two.
+SMALLEST, LARGEST = 8, 256
+#: Utterances of an encode's shard: hidden vectors are small.
+ENCODE_PARTITION = 8192
+
+
+def partition_size(n: int) -> int:
+    """Utterances of a partition in a corpus of n."""
+    return min(LARGEST, max(SMALLEST, math.isqrt(n)))
+
+
+class Assignment:
+    """Makes tasks of what the board says is to be done.
+
+    Args:
+        board: what is there and what is not.
+        device: ``cpu`` or ``cuda``.
+        allow_mixed: join features that different versions of a library made.
+    """
+
+    def __init__(self, board: Board, device: str, allow_mixed: bool) -> None:
+        self.board = board
+        self.device = device
+        self.allow_mixed = allow_mixed
+        # Workers of a cluster may stand in another folder, so paths that go to them are absolute.
+        self._root = os.path.abspath(board.store.root)
+
+    def batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
+        """Partitions of what a stage group lacks, by digest of what the utterances give it."""
+        board, store = self.board, self.board.store
+        n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
+        todo = {state.node.name: set(state.todo) for state in states}
+        buckets: dict[int, list[int]] = defaultdict(list)
+        contents = self.board.workflow.contents(states[0].node)  # type: ignore[arg-type]
+        for i in sorted(set().union(*todo.values())):
+            digest = b"".join(board.digest(i, content) for content in contents)
+            buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
+        stored = {
+            name: places(store, board.states[name])
+            for state in states
+            for name in state.node.inputs
+        }
+        for bucket in sorted(buckets):
+            numbers = buckets[bucket]
+            jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
+            yield Batch(
+                self._root,
+                tuple(board.clips[i] for i in numbers),
+                tuple(job for job in jobs if job.keys),
+                self.device,
+            )
+
+    def _job(
+        self,
+        state: NodeState,
+        numbers: Sequence[int],
+        todo: set[int],
+        stored: Mapping[str, Sequence[Any]],
+    ) -> Job:
+        node = state.node
+        assert isinstance(node, Extract)
+        wanted = [i for i in numbers if i in todo]
+        return Job(
+            node=node.name,
+            fingerprint=state.fingerprint,
+            extractor=node.extractor,
+            origin=self.board.origin(node),
+            keys={i: key for i in wanted if (key := state.keys[i]) is not None},
+            on=node.on,
+            places={
+                name: {i: stored[name][i] for i in wanted if stored[name][i] is not None}
+                for name in node.inputs
+            },
+        )
+
+    def _inputs(self, names: Sequence[str]) -> tuple[InputRef, ...]:
+        """Where the features of these nodes lie, for the whole corpus."""
+        store, board, workflow = self.board.store, self.board, self.board.workflow
+        return tuple(
+            InputRef(name, workflow[name].modality, tuple(places(store, board.states[name])))
+            for name in names
+        )
+
+    def fit(self, state: NodeState, node: Fit) -> FitTask:
+        corpus = self.board.corpus
+        columns = label_columns(node.training, node.tasks)
+        return FitTask(
+            root=self._root,
+            node=node.name,
+            fingerprint=state.fingerprint,
+            description=self.board.fit_description(node),
+            settings=node.settings,
+            training=node.training,
+            tasks=node.tasks,
+            family=corpus.family,
+            ids=tuple(corpus.ids),
+            splits=tuple(str(split) for split in corpus.splits),
+            labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
+            inputs=self._inputs(node.on),
+            device=self.device,
+            allow_mixed=self.allow_mixed,
+        )
+
+    def encodes(self, state: NodeState, node: Encode) -> Iterator[EncodeTask]:
+        fit = self.board.states[node.of]
+        assert fit.checkpoint is not None  # the board knows the encode's fingerprint
+        todo = sorted(state.todo, key=lambda i: state.keys[i] or b"")
+        origin = {
+            "description": self.board.encode_description(node),
+            "libraries": {},
+            "fit": fit.fingerprint,
+        }
+        inputs = self._inputs(node.on)
+        for at in range(0, len(todo), ENCODE_PARTITION):
+            numbers = todo[at : at + ENCODE_PARTITION]
+            yield EncodeTask(
+                root=self._root,
+                node=node.name,
+                fingerprint=state.fingerprint,
+                fit=fit.fingerprint,
+                origin=origin,
+                ids=tuple(self.board.utterances[i].id for i in numbers),
+                keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
+                inputs=tuple(
+                    replace(ref, places=tuple(ref.places[i] for i in numbers)) for ref in inputs
+                ),
+                device=self.device,
+                allow_mixed=self.allow_mixed,
+            )

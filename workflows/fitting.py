@@ -1,0 +1,170 @@
+"""What a worker trains or encodes: one fit, or one checkpoint applied to many utterances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cache import checkpoints
+from ..cache.errors import CacheError, TrainingError
+from ..cache.records import ArraySpec, Features, concat, no_times
+from ..cache.runs import Failure
+from ..cache.store import FeatureStore, Place
+from ..train.training import Training
+from .batch import Made
+from .machine import n_threads
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """Features of one input for all utterances of a table: where each lies, None where missing."""
+
+    name: str
+    modality: str
+    places: tuple[Place | None, ...]
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """One fit: everything it learns from, by place."""
+
+    root: str
+    node: str
+    fingerprint: str
+    description: Mapping[str, Any]
+    settings: Any
+    training: Training
+    tasks: tuple[str, ...]
+    family: str
+    ids: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: Mapping[str, np.ndarray[Any, Any]]
+    inputs: tuple[InputRef, ...]
+    device: str = "cpu"
+    allow_mixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of its claim."""
+        return self.fingerprint[:32]
+
+    @property
+    def n(self) -> int:
+        """One checkpoint is to be made."""
+        return 1
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """One encode: a fitted checkpoint, and the utterances it is applied to."""
+
+    root: str
+    node: str
+    fingerprint: str
+    fit: str
+    origin: Mapping[str, Any]
+    ids: tuple[str, ...]
+    keys: tuple[bytes, ...]
+    inputs: tuple[InputRef, ...]
+    device: str = "cpu"
+    allow_mixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of its claim."""
+        return f"{self.fingerprint[:16]}-{self.keys[0].hex()}-{len(self.keys)}"
+
+    @property
+    def n(self) -> int:
+        """Features that are to be made."""
+        return len(self.keys)
+
+
+def read_inputs(
+    task: FitTask | EncodeTask, store: FeatureStore, widths: Mapping[str, int]
+) -> list[Any]:
+    """Bulk-read what a model reads, as ``train.dataset.Input``.
+
+    Args:
+        task: the fit or encode.
+        store: where its features lie.
+        widths: columns of each input as far as a checkpoint knows them: an input that none of
+            these utterances has is then a masked one.
+
+    Raises:
+        TrainingError: none of the utterances has an input whose width is not known.
+    """
+    from ..train.dataset import Input
+
+    inputs = []
+    for ref in task.inputs:
+        if any(ref.places):
+            table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed)
+        elif ref.name in widths:
+            table = concat(task.ids, [None] * len(task.ids), ArraySpec((widths[ref.name],)))
+        else:
+            raise TrainingError(
+                f"node '{task.node}' cannot learn from '{ref.name}': it could not be made for any "
+                f"of {len(task.ids)} utterances. See its failures, or leave it out of 'on'"
+            )
+        inputs.append(Input(ref.name, ref.modality, table))
+    return inputs
+
+
+def make_fit(task: FitTask) -> str:
+    """Train, publish the checkpoint (or find that another won), return its digest."""
+    from ..train import fit as training
+    from ..train.dataset import join
+
+    begin = time.perf_counter()
+    inputs = read_inputs(task, FeatureStore(task.root), {})
+    data = join(task.ids, task.splits, task.labels, inputs)
+    fitted = training.fit(
+        task.settings, task.training, data, task.tasks, task.family, device=task.device
+    )
+    meta = {
+        **fitted.meta,
+        "description": dict(task.description),
+        "seconds": time.perf_counter() - begin,
+        "threads": n_threads(),
+    }
+    return checkpoints.publish(
+        Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
+    ).digest
+
+
+def make_encode(task: EncodeTask) -> Made:
+    """Apply a checkpoint to cached features and publish its hidden activations."""
+    from ..train import fit as training
+
+    store = FeatureStore(task.root)
+    found = store.published(task.fingerprint, task.keys)
+    if found:
+        return Made((found,))
+    checkpoint = checkpoints.load(Path(task.root), task.fit)
+    if checkpoint is None:
+        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
+    begin = time.perf_counter()
+    widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
+    inputs = read_inputs(task, store, widths)
+    hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs, device=task.device)
+    made: dict[bytes, Features] = {}
+    failures: list[Failure] = []
+    for name, key in zip(task.ids, task.keys, strict=True):
+        if name in hidden:
+            made[key] = Features(np.asarray(hidden[name], np.float32)[None], no_times(1))
+        else:
+            message = f"none of {', '.join(ref.name for ref in task.inputs)} has a real row"
+            failures.append(
+                Failure(name, task.node, task.fingerprint, key.hex(), "BadInput", message)
+            )
+    shards = []
+    if made:
+        spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
+        shards.append(store.write(task.fingerprint, made, spec=spec, origin=task.origin))
+    return Made(tuple(shards), tuple(failures), {task.node: time.perf_counter() - begin})
