@@ -14,14 +14,18 @@ from .errors import Damaged
 from .layout import node_name, node_names
 
 _ABSENT = "(absent)"
-#: Leaves whose values say nothing to a reader, in words.
+#: Digests that say nothing to a reader: what it means that they differ.
 _WORDS = {
-    "table": "joined table (labels, splits, utterances with features)",
-    "checkpoint": "fitted checkpoint",
+    "table": "the labels, splits or features at hand have changed",
+    "checkpoint": "the fit has changed",
 }
 
 
-def why(root: Path, description: Mapping[str, Any]) -> str:
+def why(
+    root: Path,
+    description: Mapping[str, Any],
+    planned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """Why nothing is cached under a node's description: how the nearest cached one differs.
 
     ``"rate: 5.0 -> 10.0"``: cached with 5, asked for with 10. Empty where the very same is cached.
@@ -29,27 +33,32 @@ def why(root: Path, description: Mapping[str, Any]) -> str:
     Args:
         root: folder of the store.
         description: what the node's fingerprint is made from; of an extract, encode or fit.
+        planned: descriptions by fingerprint of inputs that may not be cached yet.
 
     Raises:
         Damaged: a stored description cannot be read.
     """
     kind, name = description.get("kind"), description.get("name")
-    known = _descriptions(root)
-    alike = [d for d in known.values() if (d.get("kind"), d.get("name")) == (kind, name)]
+    stored = _descriptions(root)
+    cached = {*node_names(root), *checkpoint_names(root)}
+    alike = [
+        other
+        for mark, other in stored.items()
+        if (other.get("kind"), other.get("name")) == (kind, name)
+        and not cached.isdisjoint((mark, node_name(mark)))
+    ]
     if not alike:
         return f"nothing of '{name or kind}' is cached"
+    known = {**stored, **(planned or {})}
     lists = [_differences(other, description, known) for other in alike]
     nearest = sorted(lists, key=lambda found: (len(found), found))[0]
     return ", ".join(nearest)
 
 
 def _descriptions(root: Path) -> dict[str, Mapping[str, Any]]:
-    """What each node of which something is cached is made from, by fingerprint."""
+    """What each node is made from, by fingerprint; also of nodes whose features are gone."""
     found: dict[str, Mapping[str, Any]] = {}
-    cached = set(node_names(root))
     for path in sorted((root / "nodes").glob("[0-9a-f]*.json")):
-        if node_name(path.stem) not in cached:
-            continue
         try:
             found[path.stem] = json.loads(path.read_bytes())
         except ValueError as error:
@@ -74,14 +83,25 @@ def _differences(
         if before == after and type(before) is type(after):
             continue
         kind, *rest = path
-        label = ".".join(rest) or _WORDS.get(kind, kind)
-        if kind == "inputs" and before in known and after in known:
-            inner = ", ".join(_differences(known[before], known[after], known))
-            found.append(f"input {label} ({inner})")
+        if kind == "inputs" and rest:
+            found += _input(".".join(rest), before, after, known)
+        elif kind in _WORDS:
+            found.append(_WORDS[kind])
         else:
-            prefix = {"inputs": "input ", "weights": "weights "}.get(kind, "")
-            found.append(f"{prefix}{label}: {_short(before)} -> {_short(after)}")
+            prefix = "weights " if kind == "weights" else ""
+            found.append(f"{prefix}{'.'.join(rest) or kind}: {_short(before)} -> {_short(after)}")
     return found
+
+
+def _input(name: str, before: str, after: str, known: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How one input changed, from its fingerprints: in its settings where both are known."""
+    if before == _ABSENT:
+        return [f"input {name} is new"]
+    if after == _ABSENT:
+        return [f"input {name} is gone"]
+    if before in known and after in known:
+        return [f"input {name}: {how}" for how in _differences(known[before], known[after], known)]
+    return [f"input {name} has changed"]
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -197,7 +197,9 @@ class Board:
                 failed[i] = replace(self.known[mark, key], utterance=self.utterances[i].id)
         state = NodeState(node, (), mark, keys, cached, failed)
         if state.todo:
-            state.why = audit.why(self.store.root, description)
+            above = [s for s in self.states.values() if isinstance(s.node, Extract)]
+            planned = {s.fingerprint: workflow.description(s.node) for s in above}
+            state.why = audit.why(self.store.root, description, planned)
         return state
 
     def _missing(self, node: Extract, mark: str, i: int) -> Failure:

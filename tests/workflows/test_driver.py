@@ -85,7 +85,8 @@ def test_a_changed_setting_makes_the_nodes_below_it_and_nothing_else(toys, tmp_p
         ("scaled", 0, 24),
         ("doubled", 0, 24),
     ]
-    assert "scale: 1.0 -> 2.0" in plan[1].why
+    assert plan[1].why == "scale: 1.0 -> 2.0"
+    assert plan[2].why == "input letters: scale: 1.0 -> 2.0"
 
 
 def test_one_more_utterance_makes_one_more_feature(toys, tmp_path):
