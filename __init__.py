@@ -18,6 +18,8 @@ _HOMES = {
     "Features": "cache.records",
     "Utterance": "cache.records",
     "extractor": "extract.registry",
+    "node": "workflows.notebook",
+    "read_corpus": "extract.corpora",
     "run": "workflows.run",
 }
 __all__ = ["__version__", *_HOMES]
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from .cache.records import Features as Features
     from .cache.records import Utterance as Utterance
     from .cache.store import FeatureStore as FeatureStore
+    from .extract.corpora import read_corpus as read_corpus
     from .extract.registry import extractor as extractor
+    from .workflows.notebook import node as node
     from .workflows.run import run as run
 
 

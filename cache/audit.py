@@ -208,8 +208,8 @@ def _summary(root: Path, name: str) -> NodeSummary:
     made_by = {canonical(shard.origin.get("libraries", {})) for shard in shards}
     return NodeSummary(
         fingerprint=shards[0].node if shards else name,
-        name=str(description.get("name", "")),
-        settings=description.get("settings", {}),
+        name=str(description.get("name") or description.get("kind", "")),
+        settings=description.get("settings") or _checkpoint_of(description),
         utterances=len(keys),
         rows=sum(shard.parts[MAIN].bounds[-1] for shard in shards),
         bytes=sum(_size(path) for path in paths),
@@ -217,6 +217,12 @@ def _summary(root: Path, name: str) -> NodeSummary:
         libraries=tuple(json.loads(text) for text in sorted(made_by)),
         damaged=len(paths) - len(shards),
     )
+
+
+def _checkpoint_of(description: Mapping[str, Any]) -> dict[str, str]:
+    """An encode has no settings of its own: what tells it apart is the checkpoint it applies."""
+    checkpoint = description.get("checkpoint")
+    return {"checkpoint": str(checkpoint)[:12]} if checkpoint else {}
 
 
 def _fault_of_shard(path: Path) -> str:

@@ -84,7 +84,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     if about is None or table is None:
         raise BadCorpus(
             f"'{path}' is a Parquet table, but no corpus written by affectflow; "
-            f"read it with kind 'table'"
+            f"read it with affectflow.read_corpus('table', '{path}')"
         )
     del about["format"]
     missing = [name for name in COLUMNS if name not in table.column_names]
@@ -107,7 +107,8 @@ def _check_format(path: Path, about: Mapping[str, Any]) -> None:
 
 def _hint(folder: Path) -> str:
     if (folder / "label.csv").is_file() or (folder / "meta.csv").is_file():
-        return f"; '{folder}' looks like the CH-SIMS layout: read it with kind 'ch-sims'"
+        mend = f"affectflow.read_corpus('ch-sims', '{folder}')"
+        return f"; '{folder}' looks like the CH-SIMS layout: read it with {mend}"
     return "" if folder.is_dir() else f", nor a folder '{folder}'"
 
 

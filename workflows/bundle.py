@@ -21,7 +21,7 @@ import numpy as np
 from .. import __version__
 from ..cache import checkpoints as store
 from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
-from ..cache.errors import AffectflowError, BadCall, BadInput, NewerCache, NotCached
+from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NewerCache, NotCached
 from ..cache.publish import publish
 from ..cache.records import ArraySpec, Features, concat, no_times
 from ..extract.clip import Clip
@@ -176,9 +176,13 @@ class Bundle:
             text: what is said in it; empty: text features are missing.
 
         Raises:
+            BadMedia: there is no such file.
             BadInput: not a single feature could be made; the message is that of the first.
         """
-        clip = Clip("clip", None if media is None else str(media), text=text)
+        if media is not None and not Path(media).is_file():
+            raise BadMedia(f"there is no file '{media}' to score")
+        name = "text" if media is None else Path(media).name
+        clip = Clip(name, None if media is None else str(media), text=text)
         made: dict[str, Features] = {}
         missing: dict[str, str] = {}
         errors: list[AffectflowError] = []

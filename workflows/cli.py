@@ -6,14 +6,15 @@ Libraries are loaded by the command that needs them, so that ``--help`` answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..cache.errors import AffectflowError
+from ..cache.errors import AffectflowError, BadCall
 
 STOPPED = 130
 
@@ -50,6 +51,38 @@ class _RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since c
         return names or [CompletionItem(incomplete, type="file")]
 
 
+def _complete(names: Callable[[click.Context], Iterable[str]]) -> Any:
+    """A completion from a list of names that is made when it is asked for."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            return [name for name in names(ctx) if name.startswith(incomplete)]
+        except AffectflowError:
+            return []  # a half-typed recipe: nothing to offer yet
+
+    return complete
+
+
+def _nodes(ctx: click.Context) -> Iterable[str]:
+    from .recipe import load_recipe
+
+    # An option without its value yet leaves the words before it unparsed.
+    words = [ctx.params.get("recipe"), *ctx.args]
+    return load_recipe(next(word for word in words if word)).workflow.nodes if any(words) else ()
+
+
+def _extractors(_: click.Context) -> Iterable[str]:
+    from ..extract.registry import EXTRACTORS
+
+    return EXTRACTORS
+
+
+def _models(_: click.Context) -> Iterable[str]:
+    from ..train.registry import MODELS
+
+    return MODELS
+
+
 RECIPE = click.argument("recipe", type=_RecipeName())
 CACHE = click.option(
     "--cache",
@@ -75,6 +108,7 @@ _RECIPE_OPTIONS = (
         "--until",
         multiple=True,
         metavar="NODE",
+        shell_complete=_complete(_nodes),
         help="Only this node and what it needs. Repeatable.",
     ),
 )
@@ -136,7 +170,10 @@ def main() -> None:
 @RECIPE
 @_options(_RECIPE_OPTIONS)
 def plan(recipe: str, cache: Path, **options: Any) -> None:
-    """Say what RECIPE has cached, what it would make, and why. Runs nothing."""
+    """Say what RECIPE has cached, what it would make, and why.
+
+    Extracts and trains nothing; the synthetic corpus of 'demo' is made if it is not there yet.
+    """
     from .console import ConsoleReporter, show_plan
     from .run import plan_run
 
@@ -200,7 +237,12 @@ def demo(folder: Path, n: int, seed: int) -> None:
 @main.command()
 @RECIPE
 @_options(_PACK_OPTIONS)
-@click.option("--node", required=True, help="The fit whose model is packed.")
+@click.option(
+    "--node",
+    required=True,
+    shell_complete=_complete(_nodes),
+    help="The fit whose model is packed.",
+)
 @click.option(
     "--out",
     required=True,
@@ -221,9 +263,13 @@ def pack(recipe: str, cache: Path, node: str, out: Path, **options: Any) -> None
 def predict(model: Path, clips: tuple[Path, ...], text: str) -> None:
     """Score CLIPS with MODEL, a file made by 'affectflow pack'. Prints one row a clip."""
     from .bundle import Bundle
-    from .console import show_error, show_rows
+    from .console import show_error, show_note, show_rows
 
     bundle = Bundle.read(model)
+    for note in bundle.notes:
+        show_note(note)
+    if not clips and not text:
+        raise BadCall("nothing to score: name a clip, or give --text")
     rows, failed = [], False
     for clip in clips or (None,):
         try:
@@ -232,6 +278,8 @@ def predict(model: Path, clips: tuple[Path, ...], text: str) -> None:
             show_error(error)
             failed = True
             continue
+        for name, reason in scores.missing.items():
+            show_note(f"{clip or 'text'}: without '{name}': {reason}")
         rows.append(
             (
                 clip or "(text)",
@@ -266,7 +314,7 @@ def recipes() -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete(_extractors))
 def extractors(name: str | None) -> None:
     """List all extractors, or one with its settings and what it makes."""
     from ..extract.base import settings_table
@@ -286,10 +334,11 @@ def extractors(name: str | None) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete(_models))
 def models(name: str | None) -> None:
     """List all models, or one with its settings and those of its training."""
     from ..train.registry import MODELS, settings_table
+    from ..train.training import Training
     from .console import OUT, show_rows
 
     if name is None:
@@ -299,7 +348,8 @@ def models(name: str | None) -> None:
         )
         return
     rows = settings_table(name).items()
-    OUT.print((MODELS[name].settings.__doc__ or "").strip(), highlight=False)
+    for explained in (MODELS[name].settings, Training):
+        OUT.print(f"{inspect.getdoc(explained)}\n", highlight=False)
     show_rows(("setting", "default"), rows)
 
 

@@ -87,7 +87,7 @@ class ConsoleReporter(Reporter):
         """A line on stderr, once."""
         if text not in self._notes:
             self._notes.add(text)
-            ERR.print(f"note: {text}", style="dim")
+            show_note(text)
 
 
 def show_plan(states: Sequence[NodeState]) -> None:
@@ -197,6 +197,11 @@ def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         table.add_row(*[str(cell) for cell in row])
     OUT.print(table)
+
+
+def show_note(text: str) -> None:
+    """A line on stderr."""
+    ERR.print(f"note: {text}", style="dim")
 
 
 def show_error(error: BaseException) -> None:

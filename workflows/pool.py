@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ast
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,15 +121,16 @@ class Dask:
         self._cluster: Any = None
         try:
             if address is None:
-                self._cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    local_directory=self._scratch,
-                    silence_logs="CRITICAL",
-                )
+                with _interrupts_ignored():
+                    self._cluster = LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        local_directory=self._scratch,
+                        silence_logs="CRITICAL",
+                    )
                 self._client = Client(self._cluster, set_as_default=False)
             else:
                 self._client = _connect(address)
@@ -205,6 +209,22 @@ def _connect(address: str) -> Any:
             f"sees the same folders: dask worker {address}"
         ) from error
     return client
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside never hear Ctrl-C: the driver alone does, and stops them.
+
+    What a process ignores, its children ignore from their first instruction on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's; here nobody presses Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -61,6 +61,8 @@ def run(
     """
     reporter = reporter or Reporter()
     check_scheduler(scheduler)
+    if device == "cuda" and "://" not in scheduler:
+        _check_cuda()
     loaded = prepared(recipe, corpus, overrides, until)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
@@ -169,3 +171,15 @@ def run_id(recipe: Recipe, corpus: Corpus) -> str:
 def peak_memory(workflow: Workflow) -> int:
     """Bytes that a worker needs at most: those of its hungriest extractor."""
     return max((node.extractor.peak_memory for node in workflow.extracts), default=1 << 30)
+
+
+def _check_cuda() -> None:
+    """Refuse a GPU that this machine's workers would not find.
+
+    Raises:
+        BadCall: torch sees none.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BadCall("--device cuda: torch finds no usable GPU on this machine; use --device cpu")

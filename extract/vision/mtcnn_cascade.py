@@ -10,6 +10,8 @@ Here every picture goes alone, so what is found never depends on what else was a
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +84,23 @@ def load_cascade() -> Cascade:
         net.load_state_dict(state)
         nets.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
     return Cascade(*nets)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread inside.
+
+    The nets are too small to share: more threads are no faster, many times slower on a machine
+    that has other work, and round otherwise.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class SummedTable:

@@ -291,7 +291,7 @@ def test_a_newer_format_is_refused_with_both_numbers(tmp_path, monkeypatch):
 
 def test_a_parquet_table_of_others_is_named_as_such(tmp_path):
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "t.parquet")
-    with pytest.raises(BadCorpus, match="no corpus written by affectflow; read it with kind 't"):
+    with pytest.raises(BadCorpus, match="but no corpus written by affectflow; read it with affectflow.read_c"):
         Corpus.read(tmp_path / "t.parquet")
 
 
@@ -313,7 +313,9 @@ def test_nothing_there_says_what_is_there_instead(tmp_path):
     with pytest.raises(BadCorpus, match=r"no corpus at '.*corpus.parquet': there is no such file"):
         Corpus.read(tmp_path)
     (tmp_path / "label.csv").write_text("video_id\n")
-    with pytest.raises(BadCorpus, match="looks like the CH-SIMS layout: read it with kind 'ch-s"):
+    with pytest.raises(
+        BadCorpus, match="looks like the CH-SIMS layout: read it with affectflow"
+    ):
         Corpus.read(tmp_path)
     with pytest.raises(BadCorpus, match="nor a folder"):
         Corpus.read(tmp_path / "a" / "b.parquet")

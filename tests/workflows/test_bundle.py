@@ -71,7 +71,7 @@ def test_scores_a_clip_as_the_run_did(packed, clip_path):
 def test_says_which_modality_is_missing_and_scores_the_rest(packed):
     score = Bundle.read(packed[1]).score(None, "a lovely day")
     assert np.isfinite(score.values["M"])
-    assert score.missing == {"sound": "utterance 'clip' has no media file, so no audio"}
+    assert score.missing == {"sound": "utterance 'text' has no media file, so no audio"}
 
 
 @pytest.mark.slow

@@ -141,6 +141,43 @@ def test_packs_a_model_and_scores_new_clips_with_it(call):
     assert scored.output.splitlines()[0].split() == ["clip", "M", "missing"]
 
 
+def test_predict_refuses_a_clip_that_is_not_there(call):
+    call("run", "words.yaml", "--scheduler", "sync")
+    call("pack", "words.yaml", "--node", "m", "--out", "m.zip")
+    scored = call("predict", "m.zip", "nowhere.mp4", "--text", "a lovely day")
+    assert scored.exit_code == 1
+    assert "error: there is no file 'nowhere.mp4' to score" in scored.output
+    nothing = call("predict", "m.zip")
+    assert nothing.exit_code == 2
+    assert "nothing to score: name a clip, or give --text" in nothing.output
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("affectflow run demo --until lf", "lf_dnn"),
+        ("affectflow models fml", "fmlmsn-pair"),
+        ("affectflow extractors lib", "librosa-33"),
+        ("affectflow run fm", "fmlmsn"),
+    ],
+)
+def test_completes_recipes_nodes_models_and_extractors(call, words, offered):
+    env = {
+        "_AFFECTFLOW_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = CliRunner().invoke(cli.main, [], env=env, prog_name="affectflow")
+    assert offered in done.output
+
+
+def test_a_gpu_that_is_not_there_is_said_at_once(call, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = call("run", "words.yaml", "--device", "cuda")
+    assert done.exit_code == 2
+    assert "torch finds no usable GPU on this machine; use --device cpu" in done.output
+
+
 def test_extractors_and_models_are_listed_with_their_settings(call):
     assert "librosa-33" in call("extractors").output
     assert "rate" in call("extractors", "mtcnn-face").output
