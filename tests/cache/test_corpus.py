@@ -291,7 +291,7 @@ def test_a_newer_format_is_refused_with_both_numbers(tmp_path, monkeypatch):
 
 def test_a_parquet_table_of_others_is_named_as_such(tmp_path):
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "t.parquet")
-    with pytest.raises(BadCorpus, match="but no corpus written by affectflow; read it with affectflow.read_c"):
+    with pytest.raises(BadCorpus, match="no corpus written by affectflow; read it with affectflow"):
         Corpus.read(tmp_path / "t.parquet")
 
 
