@@ -197,8 +197,11 @@ class Board:
                 failed[i] = replace(self.known[mark, key], utterance=self.utterances[i].id)
         state = NodeState(node, (), mark, keys, cached, failed)
         if state.todo:
-            above = [s for s in self.states.values() if isinstance(s.node, Extract)]
-            planned = {s.fingerprint: workflow.description(s.node) for s in above}
+            planned = {
+                above.fingerprint: workflow.description(above.node)
+                for above in self.states.values()
+                if isinstance(above.node, Extract)
+            }
             state.why = audit.why(self.store.root, description, planned)
         return state
 
