@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ...cache.corpus import Corpus
+from ...cache.errors import Damaged
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
 from ..graph import Encode, Extract, Fit
@@ -40,7 +41,10 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class NodeRow:
-    """One node that makes features: what it is, and what became of every utterance."""
+    """One node that makes features: what it is, and what became of every utterance.
+
+    ``damage`` says why its libraries cannot be told; empty where they can.
+    """
 
     name: str
     what: str
@@ -51,6 +55,7 @@ class NodeRow:
     failed: int
     seconds: float | None
     libraries: tuple[str, ...]
+    damage: str
     fingerprint: str
     waits_for: tuple[str, ...]
 
@@ -150,6 +155,7 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
         settings = f"on={','.join(node.on)}"
     elif node.inputs:
         settings = ", ".join(filter(None, [settings, f"on={','.join(node.inputs)}"]))
+    libraries, damage = _libraries(run, state)
     return NodeRow(
         name=node.name,
         what=node.what,
@@ -159,22 +165,30 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
         made=run.made.get(node.name, 0),
         failed=len(state.failed),
         seconds=run.seconds.get(node.name),
-        libraries=_libraries(run, state),
+        libraries=libraries,
+        damage=damage,
         fingerprint=state.fingerprint,
         waits_for=state.waits_for,
     )
 
 
-def _libraries(run: Run, state: NodeState) -> tuple[str, ...]:
-    """Libraries that made what is stored, as recorded beside it; several versions are all told."""
+def _libraries(run: Run, state: NodeState) -> tuple[tuple[str, ...], str]:
+    """Libraries that made what is stored, as recorded beside it; several versions are all told.
+
+    A damaged shard says nothing of its libraries; its error's text comes second.
+    """
     if not state.n_cached:
-        return ()
+        return (), ""
+    try:
+        origins = run.store.origins(state.fingerprint)
+    except Damaged as error:
+        return (), str(error)
     found = {
         f"{name} {version}"
-        for origin in run.store.origins(state.fingerprint)
+        for origin in origins
         for name, version in origin.get("libraries", {}).items()
     }
-    return tuple(sorted(found))
+    return tuple(sorted(found)), ""
 
 
 def fit_rows(run: Run) -> list[FitRow]:

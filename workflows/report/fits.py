@@ -38,6 +38,9 @@ F1_NOTE = (
 )
 #: The bootstrap draws speakers where the test split has at least so many, else utterances.
 SPEAKERS = 8
+#: A fusion is called ahead or behind where the paired t-test's p is below this, and the interval
+#: excludes 0: the two can disagree on a small split.
+LEVEL = 0.05
 #: Single modalities that the chosen fusion is compared with, at most.
 DUELS = 6
 #: Metrics that are drawn where a family has them, in this order.
@@ -137,7 +140,9 @@ class Duel:
 
     @property
     def verdict(self) -> str:
-        """Who is ahead by the bootstrap interval: ``fusion``, ``single``, or ``open``."""
+        """Who is ahead by both interval and paired t-test: ``fusion``, ``single``, or ``open``."""
+        if not self.paired.p_t < LEVEL:  # NaN: all differences are equal, so there is no test
+            return "open"
         if self.paired.high < 0:
             return "fusion"
         return "single" if self.paired.low > 0 else "open"

@@ -22,6 +22,7 @@ from .fits import (
     DRAWN,
     F1_NOTE,
     FAMILIES,
+    LEVEL,
     TOLD,
     FitView,
     better,
@@ -106,6 +107,7 @@ def render(run: Run) -> str:
         modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
         isfinite=math.isfinite,
         lined=TOOLTIPS,
+        level=LEVEL,
     )
 
 

@@ -6,8 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from affectflow.train.compare import compare
+from affectflow.cache.errors import Damaged
+from affectflow.train.compare import Comparison, compare
+from affectflow.workflows.report import fits
 from affectflow.workflows.report.charts import number
+from affectflow.workflows.report.fits import Duel
 from affectflow.workflows.report.page import p_value, render, seconds, sentence, write_report
 
 EVIL = "<script>alert('&')</script>"
@@ -137,7 +140,44 @@ def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
     text = Page(render(make_run(nodes, make_corpus(600)))).text
     assert "bootstrap over whole speakers" in text
     assert "take it as a hint" not in text
-    assert "Against only_t, the interval of the difference lies below 0" in text
+    assert "Against only_t, interval and t-test agree: on this split, sf is ahead." in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "verdict"),
+    [
+        (-0.2, -0.1, 0.04, "fusion"),
+        (0.1, 0.2, 0.04, "single"),
+        (-0.2, -0.1, 0.058, "open"),
+        (0.1, 0.2, 0.058, "open"),
+        (-0.2, 0.1, 0.04, "open"),
+        (-0.1, -0.1, math.nan, "open"),
+    ],
+)
+def test_nobody_is_ahead_unless_interval_and_test_agree(low, high, p, verdict):
+    paired = Comparison(10, (low + high) / 2, low, high, -2.0, p, p, 10)
+    assert Duel(None, None, paired, p).verdict == verdict
+
+
+def test_an_open_duel_says_so(make_run, monkeypatch):
+    paired = Comparison(12, -0.15, -0.2, -0.1, -2.0, 0.058, 0.058, 12)
+    monkeypatch.setattr(fits, "compare", lambda *_, **__: paired)
+    text = Page(render(make_run())).text
+    assert "this split does not show which is better" in text
+    assert "is ahead" not in text
+
+
+def test_a_damaged_shard_does_not_stop_the_report(make_run):
+    def origins(mark):
+        raise Damaged(f"shard of {EVIL} is damaged")
+
+    run = make_run()
+    run.store.origins = origins
+    html = render(run)
+    assert EVIL not in html
+    text = Page(html).text
+    assert f"versions unknown : shard of {EVIL} is damaged" in text
+    assert "mixed versions" not in text
 
 
 def test_says_how_many_rows_each_metric_saw(make_run, make_corpus):
