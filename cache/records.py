@@ -325,11 +325,14 @@ class FeatureTable:
         result: Array = sums / counts.reshape(-1, *[1] * (self.values.ndim - 1))
         return result
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
         return (
-            f"<p><b>FeatureTable: {len(self)} utterances ({int(self.present.sum())} present), "
-            f"{len(self.values)} rows of {self.values.shape[1:]} {self.values.dtype}</b></p>"
+            f"FeatureTable: {len(self)} utterances ({int(self.present.sum())} present), "
+            f"{len(self.values)} rows of {self.values.shape[1:]} {self.values.dtype}"
         )
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{html.escape(repr(self))}</b></p>"
 
 
 def concat(ids: Sequence[str], parts: Sequence[Features | None], like: ArraySpec) -> FeatureTable:

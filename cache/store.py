@@ -107,6 +107,9 @@ class FeatureStore:
         self._lock = threading.Lock()
         self._described: set[str] = set()
 
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.root)!r})"
+
     @cached_property
     def _index(self) -> Index:
         index = Index(self.index_path)

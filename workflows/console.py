@@ -126,32 +126,16 @@ def _show_features(run: Run) -> None:
 
 def _show_scores(run: Run) -> None:
     """Mean and deviation over seeds on the test split, a table for each task that fits share."""
-    fitted = {name: state.checkpoint.meta for name, state in run.states.items() if state.checkpoint}
-    for task in dict.fromkeys(meta["primary"] for meta in fitted.values()):
-        found = {
-            name: meta["summary"]["test"].get(task, {})
-            for name, meta in fitted.items()
-            if meta["primary"] == task
-        }
-        metrics = dict.fromkeys(  # variants of a metric (Acc2_weak) stand in the report
-            metric for scores in found.values() for metric in scores if "_" not in metric
-        )
-        table = Table(f"{task}, test", "seeds", *metrics, box=None, pad_edge=False)
-        for name, scores in found.items():
-            cells = [_spread(scores.get(metric)) for metric in metrics]
-            table.add_row(name, str(len(fitted[name]["seeds"])), *cells)
+    for scores in run.test_scores():
+        table = Table(f"{scores.task}, test", "seeds", *scores.metrics, box=None, pad_edge=False)
+        for row in scores.rows:
+            table.add_row(row.fit, str(row.seeds), *row.cells)
         OUT.print(table)
         OUT.print()
     OUT.print(
         f"Mean±standard deviation (n - 1) over seeds; metrics as of '{run.corpus.family}'.",
         style="dim",
     )
-
-
-def _spread(score: dict[str, float | None] | None) -> str:
-    if not score or score["mean"] is None:
-        return "-"
-    return f"{score['mean']:.3f}" + (f"±{score['std']:.3f}" if score["std"] is not None else "")
 
 
 def show_failures(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from ..cache.errors import NotCached
 from ..cache.records import FeatureTable
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
+from ..cache.validation import count
 from .graph import Fit, Workflow
 from .plan import NodeState
 from .recipe import Recipe
+from .result_html import as_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +35,25 @@ class Reporter:
         """A line for people."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class ScoreRow:
+    """One fit's test scores: how many seeds, and a cell for each metric, ``mean±deviation``."""
+
+    fit: str
+    seeds: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Test scores of the fits that share a main task, for people."""
+
+    task: str
+    metrics: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+
+
+@dataclass(eq=False, repr=False)
 class Run:
     """What a run came to.
 
@@ -89,9 +110,24 @@ class Run:
         return sum(n for name, n in self.made.items() if isinstance(self.workflow[name], Fit))
 
     @property
+    def n_failures(self) -> int:
+        """Features and fits that could not be made."""
+        return len(self.failures) + len(self.errors)
+
+    @property
     def ok(self) -> bool:
         """Nothing failed."""
-        return not self.failures and not self.errors
+        return not self.n_failures
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({self.id!r}: {count(len(self.workflow.nodes), 'node')}, made "
+            f"{count(self.n_features_made, 'feature')} and {count(self.n_fits_made, 'model')}, "
+            f"{count(self.n_failures, 'failure')})"
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def table(self, node: str, array: str = "values", allow_mixed: bool = False) -> FeatureTable:
         """Features of a node for the whole corpus, in its order.
@@ -128,6 +164,36 @@ class Run:
             for metric, score in metrics.items()
         ]
         return pd.DataFrame(rows, columns=["fit", "task", "seed", "metric", "score"])
+
+    def test_scores(self) -> list[ScoreTable]:
+        """Mean and deviation over seeds on the test split, a table for each main task of fits."""
+        metas = {name: s.checkpoint.meta for name, s in self.states.items() if s.checkpoint}
+        tables = []
+        for task in dict.fromkeys(meta["primary"] for meta in metas.values()):
+            found = {
+                name: meta["summary"]["test"].get(task, {})
+                for name, meta in metas.items()
+                if meta["primary"] == task
+            }
+            metrics = dict.fromkeys(  # variants of a metric (Acc2_weak) stand in the report
+                metric for scores in found.values() for metric in scores if "_" not in metric
+            )
+            rows = [
+                ScoreRow(
+                    name,
+                    len(metas[name]["seeds"]),
+                    tuple(_spread(scores.get(metric)) for metric in metrics),
+                )
+                for name, scores in found.items()
+            ]
+            tables.append(ScoreTable(task, tuple(metrics), tuple(rows)))
+        return tables
+
+
+def _spread(score: Mapping[str, float | None] | None) -> str:
+    if not score or score["mean"] is None:
+        return "-"
+    return f"{score['mean']:.3f}" + (f"±{score['std']:.3f}" if score["std"] is not None else "")
 
 
 def places(store: FeatureStore, state: NodeState) -> list[Any]:

@@ -286,6 +286,7 @@ def test_concat_of_nothing_keeps_shape_and_dtype():
     assert found.values.dtype == np.float16
 
 
-def test_table_html_says_how_many_are_present():
-    page = table([2, 0])._repr_html_()
-    assert "2 utterances (1 present), 2 rows of (2,) float32" in page
+def test_a_table_says_in_one_line_how_many_are_present():
+    found = table([2, 0])
+    assert repr(found) == "FeatureTable: 2 utterances (1 present), 2 rows of (2,) float32"
+    assert repr(found) in found._repr_html_()

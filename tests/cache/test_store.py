@@ -387,3 +387,8 @@ def test_stores_with_more_shards_than_may_be_open_are_read(store, write, monkeyp
     shards = [write(2, seed)[0] for seed in range(5)]
     places = [Place(shard.path, row) for row in range(2) for shard in shards]
     assert len(list(store.read_many(places))) == 10
+
+
+def test_a_store_shows_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert repr(FeatureStore("features")) == "FeatureStore('features')"
