@@ -1,0 +1,77 @@
+"""Adam and AdamW on one flat tensor, with as little around the arithmetic as torch allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+
+from .training import Training
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Tensor]:
+    """Lay parameters and their gradients into one tensor each, of which they become views.
+
+    An optimiser then has one tensor to see to instead of dozens, which saves a tenth of an epoch
+    of the smallest model here. Gradients must be zeroed in place from now on, never set to None.
+    """
+    whole = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+    gradient = torch.zeros_like(whole, requires_grad=False)
+    start = 0
+    for p in parameters:
+        span = slice(start, start + p.numel())
+        p.data = whole.data[span].view_as(p)
+        p.grad = gradient[span].view_as(p)
+        start += p.numel()
+    whole.grad = gradient
+    return whole, gradient
+
+
+class FlatAdam:
+    """Adam (``weight_decay`` as an L2 penalty) or AdamW (decoupled) on one parameter.
+
+    Calls the functions behind ``torch.optim.Adam`` and ``AdamW``, in their fused form, without the
+    hooks and profiling around them: those are a sixth of an epoch of the smallest model here.
+
+    Args:
+        parameter: the parameter, with its gradient in place.
+        training: optimiser, learning rate and weight decay.
+
+    Source:
+        Kingma and Ba (2015), arXiv:1412.6980; Loshchilov and Hutter (2019), arXiv:1711.05101.
+    """
+
+    def __init__(self, parameter: nn.Parameter, training: Training) -> None:
+        assert parameter.grad is not None  # one_parameter saw to it
+        self.update = {"adam": adam, "adamw": adamw}[training.optimizer]
+        self.training = training
+        self.parameter: list[Tensor] = [parameter]
+        self.gradient: list[Tensor] = [parameter.grad]
+        self.means = [torch.zeros_like(parameter.grad)]
+        self.squares = [torch.zeros_like(parameter.grad)]
+        self.steps = [torch.zeros((), dtype=torch.float32, device=parameter.device)]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step along the gradient that stands in ``parameter.grad``."""
+        self.update(
+            self.parameter,
+            self.gradient,
+            self.means,
+            self.squares,
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=self.training.lr,
+            weight_decay=self.training.weight_decay,
+            eps=EPSILON,
+            maximize=False,
+        )
