@@ -313,9 +313,7 @@ def test_nothing_there_says_what_is_there_instead(tmp_path):
     with pytest.raises(BadCorpus, match=r"no corpus at '.*corpus.parquet': there is no such file"):
         Corpus.read(tmp_path)
     (tmp_path / "label.csv").write_text("video_id\n")
-    with pytest.raises(
-        BadCorpus, match="looks like the CH-SIMS layout: read it with affectflow"
-    ):
+    with pytest.raises(BadCorpus, match="looks like the CH-SIMS layout: read it with affectflow"):
         Corpus.read(tmp_path)
     with pytest.raises(BadCorpus, match="nor a folder"):
         Corpus.read(tmp_path / "a" / "b.parquet")
