@@ -13,6 +13,7 @@ from affectflow.cache.errors import (
     BadCorpus,
     BadInput,
     BadMedia,
+    MixedVersions,
     NotCached,
     StoreFull,
 )
@@ -374,6 +375,17 @@ def test_workers_give_the_same_bits_as_this_process(tmp_path, toys):
     there = run(recipe, tmp_path / "b", workers=2)
     assert here.made == there.made == {"text": 24}
     np.testing.assert_array_equal(here.table("text").values, there.table("text").values)
+
+
+def test_features_of_two_library_versions_are_joined_only_when_allowed(toys, tmp_path, monkeypatch):
+    from affectflow.workflows.graph import Extract
+
+    monkeypatch.setattr(Extract, "libraries", lambda self: {"toolbox": "1.0"})
+    go(toys, tmp_path, TEXTS[:12])
+    monkeypatch.setattr(Extract, "libraries", lambda self: {"toolbox": "2.0"})
+    with pytest.raises(MixedVersions, match=r"toolbox"):
+        go(toys, tmp_path, fits=FITS)
+    assert go(toys, tmp_path, fits=FITS, allow_mixed=True).n_fits_made == 2
 
 
 def test_refuses_a_scheduler_that_is_none(toys, tmp_path):
