@@ -46,6 +46,10 @@ class UpstreamFailed(BadInput):
     """The features that a node is made from could not be made for this utterance."""
 
 
+class InputWarning(UserWarning):
+    """Features were made, but the input has something that their user should know of."""
+
+
 class BadCall(AffectflowError, ValueError):
     """What the user asked for cannot be run: the call, not the data, must change."""
 

@@ -170,8 +170,9 @@ class Features:
         ago and what was read from the cache are the same bits.
 
         Raises:
-            BadInput: an array is missing, unexpected, of another row shape, or does not fit the
-                promised dtype (a finite value that would become infinite).
+            BadInput: an array is missing, unexpected, of another row shape, does not fit the
+                promised dtype (a finite value that would become infinite), or holds NaN or an
+                infinity in a row that the mask calls real.
         """
         arrays = self.arrays()
         if set(arrays) != set(spec):
@@ -228,11 +229,29 @@ def _span(times: Array) -> str:
     return f"{np.nanmin(times):.3g} to {np.nanmax(times):.3g} s"
 
 
+def _check_finite(name: str, part: Features, columns: Sequence[str]) -> None:
+    finite = np.isfinite(part.values)
+    if finite.all():
+        return
+    bad = ~finite & part.mask.reshape(-1, *[1] * (part.values.ndim - 1))
+    if not bad.any():
+        return
+    row, *place = (int(i) for i in np.argwhere(bad)[0])
+    column = f"'{columns[place[0]]}'" if columns else ", ".join(map(str, place))
+    raise BadInput(
+        f"array '{name}': {int(bad.sum())} values of real rows are not finite, the first "
+        f"{part.values[(row, *place)]} in column {column} of row {row}, "
+        f"which starts at {part.times[row, 0]:g} s"
+    )
+
+
 def _cast(name: str, part: Features, spec: ArraySpec) -> Features:
     if part.values.shape[1:] != spec.shape:
         raise BadInput(
             f"array '{name}': rows of {spec.shape} promised, got {part.values.shape[1:]}"
         )
+    if part.values.dtype.kind == "f":
+        _check_finite(name, part, spec.columns)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(part.values, np.dtype(spec.dtype))
     if values.dtype.kind == "f" and part.values.dtype.kind == "f":

@@ -6,15 +6,22 @@ To add one: write a file with one such class, add one line to ``registry.py`` an
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..cache.errors import BadInput
-from ..cache.records import Features, FeatureSpec
+from ..cache.errors import BadInput, InputWarning
+from ..cache.records import ArraySpec, Features, FeatureSpec
 from .clip import Clip
+
+#: Role that whatever extract node is named can fill: features to be pooled, whatever they are.
+ANY = "any"
+#: Role of a node that says what is spoken; it may stand in for the transcript of any extractor
+#: that reads text.
+TRANSCRIPT = "transcript"
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,8 @@ class Needs:
         audio: sound at this rate in Hz, mono float32; 0: none.
         frames: pictures at this rate in Hz; 0: none.
         text: the transcript.
-        features: roles of other nodes' features, such as ``faces``; see ``Extractor.provides``.
+        features: roles of other nodes' features, such as ``faces``; see ``Extractor.provides``;
+            ``ANY`` is a role that every extractor can fill.
     """
 
     audio: int = 0
@@ -49,6 +57,8 @@ class Extractor(ABC):
         modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for.
         provides: the role that it can fill for others (``faces``); empty: none.
         libraries: distributions whose version is recorded beside the features.
+        paper: what to cite for the features, in short; empty: nothing.
+        licence: a line for people where the use of what computes is restricted; empty: it is not.
         batched: whether ``many`` gains from several utterances at once.
         peak_memory: bytes one worker needs at most, models included.
     """
@@ -58,6 +68,8 @@ class Extractor(ABC):
     modality: ClassVar[str]
     provides: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    paper: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
     batched: ClassVar[bool] = False
     peak_memory: ClassVar[int] = 1 << 30
 
@@ -77,6 +89,14 @@ class Extractor(ABC):
     @abstractmethod
     def spec(self) -> FeatureSpec:
         """The named arrays that every utterance gets, ``values`` among them."""
+
+    def spec_on(self, inputs: Mapping[str, FeatureSpec]) -> FeatureSpec:
+        """The named arrays, where they follow from those of the nodes it reads.
+
+        Args:
+            inputs: role -> what the node that fills it promises.
+        """
+        return self.spec
 
     @abstractmethod
     def extract(self, clip: Clip) -> Features:
@@ -122,6 +142,9 @@ class Extractor(ABC):
 
         Raises:
             BadInput: the source cannot be used.
+
+        Warns:
+            InputWarning: the features were made, but something is to be known of them.
         """
         if isinstance(source, Clip):
             clip = source
@@ -129,7 +152,12 @@ class Extractor(ABC):
             clip = Clip(id="text", text=str(source))
         else:
             clip = Clip(id=Path(source).stem, media=str(source), start=start, end=end, text=text)
-        return self.extract(self._with_upstream(clip, features or {})).cast(self.spec)
+        clip = self._with_upstream(clip, features or {})
+        before = len(clip.warnings)
+        found = self.extract(clip)
+        for message in clip.warnings[before:]:
+            warnings.warn(f"'{clip.id}': {message}", InputWarning, stacklevel=2)
+        return found.cast(self.spec_on({role: promised(f) for role, f in clip.features.items()}))
 
     def _with_upstream(self, clip: Clip, given: Mapping[str, Features]) -> Clip:
         from .registry import provider
@@ -137,7 +165,7 @@ class Extractor(ABC):
         for role in self.needs.features:
             if role not in clip.features:
                 clip.features[role] = given[role] if role in given else provider(role)(clip)
-        return clip
+        return heard(clip, given[TRANSCRIPT]) if TRANSCRIPT in given else clip
 
     def upstream(self, clip: Clip, role: str) -> Features:
         """Features of another node for this clip.
@@ -148,6 +176,21 @@ class Extractor(ABC):
         if role not in clip.features:
             raise BadInput(f"'{self.name}' needs '{role}' of '{clip.id}', which were not given")
         return clip.features[role]
+
+
+def promised(features: Features) -> FeatureSpec:
+    """What given features look like, as the promise that they keep."""
+    return {
+        name: ArraySpec(part.values.shape[1:], part.values.dtype.name, part.columns)
+        for name, part in features.arrays().items()
+    }
+
+
+def heard(clip: Clip, transcript: Features) -> Clip:
+    """The same clip, with what a transcribing node heard as its text."""
+    from .text.transcript import as_text
+
+    return dataclasses.replace(clip, text=as_text(transcript))
 
 
 def settings_table(kind: type[Any]) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Clip:
         end: end of the segment in seconds (half open); None: to the end.
         text: transcript.
         features: upstream features by role.
+        warnings: what extractors had to say of it so far; see ``warn``.
     """
 
     id: str
@@ -79,8 +80,17 @@ class Clip:
     end: float | None = None
     text: str = ""
     features: dict[str, Features] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     _audio: dict[int, Waveform] = field(default_factory=dict, repr=False)
     _frames: dict[float, list[Frame]] = field(default_factory=dict, repr=False)
+
+    def warn(self, message: str) -> None:
+        """Note something that a user of the features should know, though they could be made.
+
+        A run writes it down with the utterance and the node; a call in a notebook turns it into
+        an ``InputWarning``.
+        """
+        self.warnings.append(message)
 
     def audio(self, rate: int) -> Waveform:
         """Sound of the segment at a rate in Hz.

@@ -83,6 +83,7 @@ class Assignment:
             node=node.name,
             fingerprint=state.fingerprint,
             extractor=node.extractor,
+            spec=self.board.workflow.spec(node),
             origin=self.board.origin(node),
             keys={i: key for i in wanted if (key := state.keys[i]) is not None},
             on=node.on,

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cache.errors import AffectflowError, CacheError, UpstreamFailed
-from ..cache.records import Features
+from ..cache.records import Features, FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
-from ..extract.base import Extractor
+from ..extract.base import TRANSCRIPT, Extractor, heard
 from ..extract.clip import Clip
 from .machine import n_threads
 
@@ -43,6 +43,7 @@ class Job:
         node: name in the recipe.
         fingerprint: the node's.
         extractor: what to compute.
+        spec: the named arrays that it promises here.
         origin: JSON stored beside the features.
         keys: utterance number -> key, of those that are to be made.
         on: role -> node name, where features of another node are read.
@@ -52,6 +53,7 @@ class Job:
     node: str
     fingerprint: str
     extractor: Extractor
+    spec: FeatureSpec
     origin: Mapping[str, Any]
     keys: Mapping[int, bytes]
     on: Mapping[str, str]
@@ -165,9 +167,8 @@ def make_batch(batch: Batch) -> Made:
         made = {job.keys[n]: f for n, f in done.items() if isinstance(f, Features)}
         failures += [f for f in done.values() if isinstance(f, Failure)]
         if made:
-            spec = job.extractor.spec
             origin = {**job.origin, "threads": n_threads()}
-            shards.append(store.write(job.fingerprint, made, spec=spec, origin=origin))
+            shards.append(store.write(job.fingerprint, made, spec=job.spec, origin=origin))
     return Made(tuple(shards), tuple(failures), seconds)
 
 
@@ -222,6 +223,8 @@ def _run_job(
         clip = media.setdefault(ref.id, Clip(ref.id, ref.media, ref.start, ref.end, ref.text))
         try:
             clip.features = _upstream(store, job, ref, results)
+            if TRANSCRIPT in job.on:
+                clip = heard(clip, clip.features[TRANSCRIPT])
         except UpstreamFailed as error:
             done[ref.number] = failure(job, ref, error)
             continue
@@ -243,7 +246,7 @@ def _checked(job: Job, ref: ClipRef, answer: Features | Exception) -> Features |
     try:
         if isinstance(answer, Exception):
             raise answer
-        return answer.cast(job.extractor.spec)
+        return answer.cast(job.spec)
     except CacheError:
         raise
     except Exception as error:

@@ -24,6 +24,7 @@ from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
 from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NewerCache, NotCached
 from ..cache.publish import publish
 from ..cache.records import ArraySpec, Features, concat, no_times
+from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from .graph import Extract, Fit, Workflow
 from .recipe import Recipe, build
@@ -205,10 +206,12 @@ class Bundle:
             if name not in made:
                 raise BadInput(f"'{node.name}' needs '{name}', which could not be made")
             clip.features[role] = made[name]
+        if TRANSCRIPT in node.on:
+            clip = heard(clip, clip.features[TRANSCRIPT])
         answer = next(node.extractor.many([clip]))
         if isinstance(answer, Exception):
             raise answer
-        return answer.cast(node.extractor.spec)
+        return answer.cast(self.workflow.spec(node))
 
     def _inputs(self, fit: str, made: Mapping[str, Features]) -> list[Any]:
         from ..train.dataset import Input

@@ -17,7 +17,8 @@ from typing import Any
 from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import feature_key, fingerprint, settings_of
-from ..extract.base import Extractor
+from ..cache.records import FeatureSpec
+from ..extract.base import ANY, TRANSCRIPT, Extractor
 from ..train.registry import ModelSettings
 from ..train.training import Training
 
@@ -177,11 +178,18 @@ class Workflow:
     def streams(self, node: Extract) -> tuple[str, ...]:
         """Which of audio, frames, text an extract reads, its upstream nodes included."""
         found = set(node.extractor.needs.streams)
+        if TRANSCRIPT in node.on:  # it reads what that node heard, not the corpus' text
+            found.discard("text")
         for name in node.inputs:
             upstream = self[name]
             assert isinstance(upstream, Extract)  # checked when the workflow was made
             found.update(self.streams(upstream))
         return tuple(stream for stream in STREAM_CONTENT if stream in found)
+
+    def spec(self, node: Extract) -> FeatureSpec:
+        """The named arrays that an extract promises, upstream nodes considered."""
+        inputs = {role: self.spec(self[name]) for role, name in node.on.items()}  # type: ignore[arg-type]
+        return node.extractor.spec_on(inputs)
 
     def contents(self, node: Extract) -> tuple[str, ...]:
         """Which of media and text enter the keys of an extract's features."""
@@ -277,14 +285,18 @@ class Workflow:
         where = f"workflow '{self.name}': node '{node.name}'"
         if isinstance(node, Extract):
             wanted = node.extractor.needs.features
-            if set(node.on) != set(wanted):
+            given = set(node.on)
+            if node.extractor.needs.text:
+                given.discard(TRANSCRIPT)
+            if given != set(wanted):
                 raise BadRecipe(
                     f"{where}: '{node.what}' reads {_listed(wanted)}, "
                     f"its 'on' names {_listed(node.on)}"
                 )
             for role, name in node.on.items():
                 upstream = self[name]
-                if not isinstance(upstream, Extract) or upstream.extractor.provides != role:
+                fits = isinstance(upstream, Extract) and role in (ANY, upstream.extractor.provides)
+                if not fits:
                     raise BadRecipe(
                         f"{where}: '{name}' ({upstream.what}) does not provide '{role}'"
                     )

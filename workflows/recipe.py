@@ -19,6 +19,7 @@ import pydantic
 import yaml
 
 from ..cache.errors import AffectflowError, BadRecipe, unknown
+from ..extract.base import TRANSCRIPT
 from ..extract.registry import EXTRACTORS, extractor_class
 from ..train.registry import MODELS, fit_settings
 from .corpora import CorpusSpec
@@ -244,7 +245,7 @@ def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:
     on = rest.pop("on", {})
     extractor = kind(**_settings(rest, kind, what))
     if isinstance(on, str):
-        on = dict.fromkeys(extractor.needs.features[:1] or ("?",), on)
+        on = dict.fromkeys(extractor.needs.features[:1] or (TRANSCRIPT,), on)
     if not isinstance(on, dict):
         raise BadRecipe(f"'on' must name a node, or map roles to nodes, got {on!r}")
     return Extract(name, extractor, {str(role): str(node) for role, node in on.items()})

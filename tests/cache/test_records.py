@@ -128,10 +128,17 @@ def test_cast_refuses_to_make_a_number_infinite():
         large.cast({"values": ArraySpec((1,), "float16")})
 
 
-def test_cast_keeps_infinities_and_nan_that_were_there():
-    odd = Features(np.array([[np.inf], [np.nan], [-np.inf]]), no_times(3))
+def test_cast_names_the_column_and_the_row_of_a_value_that_is_not_finite():
+    odd = Features(np.array([[1.0, 2.0], [3.0, np.nan], [np.inf, 5.0]]), frame_times(3, 0.5))
+    message = "'values': 2 values of real rows are not finite, the first nan in column 'b' of row 1"
+    with pytest.raises(BadInput, match=message + ", which starts at 0.5 s"):
+        odd.cast({"values": ArraySpec((2,), "float16", ("a", "b"))})
+
+
+def test_cast_lets_masked_rows_hold_anything():
+    odd = Features(np.array([[np.inf], [1.0]]), no_times(2), mask=[False, True])
     done = odd.cast({"values": ArraySpec((1,), "float16")})
-    np.testing.assert_array_equal(done.values, odd.values.astype(np.float16))
+    np.testing.assert_array_equal(done.values, [[np.inf], [1.0]])
 
 
 def test_a_spec_refuses_names_that_do_not_fit_its_rows():

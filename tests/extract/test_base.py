@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import BadCall, BadInput, UnknownName
+from affectflow.cache.errors import BadCall, BadInput, InputWarning, UnknownName
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.extract import registry
 from affectflow.extract.base import Extractor, Needs, settings_table
@@ -162,3 +162,17 @@ def test_a_setting_out_of_range_is_a_wrong_call():
 def test_an_unknown_role_is_named():
     with pytest.raises(UnknownName, match="unknown role 'hands'.* Known: faces"):
         provider("hands")
+
+
+@dataclass(frozen=True)
+class Doubtful(Words):
+    """Warns of every text."""
+
+    def extract(self, clip):
+        clip.warn("spoken too fast")
+        return super().extract(clip)
+
+
+def test_what_an_extractor_warns_of_is_a_warning_with_the_name_of_the_clip():
+    with pytest.warns(InputWarning, match="'text': spoken too fast"):
+        assert Doubtful()("a b").values == [[2.0]]

@@ -1,7 +1,15 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadRecipe, UnknownName
+from affectflow.cache.records import ArraySpec, Features, no_times
+from affectflow.extract.base import ANY, Extractor, Needs
+from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
+from affectflow.extract.text.transcript import TEXT_SPEC, as_rows
 from affectflow.train.registry import fit_settings
 from affectflow.workflows.graph import Encode, Extract, Fit, Workflow
 
@@ -109,3 +117,83 @@ def test_upto_keeps_what_the_targets_need(toys):
     assert list(Workflow("w", nodes).upto(["f"]).nodes) == ["letters", "f"]
     with pytest.raises(UnknownName, match="unknown node of workflow 'w' 'g'"):
         Workflow("w", nodes).upto(["g"])
+
+
+@dataclass(frozen=True)
+class Hears(Extractor):
+    """Hears the same words in every sound."""
+
+    name: ClassVar[str] = "hears"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "text"
+    provides: ClassVar[str] = "transcript"
+
+    words: str = "what a day"
+
+    @property
+    def needs(self):
+        return Needs(audio=16000)
+
+    @property
+    def spec(self):
+        return {"values": ArraySpec((1,)), "text": TEXT_SPEC}
+
+    def extract(self, clip):
+        n = len(self.words.split())
+        return Features(np.ones((n, 1)), no_times(n), more={"text": as_rows(self.words)})
+
+
+@dataclass(frozen=True)
+class Firsts(Extractor):
+    """First row of whatever it reads."""
+
+    name: ClassVar[str] = "firsts"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "audio"
+
+    @property
+    def needs(self):
+        return Needs(features=(ANY,))
+
+    @property
+    def spec(self):
+        raise AssertionError("it follows from what is read")
+
+    def spec_on(self, inputs):
+        return {"values": inputs[ANY]["values"]}
+
+    def extract(self, clip):
+        above = self.upstream(clip, ANY)
+        return Features(above.values[:1], above.times[:1], above.columns)
+
+
+def test_a_text_extractor_on_a_transcript_reads_sound_and_not_the_corpus_text(toys):
+    nodes = [Extract("asr", Hears()), Extract("n", toys.Letters(), {"transcript": "asr"})]
+    workflow = Workflow("w", nodes)
+    assert workflow.streams(workflow["n"]) == ("audio",)
+    assert workflow.contents(workflow["n"]) == ("media",)
+    plain = Workflow("w", [Extract("n", toys.Letters())])
+    assert workflow.description(workflow["n"]) != plain.description(plain["n"])
+
+
+def test_only_a_node_that_hears_can_be_a_transcript(toys):
+    nodes = [Extract("a", toys.Letters()), Extract("n", toys.Letters(), {"transcript": "a"})]
+    with pytest.raises(BadRecipe, match=r"'a' \(letters\) does not provide 'transcript'"):
+        Workflow("w", nodes)
+    nodes = [Extract("asr", Hears()), Extract("n", extractor("librosa-33"), {"transcript": "asr"})]
+    with pytest.raises(BadRecipe, match="'librosa-33' reads no features, its 'on' names"):
+        Workflow("w", nodes)
+
+
+def test_any_node_fills_the_role_any_and_says_what_is_promised(toys):
+    workflow = Workflow("w", [Extract("a", toys.Letters()), Extract("f", Firsts(), {ANY: "a"})])
+    assert workflow.spec(workflow["f"]) == {"values": ArraySpec((1,), columns=("letters",))}
+
+
+def test_called_by_itself_an_extractor_reads_what_another_heard(toys):
+    heard = Hears().extract(Clip("c"))
+    found = toys.Letters()(Clip("c"), features={"transcript": heard})
+    np.testing.assert_array_equal(found.values, [[4], [1], [3]])
+    first = Firsts()(Clip("c"), features={ANY: found})
+    assert first.columns == ("letters",)
+    np.testing.assert_array_equal(first.values, [[4]])

@@ -1,0 +1,131 @@
+"""What the commands share: arguments and options, their completion, errors as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..cache.errors import AffectflowError
+
+STOPPED = 130
+
+
+class CommandGroup(click.Group):
+    """Prints our own errors as one line and leaves with their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AffectflowError as error:
+            from .console import show_error
+
+            show_error(error)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("stopped; what was made is kept: run the same command to go on", err=True)
+            ctx.exit(STOPPED)
+
+
+class RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """Name of a shipped recipe or path of a YAML file; completes both."""
+
+    name = "recipe"
+
+    def shellcomplete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from .recipe import shipped
+
+        names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
+        return names or [CompletionItem(incomplete, type="file")]
+
+
+def complete(names: Callable[[click.Context], Iterable[str]]) -> Any:
+    """A completion from a list of names that is made when it is asked for."""
+
+    def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            return [name for name in names(ctx) if name.startswith(incomplete)]
+        except AffectflowError:
+            return []  # a half-typed recipe: nothing to offer yet
+
+    return complete_name
+
+
+def nodes(ctx: click.Context) -> Iterable[str]:
+    from .recipe import load_recipe
+
+    # An option without its value yet leaves the words before it unparsed.
+    words = [ctx.params.get("recipe"), *ctx.args]
+    return load_recipe(next(word for word in words if word)).workflow.nodes if any(words) else ()
+
+
+RECIPE = click.argument("recipe", type=RecipeName())
+CACHE = click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="features",
+    show_default=True,
+    help="Folder of the feature store; made if missing.",
+)
+PACK_OPTIONS = (
+    CACHE,
+    click.option("--corpus", type=click.Path(path_type=Path), help="Run on this folder or table."),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="NODE.KEY=VALUE",
+        help="Change a setting of the recipe: --set tfn.lr=0.002. Repeatable.",
+    ),
+)
+RECIPE_OPTIONS = (
+    *PACK_OPTIONS,
+    click.option(
+        "--until",
+        multiple=True,
+        metavar="NODE",
+        shell_complete=complete(nodes),
+        help="Only this node and what it needs. Repeatable.",
+    ),
+)
+RUN_OPTIONS = (
+    *RECIPE_OPTIONS,
+    click.option(
+        "--scheduler",
+        default="processes",
+        show_default=True,
+        help="sync, processes, or a dask scheduler's address (tcp://host:port).",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="For neural extractors and fits.",
+    ),
+    click.option("--retry-failed", is_flag=True, help="Try again what failed before."),
+    click.option("--strict", is_flag=True, help="Stop at the first failure."),
+    click.option(
+        "--allow-mixed",
+        is_flag=True,
+        help="Join features made by different versions of a library.",
+    ),
+)
+
+
+def with_options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
