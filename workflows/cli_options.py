@@ -34,7 +34,7 @@ class RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since cl
 
     name = "recipe"
 
-    def shellcomplete(
+    def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[Any]:
         from click.shell_completion import CompletionItem
@@ -58,6 +58,7 @@ def complete(names: Callable[[click.Context], Iterable[str]]) -> Any:
 
 
 def nodes(ctx: click.Context) -> Iterable[str]:
+    """Names of the nodes of the recipe on the command line so far."""
     from .recipe import load_recipe
 
     # An option without its value yet leaves the words before it unparsed.
@@ -123,6 +124,8 @@ RUN_OPTIONS = (
 
 
 def with_options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    """Give a command all of ``options``, in their order."""
+
     def decorate(function: Any) -> Any:
         for option in reversed(options):
             function = option(function)
