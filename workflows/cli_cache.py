@@ -18,10 +18,10 @@ def cache_group() -> None:
 @CACHE
 def cache_list(cache: Path) -> None:
     """List what is stored: a line a node, with counts and bytes."""
-    from ..cache.audit import listnodes
-    from .console import shownodes
+    from ..cache.audit import list_nodes
+    from .console import show_nodes
 
-    shownodes(listnodes(cache))
+    show_nodes(list_nodes(cache))
 
 
 @cache_group.command(name="show")
