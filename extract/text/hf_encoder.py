@@ -11,9 +11,9 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
+from ..hf_folder import model_files
 from ..loaded import LoadedModels
 from ..packing import pack
-from .hf_folder import model_files
 
 #: Padded tokens of a batch: enough to fill the machine, little enough to bound its memory.
 TOKENS_A_BATCH = {"cpu": 2048, "cuda": 32768}

@@ -14,8 +14,8 @@ from ...cache.keys import WHERE
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec, no_times
 from ..base import Extractor, Needs
 from ..clip import Clip
+from ..hf_folder import hidden_size, model_config, model_folder, model_weights
 from .hf_encoder import Encoder, Tokens, load_encoder
-from .hf_folder import hidden_size, model_config, model_folder, model_weights
 from .windows import joined, windows
 
 LONG = ("error", "truncate", "window")

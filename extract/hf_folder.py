@@ -5,16 +5,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ...cache.errors import BadCall
+from ..cache.errors import BadCall
 
-#: Files that change what a model computes or how it splits text.
-TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "*.model", "bpe.codes", "dict.txt"),
+
+@dataclass(frozen=True)
+class Companion:
+    """What must lie beside configuration and weights, because it changes what is computed.
+
+    Args:
+        name: what a message calls it.
+        files: patterns of its files; one of them must be there.
+    """
+
+    name: str
+    files: tuple[str, ...]
+
+
+#: How a text is split.
+TOKENIZER = Companion(
+    "tokenizer",
+    (
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+        *("added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "*.model"),
+        *("bpe.codes", "dict.txt"),
+    ),
+)
+#: How sound is normalised before a model hears it.
+PREPROCESSOR = Companion(
+    "preprocessor_config.json", ("preprocessor_config.json", "processor_config.json")
 )
 SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 TORCH_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
@@ -36,31 +59,36 @@ def local_folder(model: str) -> Path | None:
     return None
 
 
-def model_files(folder: Path) -> dict[str, Path]:
+def model_files(folder: Path, beside: tuple[Companion, ...] = (TOKENIZER,)) -> dict[str, Path]:
     """The files of a model's folder that its output depends on, by name.
 
     Safetensors are taken where there are any, else PyTorch's own format (which is read with
     ``weights_only``).
 
+    Args:
+        folder: a saved model.
+        beside: what the caller uses beside configuration and weights.
+
     Raises:
-        BadCall: the configuration, the tokenizer or the weights are missing.
+        BadCall: the configuration, a companion or the weights are missing.
     """
-    missing = _missing(folder)
+    missing = _missing(folder, beside)
     if missing:
         raise BadCall(
             f"the folder {folder} is not a whole Hugging Face model: no {' and no '.join(missing)}"
         )
     weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
-    files = [folder / "config.json", *_present(folder, TOKENIZER_FILES), *weights]
+    companions = [file for part in beside for file in _present(folder, part.files)]
+    files = [folder / "config.json", *companions, *weights]
     return {file.name: file for file in files}
 
 
-def _missing(folder: Path) -> list[str]:
+def _missing(folder: Path, beside: tuple[Companion, ...]) -> list[str]:
     """Names of the parts that a model's folder lacks."""
     weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
     parts = {
         "config.json": (folder / "config.json").is_file(),
-        "tokenizer": _present(folder, TOKENIZER_FILES),
+        **{part.name: _present(folder, part.files) for part in beside},
         "model.safetensors": weights,
     }
     missing = [name for name, there in parts.items() if not there]
@@ -74,13 +102,15 @@ def _present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted({file for pattern in patterns for file in folder.glob(pattern)})
 
 
-def model_weights(model: str, revision: str) -> Mapping[str, Path | str]:
+def model_weights(
+    model: str, revision: str, beside: tuple[Companion, ...] = (TOKENIZER,)
+) -> Mapping[str, Path | str]:
     """What a model's fingerprint holds: a local folder's files, or the commit on the hub."""
     folder = local_folder(model)
-    return model_files(folder) if folder else {"commit": hub_commit(model, revision)}
+    return model_files(folder, beside) if folder else {"commit": hub_commit(model, revision)}
 
 
-def model_folder(model: str, revision: str) -> Path:
+def model_folder(model: str, revision: str, beside: tuple[Companion, ...] = (TOKENIZER,)) -> Path:
     """The folder with all of a model's files, fetched from the hub where they are missing.
 
     Raises:
@@ -88,8 +118,8 @@ def model_folder(model: str, revision: str) -> Path:
     """
     folder = local_folder(model)
     if folder is None:
-        folder = _fetched(model, hub_commit(model, revision))
-    model_files(folder)
+        folder = _fetched(model, hub_commit(model, revision), beside)
+    model_files(folder, beside)
     return folder
 
 
@@ -127,7 +157,7 @@ def hidden_size(model: str, revision: str) -> int:
             return int(config[name])
     raise BadCall(
         f"the configuration of '{model}' names no width of its hidden states "
-        f"({', '.join(WIDTHS)}): it is not a text encoder"
+        f"({', '.join(WIDTHS)}): it is not an encoder"
     )
 
 
@@ -173,16 +203,17 @@ def _hub_config(model: str, commit: str) -> Path:
         _unreachable(model, commit, error)
 
 
-def _fetched(model: str, commit: str) -> Path:
+def _fetched(model: str, commit: str, beside: tuple[Companion, ...]) -> Path:
     """The commit's folder in the hub's cache; the hub is asked only for what is not there."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
     try:
         config = try_to_load_from_cache(model, "config.json", revision=commit)
-        if isinstance(config, str) and not _missing(folder := Path(config).parent):
+        if isinstance(config, str) and not _missing(folder := Path(config).parent, beside):
             return folder
         for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
-            wanted = ["config.json", *TOKENIZER_FILES, *weights]
+            companions = [name for part in beside for name in part.files]
+            wanted = ["config.json", *companions, *weights]
             folder = Path(snapshot_download(model, revision=commit, allow_patterns=wanted))
             if _present(folder, weights):
                 break
@@ -196,5 +227,5 @@ def _unreachable(model: str, revision: str, error: Exception) -> NoReturn:
     raise BadCall(
         f"model '{model}' (revision '{revision}') is no local folder, is not in the Hugging Face "
         f"cache, and the hub did not give it: {reason}. Off line, set model to a folder with "
-        "config.json, the tokenizer's files and model.safetensors"
+        "config.json, model.safetensors and the files of its tokenizer or feature extractor"
     ) from error
