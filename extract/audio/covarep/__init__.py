@@ -1,0 +1,1 @@
+"""COVAREP's acoustic features, one file a family."""

@@ -1,0 +1,117 @@
+"""Linear prediction of one frame, by the autocorrelation method.
+
+These are recurrences, so numba compiles them on first use and keeps the code for the next process
+(numba looks at the time stamp of one file only: compiled functions call none of other files).
+
+Source:
+    Makhoul (1975), "Linear prediction: a tutorial review", Proceedings of the IEEE 63(4);
+    the recursion is Levinson's and Durbin's.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from ....cache.records import Array
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def autocorrelation(signal: Array, order: int) -> Array:
+    """Sums ``signal[n] * signal[n + k]`` for lags k of 0 to ``order``, (order + 1,)."""
+    lags = np.zeros(order + 1)
+    n_samples = len(signal)
+    for k in range(min(order + 1, n_samples)):
+        total = 0.0
+        for n in range(n_samples - k):
+            total += signal[n] * signal[n + k]
+        lags[k] = total
+    return lags
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def levinson(lags: Array) -> Array:
+    """Prediction-error filter ``[1, a1 .. aP]`` for autocorrelations at lags 0 to P, (P + 1,).
+
+    Without energy (``lags[0] == 0``) all but the first coefficient are NaN.
+    """
+    order = len(lags) - 1
+    filter_ = np.zeros(order + 1)
+    filter_[0] = 1.0
+    before = np.zeros(order + 1)
+    error = lags[0]
+    for i in range(1, order + 1):
+        match = lags[i]
+        for j in range(1, i):
+            match += filter_[j] * lags[i - j]
+        reflection = -match / error
+        before[:i] = filter_[:i]
+        for j in range(1, i):
+            filter_[j] = before[j] + reflection * before[i - j]
+        filter_[i] = reflection
+        error *= 1.0 - reflection * reflection
+    return filter_
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def inverse_filter(filter_: Array, signal: Array) -> Array:
+    """Prediction error of ``signal``, silence before it; same length."""
+    error = filter_[0] * signal
+    n_samples = len(signal)
+    for k in range(1, min(len(filter_), n_samples)):
+        factor = filter_[k]
+        for n in range(k, n_samples):
+            error[n] += factor * signal[n - k]
+    return error
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def leaky_integral(signal: Array, leak: float) -> Array:
+    """``y[n] = signal[n] + leak * y[n - 1]``, silence before it; same length."""
+    sums = np.empty(len(signal))
+    last = 0.0
+    for n in range(len(signal)):
+        last = signal[n] + leak * last
+        sums[n] = last
+    return sums
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def centred_fir(taps: Array, signal: Array) -> Array:
+    """Convolution with an odd number of taps, delay compensated, silence around; same length."""
+    n_samples, half = len(signal), len(taps) // 2
+    result = np.zeros(n_samples)
+    for k in range(len(taps)):
+        shift = k - half
+        factor = taps[k]
+        for n in range(max(0, shift), min(n_samples, n_samples + shift)):
+            result[n] += factor * signal[n - shift]
+    return result
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def add_residual_frames(
+    sum_: Array, signal: Array, model: Array, window: Array, hop: int, order: int
+) -> None:
+    """Add to ``sum_`` each frame's residual, scaled to the frame's energy.
+
+    Args:
+        sum_: (n_samples,), added to; NaN where a frame of ``model`` holds nothing but zeros.
+        signal: (n_samples,) what is filtered.
+        model: (n_samples,) what the filters are computed from; usually the same.
+        window: (length,) of one frame.
+        hop: samples from frame to frame.
+        order: of the prediction.
+    """
+    length = len(window)
+    for start in range(0, len(signal) - length, hop):
+        frame = signal[start : start + length] * window
+        filter_ = levinson(autocorrelation(model[start : start + length] * window, order))
+        error = inverse_filter(filter_, frame)
+        energy, left = 0.0, 0.0
+        for n in range(length):
+            energy += frame[n] * frame[n]
+            left += error[n] * error[n]
+        gain = np.sqrt(energy / left)
+        for n in range(length):
+            sum_[start + n] += gain * error[n]
