@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import BadInput
+from .mapped import MappedRows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = npt.NDArray[Any]
+#: Bytes of a table's values that are looked at at once, whatever the size of the table.
+BLOCK = 16 << 20
 #: Name of a node's main array, the one that trainers read unless told otherwise.
 MAIN = "values"
 
@@ -270,7 +273,8 @@ class FeatureTable:
 
     Args:
         ids: the n utterances, in order.
-        values: (n_rows, ...) rows of all utterances; may be memory-mapped.
+        values: (n_rows, ...) rows of all utterances: an array, or ``MappedRows`` that stay on the
+            disk.
         offsets: (n + 1,) int64; utterance i owns rows ``offsets[i]:offsets[i + 1]``.
         mask: (n_rows,) bool, True on real rows.
         times: (n_rows, 2) float64 seconds.
@@ -280,7 +284,7 @@ class FeatureTable:
     """
 
     ids: tuple[str, ...]
-    values: Array
+    values: Array | MappedRows
     offsets: Array
     mask: Array
     times: Array
@@ -323,26 +327,56 @@ class FeatureTable:
         ``length=None`` is that of the longest.
         """
         longest = int(self.lengths.max(initial=0)) if length is None else length
-        kept = np.minimum(self.lengths, longest)
-        into = np.arange(longest) < kept[:, None]  # (n, length)
-        source = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], self.lengths)
-        rows = source < longest  # (n_rows,)
         values = np.zeros((len(self), longest, *self.values.shape[1:]), self.values.dtype)
         mask = np.zeros((len(self), longest), bool)
-        values[into] = self.values[rows]
-        mask[into] = self.mask[rows]
+        for first, last, rows in self._blocks():
+            lengths = np.diff(self.offsets[first : last + 1])
+            into = np.arange(longest) < np.minimum(lengths, longest)[:, None]  # (n, length)
+            place = np.arange(rows.start, rows.stop) - np.repeat(self.offsets[first:last], lengths)
+            kept = place < longest  # (n_rows,)
+            values[first:last][into] = self.values[rows][kept]
+            mask[first:last][into] = self.mask[rows][kept]
         values[~mask] = 0
         return values, mask
 
     def means(self) -> Array:
         """Mean over each utterance's real rows, (n, ...) float64; NaN where it has none."""
-        owner = np.repeat(np.arange(len(self)), self.lengths)[self.mask]
         sums = np.zeros((len(self), *self.values.shape[1:]))
-        np.add.at(sums, owner, self.values[self.mask])
-        counts = np.bincount(owner, minlength=len(self)).astype(float)
-        counts[counts == 0] = np.nan
+        counts = np.full(len(self), np.nan)
+        for first, last, rows in self._blocks():
+            mask = self.mask[rows]
+            lengths = np.diff(self.offsets[first : last + 1])
+            owner = np.repeat(np.arange(last - first), lengths)[mask]
+            np.add.at(sums[first:last], owner, self.values[rows][mask])
+            n_real = np.bincount(owner, minlength=last - first)
+            counts[first:last][n_real > 0] = n_real[n_real > 0]
         result: Array = sums / counts.reshape(-1, *[1] * (self.values.ndim - 1))
         return result
+
+    def select(self, chosen: Array) -> FeatureTable:
+        """Only these utterances, by number, in this order."""
+        starts, lengths = self.offsets[chosen], self.lengths[chosen]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        values = self.values
+        return FeatureTable(
+            ids=tuple(self.ids[i] for i in chosen),
+            values=values.select(chosen) if isinstance(values, MappedRows) else values[rows],
+            offsets=offsets,
+            mask=self.mask[rows],
+            times=self.times[rows],
+            columns=self.columns,
+        )
+
+    def _blocks(self) -> Iterator[tuple[int, int, slice]]:
+        """Utterances ``first:last`` and their rows, some megabytes at a time."""
+        row_bytes = max(1, math.prod(self.values.shape[1:]) * self.values.dtype.itemsize)
+        first = 0
+        while first < len(self):
+            limit = int(self.offsets[first]) + BLOCK // row_bytes
+            last = max(first + 1, int(self.offsets.searchsorted(limit, "right")) - 1)
+            yield first, last, slice(int(self.offsets[first]), int(self.offsets[last]))
+            first = last
 
     def __repr__(self) -> str:
         return (

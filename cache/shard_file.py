@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from xxhash import xxh3_64, xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
 
-from .errors import BadInput, Damaged, NewerCache, NotCached
+from .errors import BadInput, Damaged, NewerCache
+from .files import LazyFile
 from .keys import KEY_BYTES
 from .records import MAIN, Array, Features, frame_times
 
@@ -93,7 +94,7 @@ class Part:
 
 
 class ShardFile:
-    """A shard opened for reading; the file is closed when nobody holds it any more.
+    """A shard opened for reading; its file is open while it is read (see ``files.py``).
 
     Raises:
         NotCached: there is no such file.
@@ -103,21 +104,11 @@ class ShardFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle = -1
-        try:
-            self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise NotCached(
-                f"shard {path} is gone; run 'affectflow cache reindex', then the workflow again"
-            ) from error
+        self.lazy = LazyFile(path)
         try:
             self._parse(self._guarded(self._front()))
         except (KeyError, ValueError, TypeError) as error:
             raise self.damaged(f"its head cannot be read: {error!r}") from error
-
-    def __del__(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
 
     def damaged(self, what: str) -> Damaged:
         """The error that says what is wrong with this file and how to mend it."""
@@ -125,7 +116,8 @@ class ShardFile:
 
     def _front(self) -> bytes:
         """The text at the beginning of the file, checked."""
-        first = self._bytes(0, min(_FIRST, os.fstat(self._handle).st_size))
+        whole = self.lazy.file.size
+        first = self._bytes(0, min(_FIRST, whole))
         match = _LINE.match(first)
         if not match or xxh3_64_hexdigest(match[1]).encode() != match[5]:
             raise self.damaged("its first line is not one of affectflow's")
@@ -135,7 +127,7 @@ class ShardFile:
                 f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
             )
         end = match.end() + int(match[3])
-        if len(first) < end <= os.fstat(self._handle).st_size:
+        if len(first) < end <= whole:
             first += self._bytes(len(first), end - len(first))
         if xxh3_128_hexdigest(first[match.end() : end]).encode() != match[4]:
             raise self.damaged("its head does not fit its checksum")
@@ -146,7 +138,7 @@ class ShardFile:
 
     def _guarded(self, front: bytes) -> dict[int, bytes]:
         """All that is not rows, checked: first byte to bytes."""
-        size = os.fstat(self._handle).st_size
+        size = self.lazy.file.size
         if size != self._size:
             raise self.damaged(f"it has {size} bytes, {self._size} were written")
         digest = xxh3_128()
@@ -244,15 +236,9 @@ class ShardFile:
             Damaged: the bytes are not those that were written.
         """
         part = self.parts[name]
-        seed = self._seeds[row]
-        first = part.bounds[row]
-        for side, at, n_bytes in ((times, part.times_at, 16), (mask, part.mask_at, 1)):
-            if at is not None:
-                target = flat_bytes(side)
-                self.fill(target, at + first * n_bytes)
-                seed = xxh3_64_intdigest(target, seed)
+        seed = self.load_sides(name, row, times, mask)
         target = flat_bytes(values)
-        at = part.values_at + first * part.row_bytes
+        at = part.values_at + part.bounds[row] * part.row_bytes
         if filled or len(target) <= PIECE:
             if not filled:
                 self.fill(target, at)
@@ -269,11 +255,27 @@ class ShardFile:
                 f"array '{name}' of key {self.keys[row].hex()} does not fit its checksum"
             )
 
+    def load_sides(self, name: str, row: int, times: Array, mask: Array) -> int:
+        """Read only stored times and stored mask into place, unchecked.
+
+        Returns:
+            What their checksum seeds: that of the values says whether all three are whole.
+        """
+        part = self.parts[name]
+        seed = self._seeds[row]
+        for side, at, n_bytes in ((times, part.times_at, 16), (mask, part.mask_at, 1)):
+            if at is not None:
+                target = flat_bytes(side)
+                self.fill(target, at + part.bounds[row] * n_bytes)
+                seed = xxh3_64_intdigest(target, seed)
+        return seed
+
     def fill(self, target: memoryview, at: int) -> None:
         """Read bytes of the file straight into an array."""
+        file = self.lazy.file
         while len(target):
             try:
-                n = os.preadv(self._handle, [target], at)
+                n = os.preadv(file.number, [target], at)
             except OSError as error:
                 raise self.damaged(f"the disk cannot read it ({error.strerror})") from error
             if n == 0:

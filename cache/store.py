@@ -26,7 +26,7 @@ import numpy as np
 from xxhash import xxh3_128_hexdigest
 
 from .adopt import adopt
-from .bulk import read_table
+from .bulk import Found, read_table, table_bytes
 from .errors import BadCall, BadInput, Damaged, MixedVersions, NotCached
 from .index import Index, cache_folder
 from .keys import canonical
@@ -49,7 +49,7 @@ from .shard_file import ShardFile, file_digest
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-_OPEN = 256  # shards held open at most
+_OPEN = 256  # shards whose heads are kept at most
 
 
 @dataclass(frozen=True)
@@ -235,8 +235,13 @@ class FeatureStore:
         places: Sequence[Place | None] | NodeKeys,
         array: str = MAIN,
         allow_mixed: bool = False,
+        mapped: bool = False,
     ) -> FeatureTable:
         """One named array of many utterances as one table, checked: ``table(corpus, node)``.
+
+        A mapped table leaves its values in the shards, for corpora larger than memory: what is
+        asked of them is read from the disk when it is asked for. Times and mask (17 bytes a row)
+        are in memory. Its values are checked when it is made, once a shard and process.
 
         Args:
             ids: utterances in the order wanted; or a corpus, with a node.
@@ -244,6 +249,7 @@ class FeatureStore:
                 that knows its keys.
             array: which of the node's named arrays.
             allow_mixed: join features that different versions of a library made.
+            mapped: leave the values where they are; see ``MappedRows`` for what they can do.
 
         Raises:
             MixedVersions: they were made by different versions of a library.
@@ -258,14 +264,28 @@ class FeatureStore:
             names, at = corpus.ids, self._places_of(places, corpus)
         if len(names) != len(at):
             raise BadCall(f"a table needs a place for each utterance: {len(names)}, {len(at)}")
-        shards = {path: self._open(path) for path in {p.shard for p in at if p is not None}}
+        found, shards = self._found(at)
         if not shards:
             raise NotCached(
                 f"none of {len(at)} utterances has features in {self.root}: run the workflow first"
             )
-        _joinable(list(shards.values()), allow_mixed)
-        found = [None if place is None else (shards[place.shard], place.row) for place in at]
-        return read_table(names, found, array)
+        _joinable(shards, allow_mixed)
+        return read_table(names, found, array, mapped)
+
+    def table_bytes(self, places: Sequence[Place | None], array: str = MAIN) -> int:
+        """Bytes of memory that a table's values would take; only heads of shards are read.
+
+        Raises:
+            NotCached: a shard is gone.
+            BadInput: the node has no such array.
+        """
+        found, shards = self._found(places)
+        return table_bytes(found, array) if shards else 0
+
+    def _found(self, places: Sequence[Place | None]) -> tuple[list[Found], list[ShardFile]]:
+        shards = {path: self._open(path) for path in {p.shard for p in places if p is not None}}
+        found = [None if place is None else (shards[place.shard], place.row) for place in places]
+        return found, list(shards.values())
 
     def _places_of(self, node: NodeKeys, corpus: Corpus) -> list[Place | None]:
         self.adopt([node.fingerprint])
