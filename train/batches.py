@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset import Array, Reading
+from .dataset import Array, MappedReading, Reading
 from .models.base import Batch
 from .objectives import label_weights
 
@@ -58,6 +58,31 @@ class Sequences:
         return values.view(*place.shape, -1), self.real[place]
 
 
+@dataclass(frozen=True, eq=False)
+class MappedSequences:
+    """An input read as rows that lie on the disk: the same batches as those of ``Sequences``.
+
+    Each utterance is copied, and made float32 and normalised while it is in the processor's cache,
+    so that an epoch costs little more than one from memory (``benchmarks/train_mapped.py``).
+    """
+
+    reading: MappedReading
+    device: str
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (S, B, T, D) and mask (S, B, T) of utterances ``index`` (S, B), T the longest."""
+        chosen = index.reshape(-1).tolist()
+        longest = max(1, int(self.reading.lengths[chosen].max()))
+        values = np.zeros((len(chosen), longest, self.reading.given.width), np.float32)
+        mask = np.zeros((len(chosen), longest), bool)
+        for i, number in enumerate(chosen):
+            self.reading.fill(number, values[i], mask[i])
+        return (
+            torch.from_numpy(values).to(self.device).view(*index.shape, *values.shape[1:]),
+            torch.from_numpy(mask).to(self.device).view(*index.shape, longest),
+        )
+
+
 class Part:
     """What the loop may see of one split: inputs, truth, and which truth is known.
 
@@ -67,16 +92,20 @@ class Part:
         device: where the tensors lie.
     """
 
-    def __init__(self, readings: Mapping[str, Reading], truth: Array, device: str) -> None:
+    def __init__(
+        self, readings: Mapping[str, Reading | MappedReading], truth: Array, device: str
+    ) -> None:
         self.n = len(truth)
         known = np.isfinite(truth)
         self.known = torch.from_numpy(known).to(device)  # (n, K)
         self.truth = torch.from_numpy(np.where(known, truth, 0.0).astype(np.float32)).to(device)
         self.device = device
         self.means: dict[str, Means] = {}
-        self.sequences: dict[str, Sequences] = {}
+        self.sequences: dict[str, Sequences | MappedSequences] = {}
         for name, reading in readings.items():
-            if reading.offsets is None:
+            if isinstance(reading, MappedReading):
+                self.sequences[name] = MappedSequences(reading, device)
+            elif reading.offsets is None:
                 self.means[name] = _means(reading, device)
             else:
                 self.sequences[name] = _sequences(reading, reading.offsets, device)
@@ -91,6 +120,12 @@ class Part:
             {name: values for name, (values, _) in taken.items()},
             {name: mask for name, (_, mask) in taken.items()},
         )
+
+    def every_epoch(self, n_seeds: int) -> Iterable[Batch]:
+        """What ``in_order`` gives, any number of times: kept, unless there is a mapped input."""
+        if any(isinstance(rows, MappedSequences) for rows in self.sequences.values()):
+            return _InOrder(self, n_seeds)
+        return list(self.in_order(n_seeds))
 
     def in_order(self, n_seeds: int, size: int = 256) -> Iterator[Batch]:
         """All utterances in order, the same ones for every seed (one copy in memory)."""
@@ -144,6 +179,17 @@ class Part:
         for name, rows in self.sequences.items():
             values[name], masks[name] = rows.take(order[:, step])
         return Batch(values, masks)
+
+
+@dataclass(frozen=True, eq=False)
+class _InOrder:
+    """A part's batches in order, made anew whenever they are asked for."""
+
+    part: Part
+    n_seeds: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.part.in_order(self.n_seeds)
 
 
 def _means(reading: Reading, device: str) -> Means:

@@ -7,13 +7,15 @@ wants of each input: the mean over the real rows, or the rows themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import TrainingError
+from ..cache.mapped import MappedRows
 from ..cache.records import FeatureTable
 from .normalize import Scaler, fit_scaler
 
@@ -137,13 +139,7 @@ def _line_up(given: Input, ids: tuple[str, ...]) -> Input:
             f"the first is '{missing[0]}'"
         )
     chosen = np.array([place[name] for name in ids], np.int64)
-    starts, lengths = table.offsets[chosen], table.lengths[chosen]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    lined_up = FeatureTable(
-        ids, table.values[rows], offsets, table.mask[rows], table.times[rows], table.columns
-    )
-    return Input(given.name, given.modality, lined_up)
+    return Input(given.name, given.modality, table.select(chosen))
 
 
 def fmlmsn_length(lengths: Array, factor: float = 3.0) -> int:
@@ -196,19 +192,63 @@ class Reading:
         return Reading(self.values[rows], self.mask[rows], offsets)
 
 
-def flat(given: Input) -> Array:
-    """The rows of an input, (n_rows, width)."""
-    values: Array = given.table.values.reshape(len(given.table.values), given.width)
-    return values
+@dataclass(frozen=True, eq=False)
+class MappedReading:
+    """The same of a mapped table: rows that are read and normalised when a batch asks for them.
+
+    Args:
+        given: the input.
+        chosen: (n,) utterances, by their number in its table.
+        length: rows kept of each, the first ones.
+        scaler: its normaliser.
+    """
+
+    given: Input
+    chosen: Array
+    length: int
+    scaler: Scaler
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Rows kept of each utterance, (n,) int64."""
+        return np.minimum(self.given.table.lengths[self.chosen], self.length)
+
+    def select(self, chosen: Array) -> MappedReading:
+        """Only these utterances, by number."""
+        return replace(self, chosen=self.chosen[chosen])
+
+    def fill(self, i: int, values: Array, mask: Array) -> None:
+        """Read utterance i to the front of ``values`` (T, D) float32 and ``mask`` (T,), zeros."""
+        table = self.given.table
+        start, n = int(table.offsets[self.chosen[i]]), int(self.lengths[i])
+        rows, own = slice(start, start + n), values[:n]
+        mask[:n] = real = table.mask[rows]
+        own[:] = flat(self.given, rows)
+        normalised(own, None if real.all() else real, self.scaler)
+
+
+def flat(given: Input, rows: slice) -> Array:
+    """Some rows of an input, (n_rows, width)."""
+    values: Array = given.table.values[rows]
+    return values.reshape(len(values), given.width)
+
+
+def normalised(values: Array, mask: Array | None, scaler: Scaler) -> None:
+    """Normalise float32 rows (n, D) in place; masked ones (None: there are none) become zeros."""
+    if mask is not None:
+        values[~mask] = 0  # may hold anything, NaN included
+    scaler.apply(values)
+    if mask is not None:
+        values[~mask] = 0
 
 
 def real_rows(given: Input, length: int, chosen: Array) -> Iterator[tuple[int, Array]]:
     """The real ones of each chosen utterance's first ``length`` rows: its number, (n, width)."""
-    offsets, mask, rows = given.table.offsets, given.table.mask, flat(given)
+    offsets, mask = given.table.offsets, given.table.mask
     for i in chosen:
         span = slice(int(offsets[i]), int(min(offsets[i + 1], offsets[i] + length)))
-        real = mask[span]
-        yield int(i), rows[span] if real.all() else rows[span][real]
+        rows, real = flat(given, span), mask[span]
+        yield int(i), rows if real.all() else rows[real]
 
 
 def check_finite(given: Input) -> None:
@@ -234,29 +274,27 @@ def scaler_of(given: Input, length: int, train: Array) -> Scaler:
     return fit_scaler((rows for _, rows in real_rows(given, length, train)), given.width)
 
 
-def read(given: Input, reads: str, length: int, scaler: Scaler) -> Reading:
+def read(given: Input, reads: str, length: int, scaler: Scaler) -> Reading | MappedReading:
     """Make what a model reads: the first ``length`` rows, or the mean of the real ones."""
     if reads == "mean":
         return _means(given, length, scaler)
     table = given.table
+    if isinstance(table.values, MappedRows):
+        return MappedReading(given, np.arange(len(table)), length, scaler)
     kept = np.minimum(table.lengths, length)
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     rows = np.repeat(table.offsets[:-1] - offsets[:-1], kept) + np.arange(offsets[-1])
     mask = np.asarray(table.mask[rows], bool)
-    values = flat(given)[rows].astype(np.float32)
-    values[~mask] = 0  # may hold anything, NaN included
-    values = scaler(values)
-    values[~mask] = 0
+    values = table.values[rows].reshape(len(rows), given.width).astype(np.float32)
+    normalised(values, mask, scaler)
     return Reading(values, mask, offsets)
 
 
 def _means(given: Input, length: int, scaler: Scaler) -> Reading:
-    values = np.zeros((len(given.table), given.width))
-    present = np.zeros(len(given.table), bool)
-    for i, rows in real_rows(given, length, np.arange(len(given.table))):
+    n = len(given.table)
+    values, present = np.zeros((n, given.width), np.float32), np.zeros(n, bool)
+    for i, rows in real_rows(given, length, np.arange(n)):
         if len(rows):
             present[i] = True
-            values[i] = rows.mean(axis=0, dtype=np.float64)
-    values = scaler(values)
-    values[~present] = 0
-    return Reading(values.astype(np.float32), present)
+            values[i] = scaler(rows.mean(axis=0, dtype=np.float64))
+    return Reading(values, present)

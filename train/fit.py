@@ -23,6 +23,7 @@ from .dataset import (
     Array,
     Dataset,
     InputSpec,
+    MappedReading,
     Reading,
     check_finite,
     read,
@@ -149,7 +150,7 @@ def _truth(dataset: Dataset, training: Training, tasks: Sequence[str]) -> Array:
 
 def _readings(
     model: ModelSettings, training: Training, dataset: Dataset
-) -> tuple[list[InputSpec], dict[str, Scaler], dict[str, Reading]]:
+) -> tuple[list[InputSpec], dict[str, Scaler], dict[str, Reading | MappedReading]]:
     """What the model reads of each input, and the normaliser that the training split gives."""
     train = dataset.rows("train")
     specs, scalers, readings = [], {}, {}

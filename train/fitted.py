@@ -11,7 +11,7 @@ import torch
 
 from ..cache.errors import TrainingError
 from .batches import Part
-from .dataset import Array, Input, InputSpec, Reading, check_finite, join, read
+from .dataset import Array, Input, InputSpec, MappedReading, Reading, check_finite, join, read
 from .loop import denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
@@ -135,7 +135,7 @@ def rebuild(
 
 def readings_of(
     weights: Mapping[str, Array], specs: Sequence[InputSpec], inputs: Sequence[Input]
-) -> dict[str, Reading]:
+) -> dict[str, Reading | MappedReading]:
     """What the model reads of these inputs, normalised as when it was fitted.
 
     Raises:

@@ -96,7 +96,7 @@ class Loop:
         weights = training.task_weights or (1.0,) * n_tasks
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
-        self.valid_batches = list(valid.in_order(len(streams)))
+        self.valid_batches = valid.every_epoch(len(streams))
         self.parameters = list(net.parameters())
         whole, self.gradient = one_parameter(self.parameters)
         self.optimizer = FlatAdam(whole, training)

@@ -33,6 +33,11 @@ class Scaler:
         done: Array = (values - self.mean.astype(dtype)) / self.scale.astype(dtype)
         return done
 
+    def apply(self, values: Array) -> None:
+        """The same in place, for values that are floats."""
+        values -= self.mean.astype(values.dtype)
+        values /= self.scale.astype(values.dtype)
+
 
 def identity(width: int) -> Scaler:
     """A scaler that changes nothing."""
