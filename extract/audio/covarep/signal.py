@@ -127,7 +127,7 @@ def zero_padded_power(frames: Array, n_fft: int, n_bins: int) -> tuple[Array, Ar
     Args:
         frames: (n, length).
         n_fft: length of the transform, samples.
-        n_bins: bins that are wanted, at most ``n_fft // 2``.
+        n_bins: bins that are wanted, at most ``n_fft // 2 + 1``.
 
     Returns:
         (n_bins, n) power from 0 Hz on; (n,) sum of the power over the lower ``n_fft // 2`` bins.
@@ -136,8 +136,8 @@ def zero_padded_power(frames: Array, n_fft: int, n_bins: int) -> tuple[Array, Ar
 
     n_short, length = n_fft // 10, frames.shape[1]
     if n_fft % 20 or length > n_short:
-        power = _power(fft.rfft(frames, n_fft))[:, : n_fft // 2].T
-        return power[:n_bins], power.sum(axis=0)
+        power = _power(fft.rfft(frames, n_fft)).T
+        return power[:n_bins], power[: n_fft // 2].sum(axis=0)
     n_each = -(-n_bins // 10)
     power = np.empty((n_each, 10, len(frames)))
     moved = np.zeros((len(frames), n_short), np.complex128)
