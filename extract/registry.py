@@ -13,8 +13,11 @@ from .base import Extractor
 EXTRACTORS: dict[str, tuple[str, str]] = {
     "egemaps": ("audio.egemaps", "Egemaps"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
+    "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
+    "librosa": ("audio.librosa_features", "Librosa"),
     "librosa-33": ("audio.librosa33", "Librosa33"),
+    "logmel-64": ("audio.logmel64", "LogMel64"),
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
     "vader": ("text.vader", "Vader"),
 }

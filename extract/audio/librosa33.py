@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ...cache.errors import BadCall, BadInput
-from ...cache.records import Array, ArraySpec, Features, FeatureSpec, frame_times
+from ...cache.errors import BadCall
+from ...cache.records import ArraySpec, Features, FeatureSpec, frame_times
 from ..base import Extractor, Needs
 from ..clip import Clip
+from .samples import samples_of
+from .spectra import NOTES, Grid, cepstrum, chroma_cqt, mel_levels, quiet, zero_crossings
 
 #: Rate of the sound in Hz, librosa's own default.
 RATE = 22050
 #: Samples of the window that zero crossings and MFCC look at; the shortest sound that is taken.
 N_WINDOW = 2048
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 #: Halved once for each octave of the chroma below the highest, so hops must divide by it.
 _OCTAVES = 64
-#: What librosa says of sound that it pads with zeros (every clip under about 3 s, in the lower
-#: octaves of the chroma) and of silence (tuned to 440 Hz then); both are meant.
-_EXPECTED = (
-    r"n_fft=\d+ is too large for input signal",
-    "Trying to estimate tuning from empty frequency set",
-)
+#: Mel bands under the MFCC, and how far the quietest may lie below the clip's loudest, dB: both
+#: librosa's defaults.
+N_MELS, FLOOR = 128, 80.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Librosa33(Extractor):
 
     Two things are taken from the clip as a whole, so that a row depends on the rest: levels more
     than 80 dB under the clip's loudest are raised to that before the MFCC, and the chroma is tuned
-    to the clip.
+    to the clip. Sound of over two minutes is worked through in pieces (see ``spectra.py``).
 
     Args:
         n_hop: samples from row to row; a multiple of 64.
@@ -58,6 +54,7 @@ class Librosa33(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "audio"
     libraries: ClassVar[tuple[str, ...]] = ("librosa",)
+    paper: ClassVar[str] = "Peng et al. (2023), FmlMSN"
 
     n_hop: int = 512
     n_mfcc: int = 20
@@ -94,41 +91,16 @@ class Librosa33(Extractor):
         Raises:
             BadInput: the sound is shorter than one window of 2048 samples (93 ms).
         """
-        samples = clip.audio(RATE).samples
-        if len(samples) < N_WINDOW:
-            raise BadInput(
-                f"'{self.name}' needs at least {N_WINDOW / RATE * 1000:.0f} ms of sound, "
-                f"'{clip.id}' has {len(samples) / RATE * 1000:.0f} ms"
+        samples = samples_of(clip, self.name, RATE, N_WINDOW)
+        grid = Grid(RATE, N_WINDOW, self.n_hop)
+        with quiet():
+            levels = mel_levels(samples, grid, N_MELS, self.htk, FLOOR)
+            parts = (
+                zero_crossings(samples, grid),
+                cepstrum(levels, self.n_mfcc),
+                chroma_cqt(samples, RATE, self.n_hop),
             )
-        values = self._analyse(samples)
+        values = np.concatenate(parts, axis=1)  # (T, 33)
         hop = self.n_hop / RATE
         times = frame_times(len(values), hop, start=-hop / 2)
         return Features(values, times, self.spec["values"].columns)
-
-    def _analyse(self, samples: Array) -> Array:
-        import librosa
-
-        with _one_thread().limit(limits=1), warnings.catch_warnings():
-            for message in _EXPECTED:
-                warnings.filterwarnings("ignore", message=message, category=UserWarning)
-            crossings = librosa.feature.zero_crossing_rate(
-                samples, frame_length=N_WINDOW, hop_length=self.n_hop
-            )
-            cepstrum = librosa.feature.mfcc(
-                y=samples,
-                sr=RATE,
-                n_mfcc=self.n_mfcc,
-                n_fft=N_WINDOW,
-                hop_length=self.n_hop,
-                htk=self.htk,
-            )
-            chroma = librosa.feature.chroma_cqt(y=samples, sr=RATE, hop_length=self.n_hop)
-        return np.concatenate([crossings, cepstrum, chroma]).T.astype(np.float32)  # (T, 33)
-
-
-@functools.cache
-def _one_thread() -> Any:
-    """Holds numpy's matrix products to one thread: their last bits depend on the number."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
-    return ThreadpoolController()

@@ -3,7 +3,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from affectflow.cache.errors import BadCall, BadInput, NoAudio
-from affectflow.extract.audio.librosa33 import NOTES, RATE, Librosa33
+from affectflow.extract.audio.librosa33 import RATE, Librosa33
+from affectflow.extract.audio.spectra import NOTES
 from affectflow.extract.clip import Clip, Waveform
 
 
