@@ -15,13 +15,43 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import BadCall
 from .index import DigestMemory, cache_folder
 
+_MARK = "<3Q2q"  # device, inode, size, mtime_ns, ctime_ns
 _BLOCK = 1 << 20
 _FRESH = 2_000_000_000  # ns
 _KEPT = 256  # digests remembered at once: a call that is killed loses no more
+
+
+class Look(NamedTuple):
+    """What a file looks like from outside, on every machine that sees it: bytes and time of change.
+
+    Device and inode differ between machines, and the time of the last change of status moves when a
+    file is only linked or given other permissions; so neither is in it.
+    """
+
+    size: int
+    mtime_ns: int
+
+
+class Digested(NamedTuple):
+    """A file's SHA-256, 32 bytes, and what the file looked like when it was digested."""
+
+    digest: bytes
+    look: Look
+
+
+def look_at(path: str | Path) -> Look:
+    """What a file looks like now.
+
+    Raises:
+        OSError: it is not there, or cannot be asked for.
+    """
+    status = os.stat(path)
+    return Look(status.st_size, status.st_mtime_ns)
 
 
 def default_memory() -> Path:
@@ -46,6 +76,17 @@ def digest_files(
     Returns:
         For each path as it was given: 32 bytes, or the error met (missing, not a plain file).
     """
+    found = digest_and_look(paths, memory, threads, progress)
+    return {path: f.digest if isinstance(f, Digested) else f for path, f in found.items()}
+
+
+def digest_and_look(
+    paths: Iterable[str | Path],
+    memory: Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Digested | OSError]:
+    """The digests of ``digest_files``, each with what its file looked like at that moment."""
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
     found: dict[str, bytes | OSError] = {}
     memorable: list[tuple[bytes, bytes]] = []
@@ -66,8 +107,10 @@ def digest_files(
             answers = pool.map(_digest_or_error, missing)
             for n, (name, (digest, mark)) in enumerate(zip(missing, answers, strict=True), 1):
                 found[name] = digest
-                if isinstance(digest, bytes) and not _is_fresh(mark):
-                    memorable.append((mark, digest))
+                if isinstance(digest, bytes):
+                    marks[name] = mark
+                    if not _is_fresh(mark):
+                        memorable.append((mark, digest))
                 if database is not None and len(memorable) >= _KEPT:
                     database.put(memorable)
                     memorable.clear()
@@ -77,7 +120,14 @@ def digest_files(
         if database is not None:
             database.put(memorable)  # also of a call that was interrupted
             database.close()
-    return {name: found[name] for name in names}
+    return {name: _with_look(found[name], marks.get(name, b"")) for name in names}
+
+
+def _with_look(digest: bytes | OSError, mark: bytes) -> Digested | OSError:
+    if isinstance(digest, OSError):
+        return digest
+    *_, size, mtime_ns, _ = struct.unpack(_MARK, mark)
+    return Digested(digest, Look(size, mtime_ns))
 
 
 def digest_weights(path: str | Path, memory: Path | None = None) -> str:
@@ -111,11 +161,11 @@ def digest_weights(path: str | Path, memory: Path | None = None) -> str:
 def _mark(status: os.stat_result) -> bytes:
     """What tells a file from another and from its own past, 40 bytes."""
     numbers = (status.st_dev, status.st_ino, status.st_size)
-    return struct.pack("<3Q2q", *numbers, status.st_mtime_ns, status.st_ctime_ns)
+    return struct.pack(_MARK, *numbers, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _is_fresh(mark: bytes) -> bool:
-    *_, changed, status_changed = struct.unpack("<3Q2q", mark)
+    *_, changed, status_changed = struct.unpack(_MARK, mark)
     result: bool = time.time_ns() - max(changed, status_changed) < _FRESH
     return result
 

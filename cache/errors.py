@@ -34,6 +34,10 @@ class NoVideo(BadMedia):
     """The file has no video stream."""
 
 
+class MediaChanged(BadMedia):
+    """The file is no longer the one whose digest its features would be stored under."""
+
+
 class NoFace(BadInput):
     """No face was found in any frame."""
 

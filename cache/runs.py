@@ -20,6 +20,7 @@ from .errors import BadCall, BadInput, CacheError, Damaged
 from .publish import publish
 
 _FAILURES = "failures"
+_WARNINGS = "warnings"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,25 @@ class Failure:
     message: str
     traceback: str = ""
     transient: bool = False
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something a user should know of an utterance's features, though they could be made.
+
+    Args:
+        utterance: its id.
+        node: the node's name in the recipe.
+        fingerprint: the node's fingerprint.
+        key: key of the features, hex.
+        message: what the extractor said.
+    """
+
+    utterance: str
+    node: str
+    fingerprint: str
+    key: str
+    message: str
 
 
 def write_record(root: Path, run: str, name: str, record: Mapping[str, Any]) -> Path:
@@ -113,6 +133,44 @@ def read_failures(root: Path) -> dict[tuple[str, bytes], Failure]:
                 found[failure.fingerprint, bytes.fromhex(failure.key)] = failure
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(path, error) from error
+    return found
+
+
+def write_warnings(root: Path, run: str, node: str, warnings: Iterable[Warned]) -> Path | None:
+    """Record warnings of a run about features of one node; None where there are none.
+
+    Args:
+        root: folder of the store.
+        run: name of the run.
+        node: the node's fingerprint, 64 hex digits; it stands in the record's name, so that a run
+            reads the records of its own nodes only.
+        warnings: all those of a key together: a later record of the key supersedes this one.
+    """
+    rows = [asdict(warned) for warned in warnings]
+    if not rows:
+        return None
+    name = f"{_WARNINGS}-{node[:16]}-{time.time_ns():020d}-{secrets.token_hex(4)}"
+    return write_record(root, run, name, {"warnings": rows})
+
+
+def read_warnings(root: Path, node: str) -> dict[bytes, list[Warned]]:
+    """Warnings about the features of one node by key, over all runs.
+
+    Raises:
+        Damaged: a record cannot be read.
+    """
+    found: dict[bytes, list[Warned]] = {}
+    paths = (root / "runs").glob(f"[!.]*/{_WARNINGS}-{node[:16]}-*.json")
+    for path in sorted(paths, key=lambda path: path.name):
+        latest: dict[bytes, list[Warned]] = {}
+        try:
+            for row in _read(path)["warnings"]:
+                warned = Warned(**row)
+                if warned.fingerprint == node:
+                    latest.setdefault(bytes.fromhex(warned.key), []).append(warned)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from error
+        found.update(latest)
     return found
 
 

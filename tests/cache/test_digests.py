@@ -5,7 +5,7 @@ import time
 import pytest
 
 from affectflow.cache import digests
-from affectflow.cache.digests import digest_files, digest_weights
+from affectflow.cache.digests import digest_and_look, digest_files, digest_weights, look_at
 from affectflow.cache.errors import BadCall
 
 
@@ -167,3 +167,14 @@ def test_a_call_that_is_interrupted_remembers_what_it_digested(tmp_path, memory,
     left = []
     digest_files(paths, memory, threads=1, progress=lambda done, total: left.append(total))
     assert left == [3] * 3
+
+
+def test_says_what_a_file_looked_like_when_it_was_digested(clip, memory, settled):
+    for _ in ("digested", "remembered"):
+        [found] = digest_and_look([clip], memory).values()
+        assert found.digest == hashlib.sha256(clip.read_bytes()).digest()
+        assert found.look == look_at(clip) == (clip.stat().st_size, clip.stat().st_mtime_ns)
+    clip.chmod(0o600)
+    assert look_at(clip) == found.look
+    clip.write_bytes(b"other")
+    assert look_at(clip) != found.look

@@ -5,11 +5,14 @@ import pytest
 from affectflow.cache.errors import BadCall, BadInput, CacheError, Damaged
 from affectflow.cache.runs import (
     Failure,
+    Warned,
     read_failures,
     read_records,
+    read_warnings,
     run_names,
     write_failures,
     write_record,
+    write_warnings,
 )
 
 NODE = "ab" * 32
@@ -85,3 +88,24 @@ def test_a_failure_record_without_its_fields_is_named(tmp_path):
     path.write_text('{"failures": [{"utterance": "x"}]}')
     with pytest.raises(Damaged, match="is damaged"):
         read_failures(tmp_path)
+
+
+def test_warnings_come_back_by_key_and_only_those_of_the_node(tmp_path):
+    one = [Warned("v/1", "faces", "a" * 64, "00" * 16, text) for text in ("dark", "blurred")]
+    two = [Warned("v/2", "faces", "b" * 64, "00" * 16, "dark")]
+    write_warnings(tmp_path, "run", "a" * 64, one)
+    write_warnings(tmp_path, "run", "b" * 64, two)
+    assert read_warnings(tmp_path, "a" * 64) == {bytes(16): one}
+    assert read_warnings(tmp_path, "c" * 64) == {}
+
+
+def test_the_latest_warnings_of_a_key_take_the_place_of_earlier_ones(tmp_path):
+    for text in ("dark", "blurred"):
+        warned = Warned("v/1", "faces", "a" * 64, "00" * 16, text)
+        write_warnings(tmp_path, f"run-{text}", "a" * 64, [warned])
+    assert read_warnings(tmp_path, "a" * 64) == {bytes(16): [warned]}
+
+
+def test_no_warnings_make_no_record(tmp_path):
+    assert write_warnings(tmp_path, "run", "a" * 64, []) is None
+    assert not (tmp_path / "runs").exists()
