@@ -9,16 +9,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ..cache.records import FeatureSpec
 from ..train.training import label_columns
 from .batch import Batch, Job
 from .fitting import EncodeTask, FitTask, InputRef
 from .graph import Encode, Extract, Fit
+from .output import SHARD_BYTES
 from .plan import Board, NodeState
 from .result import places
 
 #: Utterances of a partition grow with the corpus, so that small ones have work for every worker
 #: and large ones few shards: the square root of the corpus, between these two.
 SMALLEST, LARGEST = 8, 256
+#: Utterances that a batched extractor gets at once: so many that 10 s of each fill a shard,
+#: between these two.
+SMALLEST_GROUP, LARGEST_GROUP = 4, 64
+TYPICAL_SECONDS, TYPICAL_ROWS = 10.0, 50
 #: Utterances of an encode's shard: hidden vectors are small.
 ENCODE_PARTITION = 8192
 
@@ -28,17 +36,28 @@ def partition_size(n: int) -> int:
     return min(LARGEST, max(SMALLEST, math.isqrt(n)))
 
 
+def group_size(spec: FeatureSpec) -> int:
+    """Utterances in a group of a batched extractor, by what their rows take."""
+    size = 0.0
+    for array in spec.values():
+        rows = TYPICAL_SECONDS / array.hop if array.hop else TYPICAL_ROWS
+        size += rows * math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    return int(min(LARGEST_GROUP, max(SMALLEST_GROUP, SHARD_BYTES // max(size, 1.0))))
+
+
 class Assignment:
     """Makes tasks of what the board says is to be done.
 
     Args:
         board: what is there and what is not.
+        run: the run that warnings are recorded under.
         device: ``cpu`` or ``cuda``.
         allow_mixed: join features that different versions of a library made.
     """
 
-    def __init__(self, board: Board, device: str, allow_mixed: bool) -> None:
+    def __init__(self, board: Board, run: str, device: str, allow_mixed: bool) -> None:
         self.board = board
+        self.run = run
         self.device = device
         self.allow_mixed = allow_mixed
         # Workers of a cluster may stand in another folder, so paths that go to them are absolute.
@@ -64,6 +83,7 @@ class Assignment:
             jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
             yield Batch(
                 self._root,
+                self.run,
                 tuple(board.clips[i] for i in numbers),
                 tuple(job for job in jobs if job.keys),
                 self.device,
@@ -79,11 +99,12 @@ class Assignment:
         node = state.node
         assert isinstance(node, Extract)
         wanted = [i for i in numbers if i in todo]
+        spec = self.board.workflow.spec(node)
         return Job(
             node=node.name,
             fingerprint=state.fingerprint,
             extractor=node.extractor,
-            spec=self.board.workflow.spec(node),
+            spec=spec,
             origin=self.board.origin(node),
             keys={i: key for i in wanted if (key := state.keys[i]) is not None},
             on=node.on,
@@ -91,6 +112,7 @@ class Assignment:
                 name: {i: stored[name][i] for i in wanted if stored[name][i] is not None}
                 for name in node.inputs
             },
+            n_groups=-(-partition_size(len(self.board.utterances)) // group_size(spec)),
         )
 
     def _inputs(self, names: Sequence[str]) -> tuple[InputRef, ...]:

@@ -1,31 +1,30 @@
-"""What a worker extracts: one partition of the corpus, for the nodes that read the same streams.
+"""What goes to a worker and comes back: a partition of the corpus, and nodes that read the same.
 
-Only keys, paths and settings come in and only keys and failures go out; arrays pass through the
-cache. A batch catches what one utterance does wrong; what concerns the machine (a full disk, a
-lost folder) is raised to the driver.
+Only keys, paths and settings go out and only keys and failures come back; arrays pass through the
+cache.
 """
 
 from __future__ import annotations
 
-import os
-import time
-import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..cache.errors import AffectflowError, CacheError, UpstreamFailed
-from ..cache.records import Features, FeatureSpec
+from ..cache.digests import Look
+from ..cache.records import FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
-from ..extract.base import TRANSCRIPT, Extractor, heard
-from ..extract.clip import Clip
-from .machine import n_threads
+from ..extract.base import Extractor
 
 
 @dataclass(frozen=True)
 class ClipRef:
-    """One utterance as a worker needs it; ``number`` is its row in the corpus."""
+    """One utterance as a worker needs it.
+
+    Args:
+        number: its row in the corpus.
+        look: what the media looked like when they were digested; None: they were not.
+    """
 
     number: int
     id: str
@@ -33,6 +32,7 @@ class ClipRef:
     start: float | None
     end: float | None
     text: str
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Job:
         keys: utterance number -> key, of those that are to be made.
         on: role -> node name, where features of another node are read.
         places: node name -> utterance number -> where that node's features lie already.
+        n_groups: how many groups a batched extractor gets a whole partition in; see ``grouped``.
     """
 
     node: str
@@ -58,13 +59,38 @@ class Job:
     keys: Mapping[int, bytes]
     on: Mapping[str, str]
     places: Mapping[str, Mapping[int, Place]]
+    n_groups: int = 1
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether the node decodes sound or pictures itself."""
+        return bool(self.extractor.needs.audio or self.extractor.needs.frames)
+
+    def grouped(self, clips: Sequence[ClipRef]) -> list[list[ClipRef]]:
+        """The clips that one call of a batched extractor gets together.
+
+        A group follows from the keys alone and is published whole or not at all. So what a killed
+        run left of a partition is made in the same company as before, to the same bits.
+        """
+        groups: dict[int, list[ClipRef]] = {}
+        for clip in clips:
+            if clip.number in self.keys:
+                number = int.from_bytes(self.keys[clip.number][-4:], "big") % self.n_groups
+                groups.setdefault(number, []).append(clip)
+        return [groups[number] for number in sorted(groups)]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A partition of the corpus and the nodes that read the same streams of it, in order."""
+    """A partition of the corpus and the nodes that read the same streams of it, in order.
+
+    Args:
+        root: folder of the store.
+        run: the run that warnings are recorded under.
+    """
 
     root: str
+    run: str
     clips: tuple[ClipRef, ...]
     jobs: tuple[Job, ...]
     device: str = "cpu"
@@ -140,153 +166,3 @@ def without(
     numbers = {n for job in left for n in job.keys}
     clips = tuple(clip for clip in batch.clips if clip.number in numbers)
     return replace(batch, clips=clips, jobs=left) if left else None
-
-
-def make_batch(batch: Batch) -> Made:
-    """Extract, cast, and publish one shard a node.
-
-    Raises:
-        StoreFull, StoreReadOnly, OSError: the machine's trouble, not an utterance's.
-    """
-    store = FeatureStore(batch.root)
-    shards: list[Shard] = []
-    results: dict[str, dict[int, Features | Failure]] = {job.node: {} for job in batch.jobs}
-    todo: list[Job] = []
-    for job in batch.jobs:
-        found = store.published(job.fingerprint, list(job.keys.values()))
-        if found:
-            shards.append(found)
-            places = {key: Place(found.path, row) for row, key in enumerate(found.keys)}
-            results[job.node] = {n: store.read_at(places[key]) for n, key in job.keys.items()}
-        else:
-            todo.append(job)
-    seconds = _extract_all(store, batch, todo, results)
-    failures: list[Failure] = []
-    for job in todo:
-        done = results[job.node]
-        made = {job.keys[n]: f for n, f in done.items() if isinstance(f, Features)}
-        failures += [f for f in done.values() if isinstance(f, Failure)]
-        if made:
-            origin = {**job.origin, "threads": n_threads()}
-            shards.append(store.write(job.fingerprint, made, spec=job.spec, origin=origin))
-    return Made(tuple(shards), tuple(failures), seconds)
-
-
-def _extract_all(
-    store: FeatureStore,
-    batch: Batch,
-    jobs: Sequence[Job],
-    results: dict[str, dict[int, Features | Failure]],
-) -> dict[str, float]:
-    """Fill ``results`` clip by clip, so that a clip is decoded once for all of its nodes.
-
-    Nodes that gain from batches run over all clips at once, in their place of the order.
-    """
-    seconds = dict.fromkeys((job.node for job in jobs), 0.0)
-    for run in _runs(jobs):
-        if run[0].extractor.batched:
-            clips = [clip for clip in batch.clips if clip.number in run[0].keys]
-            _run_job(store, run[0], clips, {}, results, seconds, batch.device)
-            continue
-        for clip in batch.clips:
-            media: dict[str, Clip] = {}
-            for job in run:
-                if clip.number in job.keys:
-                    _run_job(store, job, [clip], media, results, seconds, batch.device)
-    return seconds
-
-
-def _runs(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    run: list[Job] = []
-    for job in jobs:
-        if run and (job.extractor.batched or run[-1].extractor.batched):
-            yield run
-            run = []
-        run.append(job)
-    if run:
-        yield run
-
-
-def _run_job(
-    store: FeatureStore,
-    job: Job,
-    refs: Sequence[ClipRef],
-    media: dict[str, Clip],
-    results: dict[str, dict[int, Features | Failure]],
-    seconds: dict[str, float],
-    device: str,
-) -> None:
-    begin = time.perf_counter()
-    done = results[job.node]
-    ready: list[tuple[ClipRef, Clip]] = []
-    for ref in refs:
-        clip = media.setdefault(ref.id, Clip(ref.id, ref.media, ref.start, ref.end, ref.text))
-        try:
-            clip.features = _upstream(store, job, ref, results)
-            if TRANSCRIPT in job.on:
-                clip = heard(clip, clip.features[TRANSCRIPT])
-        except UpstreamFailed as error:
-            done[ref.number] = failure(job, ref, error)
-            continue
-        ready.append((ref, clip))
-    clips = [clip for _, clip in ready]
-    answers = job.extractor.many(clips, device) if clips else iter(())
-    try:
-        for (ref, _), answer in zip(ready, answers, strict=True):
-            done[ref.number] = _checked(job, ref, answer)
-    except OSError as error:  # a folder of weights went away: no clip's fault, it may come back
-        if isinstance(error, AffectflowError):
-            raise
-        for ref, _ in ready:
-            done.setdefault(ref.number, failure(job, ref, error))
-    seconds[job.node] += time.perf_counter() - begin
-
-
-def _checked(job: Job, ref: ClipRef, answer: Features | Exception) -> Features | Failure:
-    try:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer.cast(job.spec)
-    except CacheError:
-        raise
-    except Exception as error:
-        return failure(job, ref, error)
-
-
-def _upstream(
-    store: FeatureStore,
-    job: Job,
-    ref: ClipRef,
-    results: Mapping[str, Mapping[int, Features | Failure]],
-) -> dict[str, Features]:
-    found: dict[str, Features] = {}
-    for role, node in job.on.items():
-        made = results.get(node, {}).get(ref.number)
-        if isinstance(made, Features):
-            found[role] = made
-        elif ref.number in job.places.get(node, {}):
-            found[role] = store.read_at(job.places[node][ref.number])
-        else:
-            raise UpstreamFailed(f"'{job.node}' needs '{node}', which failed for this utterance")
-    return found
-
-
-def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:
-    """The record of one utterance that one node could not use.
-
-    An operating system's error (a network folder that went away) may pass, and so may a file that
-    was there when it was digested and is not now: it is marked so, and the driver tries again.
-    """
-    ours = isinstance(error, AffectflowError)
-    vanished = ref.media is not None and not os.path.exists(ref.media)
-    trace = "" if ours else "".join(traceback.format_exception(error))
-    return Failure(
-        utterance=ref.id,
-        node=job.node,
-        fingerprint=job.fingerprint,
-        key=job.keys[ref.number].hex(),
-        error=type(error).__name__,
-        message=str(error),
-        traceback=trace,
-        transient=vanished or (isinstance(error, OSError) and not ours),
-    )

@@ -13,16 +13,17 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..cache import checkpoints, runs
-from ..cache.errors import AffectflowError, CacheError, NotCached
+from ..cache.errors import AffectflowError, CacheError, MediaChanged, NotCached
 from ..cache.leases import Lease
 from ..cache.runs import Failure
 from .assign import Assignment
-from .batch import Batch, Made, make_batch, without
+from .batch import Batch, Made, without
 from .fitting import EncodeTask, FitTask, make_encode, make_fit
 from .graph import Extract, Fit, Node
 from .plan import Board, NodeState
 from .pool import Answer, Pool, WorkerDied
-from .result import Reporter, Run
+from .result import Reporter, Run, warnings_of
+from .worker import make_batch
 
 #: How often a task that met an operating system's error is tried again.
 RETRIES = 2
@@ -83,7 +84,7 @@ class Driver:
         self.board = Board(
             run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
         )
-        self._assign = Assignment(self.board, self.device, self.allow_mixed)
+        self._assign = Assignment(self.board, run.id, self.device, self.allow_mixed)
         run.states = self.board.states
         self._exit.callback(self._record)
         with self._exit:
@@ -97,6 +98,7 @@ class Driver:
                     self._drive(tasks)
                     states = [self.board.look(node) for node in nodes]
                 self._check_done(states)
+        run.warnings = warnings_of(run)
 
     def _check_done(self, states: Sequence[NodeState]) -> None:
         """Whatever is left to make now was given up: that is an error and never silence."""
@@ -188,23 +190,40 @@ class Driver:
                 self._collect(task, answer.result)
             else:
                 self._count(task.node, 1)
-        elif isinstance(error, CacheError):
+            return
+        if isinstance(error, CacheError):
             raise error
-        elif isinstance(error, OSError):  # the store's folder: extractors' errors are recorded
-            if not self._try_again(task):
-                raise CacheError(
-                    f"the cache '{self.run.store.root}' cannot be used: {error}. What was made is "
-                    "kept: run the same command again once it can be"
-                ) from error
-            self._queue.append(task)
+        # An error of the system is the store's folder: those of extractors are recorded.
+        if isinstance(error, OSError) and not self._try_again(task):
+            raise CacheError(
+                f"the cache '{self.run.store.root}' cannot be used: {error}. What was made is "
+                "kept: run the same command again once it can be"
+            ) from error
+        left = self._rest(task)
+        if left is None:
+            return
+        if isinstance(error, OSError):
+            self._queue.append(left)
         elif isinstance(error, WorkerDied) and task is not self._alone:
-            self._suspects.append(task)  # it, or one that was in flight beside it, is guilty
-        elif isinstance(task, Batch):
-            self._split(task, error)
+            self._suspects.append(left)  # it, or one that was in flight beside it, is guilty
+        elif isinstance(left, Batch):
+            self._split(left, error)
         elif isinstance(error, AffectflowError | WorkerDied):
             self._fit_failed(task, error)
         else:
             raise error
+
+    def _rest(self, task: Any) -> Any:
+        """What a task that broke off left to do; what its worker published before is made."""
+        if not isinstance(task, Batch) or not (self.run.store.root / "cache.json").exists():
+            return task  # the store's folder may be away for a moment: forget nothing
+        self.run.store.adopt({job.fingerprint for job in task.jobs})
+        left = without(task, self.run.store, ())
+        rest = {job.node: len(job.keys) for job in left.jobs} if left else {}
+        for job in task.jobs:
+            if n := len(job.keys) - rest.get(job.node, 0):
+                self._count(job.node, n)
+        return left
 
     def _try_again(self, task: Any) -> bool:
         """Whether a task that met an operating system's error has a try left; waits before it."""
@@ -254,10 +273,11 @@ class Driver:
     def _collect(self, task: Any, made: Made) -> None:
         """Index what was published, write failures down, tell the reporter."""
         self.run.store.add(made.shards)
-        retry = [f for f in made.failures if f.transient]
+        # A file that changed has another key now, which the next run will find.
+        retry = [f for f in made.failures if f.transient and f.error != MediaChanged.__name__]
         if retry and isinstance(task, Batch) and self._try_again(task):
             self._queue.append(task.only({f.key for f in retry}))
-            final = [f for f in made.failures if not f.transient]
+            final = [f for f in made.failures if f not in retry]
         else:
             final = list(made.failures)
         lasting = [f for f in final if f.error != "UpstreamFailed"]

@@ -17,7 +17,7 @@ from .. import __version__
 from ..cache import audit, checkpoints
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
-from ..cache.digests import default_memory, digest_files
+from ..cache.digests import Digested, Look, default_memory, digest_and_look
 from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
 from ..cache.records import Utterance
 from ..cache.runs import Failure
@@ -112,10 +112,11 @@ class Board:
         self.known = {key: failure for key, failure in known.items() if not failure.transient}
         self.states: dict[str, NodeState] = {}
         self.utterances: list[Utterance] = list(corpus)
+        self._digests, self._broken, looks = self._contents(progress)
         self.clips = [
-            ClipRef(i, u.id, u.media, u.start, u.end, u.text) for i, u in enumerate(self.utterances)
+            ClipRef(i, u.id, u.media, u.start, u.end, u.text, looks.get(u.media or ""))
+            for i, u in enumerate(self.utterances)
         ]
-        self._digests, self._broken = self._contents(progress)
 
     def look(self, node: Node) -> NodeState:
         """Find out where a node stands, from the states of the nodes it reads."""
@@ -153,26 +154,28 @@ class Board:
 
     def _contents(
         self, progress: Callable[[int, int], None] | None
-    ) -> tuple[list[dict[str, bytes]], dict[int, str]]:
+    ) -> tuple[list[dict[str, bytes]], dict[int, str], dict[str, Look]]:
+        """Digests of what each utterance gives, what is wrong with it, and how its file looked."""
         reads = {c for node in self.workflow.extracts for c in self.workflow.contents(node)}
         broken: dict[int, str] = {}
-        media: Mapping[str, bytes | OSError] = {}
+        media: Mapping[str, Digested | OSError] = {}
         if "media" in reads:
             paths = sorted({u.media for u in self.utterances if u.media is not None})
-            media = digest_files(paths, default_memory(), progress=progress)
+            media = digest_and_look(paths, default_memory(), progress=progress)
         digests: list[dict[str, bytes]] = []
         for i, utterance in enumerate(self.utterances):
             found = {"text": text_digest(utterance.text)}
             if utterance.media is None:
                 broken[i] = "no media file is given for this utterance"
             elif "media" in reads:
-                digest = media[utterance.media]
-                if isinstance(digest, OSError):
-                    broken[i] = f"cannot read '{utterance.media}': {digest.strerror or digest}"
+                file = media[utterance.media]
+                if isinstance(file, OSError):
+                    broken[i] = f"cannot read '{utterance.media}': {file.strerror or file}"
                 else:
-                    found["media"] = segment_digest(digest, utterance.start, utterance.end)
+                    found["media"] = segment_digest(file.digest, utterance.start, utterance.end)
             digests.append(found)
-        return digests, broken
+        looks = {path: file.look for path, file in media.items() if isinstance(file, Digested)}
+        return digests, broken, looks
 
     def _extract(self, node: Extract) -> NodeState:
         workflow = self.workflow

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cache.corpus import Corpus
 from ..cache.errors import NotCached
 from ..cache.records import FeatureTable
-from ..cache.runs import Failure
+from ..cache.runs import Failure, Warned, read_warnings
 from ..cache.store import FeatureStore
 from ..cache.validation import count
-from .graph import Fit, Workflow
+from .graph import Extract, Fit, Workflow
 from .plan import NodeState
 from .recipe import Recipe
 from .result_html import as_html
@@ -66,6 +66,8 @@ class Run:
         made: features (fits: checkpoints) made by node in this run.
         seconds: seconds of computing by node in this run, summed over workers.
         errors: fits that could not be trained, by node.
+        warnings: what is to be known of features that are stored, in order of nodes; made now or
+            earlier.
         changed: whether this run made or failed at anything that earlier ones had not.
     """
 
@@ -77,6 +79,7 @@ class Run:
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
     changed: bool = False
 
     @property
@@ -194,6 +197,22 @@ def _spread(score: Mapping[str, float | None] | None) -> str:
     if not score or score["mean"] is None:
         return "-"
     return f"{score['mean']:.3f}" + (f"±{score['std']:.3f}" if score["std"] is not None else "")
+
+
+def warnings_of(run: Run) -> list[Warned]:
+    """Warnings about what is stored, by node in order and utterance in the order of the corpus."""
+    found: list[Warned] = []
+    for name, state in run.states.items():
+        if not isinstance(state.node, Extract) or not state.fingerprint:
+            continue
+        by_key = read_warnings(run.store.root, state.fingerprint)
+        for i, key in enumerate(state.keys) if by_key else ():
+            if key is not None and state.cached[i]:
+                found += [
+                    replace(warned, utterance=run.corpus.ids[i], node=name)
+                    for warned in by_key.get(key, ())
+                ]
+    return found
 
 
 def places(store: FeatureStore, state: NodeState) -> list[Any]:

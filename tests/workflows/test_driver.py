@@ -21,7 +21,7 @@ from affectflow.cache.leases import Lease
 from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
 from affectflow.extract.base import Extractor, Needs
-from affectflow.workflows import batch, driver
+from affectflow.workflows import batch, driver, worker
 from affectflow.workflows.graph import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.result import Reporter
@@ -402,7 +402,7 @@ def test_strict_stops_at_media_that_are_missing_and_at_failures_of_earlier_runs(
 
 def test_paths_that_go_to_workers_are_absolute(toys, tmp_path, monkeypatch):
     roots = []
-    make = batch.make_batch
+    make = worker.make_batch
 
     def elsewhere(task):
         roots.append(task.root)
