@@ -11,7 +11,8 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import model_files
+from ..hf_folder import model_config, model_files
+from ..hf_model import load_network
 from ..loaded import LoadedModels
 from ..packing import pack
 
@@ -59,61 +60,71 @@ class Encoder:
 
     Attributes:
         limit: tokens that the model reads at once, added ones included; None: any number.
+        n_layers: layers above the embeddings.
         pads: whether texts of different lengths may share a batch. Models that convolve over
             tokens (ConvBERT) or pool them see the padding although it is masked; it is tried
             out when the model is loaded, and such models get batches of equal length.
+        causal: whether a token's states follow from it and those before it alone, as in decoder
+            language models; tried out as well.
     """
 
-    def __init__(self, tokenizer: Any, model: Any, device: str) -> None:
+    def __init__(self, tokenizer: Any, model: Any, device: str, precision: str) -> None:
+        import torch
+
         self.tokenizer = tokenizer
         self.model = model
         self.device = device
-        self.n_layers = int(model.config.num_hidden_layers)
-        self.limit = _limit(tokenizer, model)
-        self.pads = self._padding_is_harmless()
+        self.limit = position_limit(tokenizer, model)
+        self._try_out()  # in float32, where padding and rounding can be told apart
+        model.to(getattr(torch, precision))
 
     def tokens(self, text: str) -> Tokens:
         """The whole text, however long, with the tokens that the tokenizer adds."""
-        found = self.tokenizer(
-            text,
-            add_special_tokens=True,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            return_token_type_ids=True,
-            truncation=False,
-            verbose=False,  # a text that is too long is met by the caller
-        )
-        ids = np.array(found["input_ids"], np.int64)
-        types = found.get("token_type_ids")
-        return Tokens(
-            ids,
-            np.zeros(len(ids), np.int64) if types is None else np.array(types, np.int64),
-            np.array(found["special_tokens_mask"], bool),
-            np.array(found["offset_mapping"], np.int32).reshape(-1, 2),
-        )
+        return tokenized(self.tokenizer, text)
 
-    def states(self, texts: Sequence[Tokens], layers: tuple[int, ...] | None) -> list[Array]:
+    def states(
+        self, texts: Sequence[Tokens], layers: tuple[int, ...] | None, concat: bool = False
+    ) -> list[Array]:
         """Hidden states of each text.
 
         Args:
             texts: none longer than ``limit``.
-            layers: numbers of the layers to average, 0 for the embeddings, negative from the
-                last; None: the model's final output.
+            layers: numbers of the layers wanted, 0 for the embeddings, negative from the last;
+                None: the model's final output, which is the last layer.
+            concat: several layers side by side, not averaged.
 
         Returns:
-            (n_tokens, D) float32 for each text, whatever stood beside it in its batch.
+            (n_tokens, D) float32 for each text, whatever stood beside it in its batch; with
+            ``concat`` (n_tokens, L * D), the first layer's columns first.
         """
         budget = TOKENS_A_BATCH.get(self.device.split(":")[0], TOKENS_A_BATCH["cpu"])
         done: list[Array] = [np.empty(0)] * len(texts)
         batches = pack([len(text) for text in texts], budget, 0.25 if self.pads else 0.0)
         for batch in batches:
-            states = self._run([texts[i] for i in batch], layers)
+            states = self._run([texts[i] for i in batch], layers, concat)
             for row, i in enumerate(batch):
-                done[i] = states[row, : len(texts[i])]
+                done[i] = states[row, : len(texts[i])].copy()  # a view would keep the batch alive
         return done
 
-    def _run(self, texts: Sequence[Tokens], layers: tuple[int, ...] | None) -> Array:
+    def _run(
+        self, texts: Sequence[Tokens], layers: tuple[int, ...] | None, concat: bool = False
+    ) -> Array:
         """Hidden states (B, T, D) float32 of texts padded at their ends."""
+        import torch
+
+        out = self._forward(texts, layers is not None)
+        with torch.inference_mode():
+            if layers is None:
+                states = out.last_hidden_state.float()
+            else:
+                # The last layer is the model's output by definition, its final norm included.
+                known = (*out.hidden_states[:-1], out.last_hidden_state)
+                wanted = [known[layer].float() for layer in layers]
+                states = torch.cat(wanted, dim=-1) if concat else torch.stack(wanted).mean(dim=0)
+        found: Array = states.cpu().numpy()
+        return found
+
+    def _forward(self, texts: Sequence[Tokens], all_layers: bool) -> Any:
         import torch
 
         length = max(map(len, texts))
@@ -129,96 +140,140 @@ class Encoder:
             given["token_type_ids"] = types
         tensors = {name: torch.from_numpy(a).to(self.device) for name, a in given.items()}
         with torch.inference_mode():
-            out = self.model(**tensors, output_hidden_states=layers is not None, return_dict=True)
-            if layers is None:
-                states = out.last_hidden_state
-            else:
-                states = torch.stack([out.hidden_states[layer] for layer in layers]).mean(dim=0)
-        found: Array = states.float().cpu().numpy()
-        return found
+            return self.model(**tensors, output_hidden_states=all_layers, return_dict=True)
 
-    def _padding_is_harmless(self) -> bool:
-        """Whether a short text has the same states alone and padded beside a long one."""
+    def _try_out(self) -> None:
+        """Find ``n_layers``, ``pads`` and ``causal`` on two texts of random tokens."""
         n_ids = self.model.get_input_embeddings().num_embeddings
         sizes = [min(size, self.limit or size) for size in (5, 12)]
         numbers = np.random.default_rng(0).integers(0, n_ids, sizes[1])
-        texts = [
-            Tokens(numbers[:n], np.zeros(n, np.int64), np.zeros(n, bool), np.zeros((n, 2)))
-            for n in sizes
-        ]
-        alone = self._run(texts[:1], None)[0]
-        padded = self._run(texts, None)[0, : sizes[0]]
-        return bool(np.abs(alone - padded).max() <= PADDING_TOLERANCE * np.abs(alone).max())
+        short, long = (plain_tokens(numbers[:n]) for n in sizes)
+        found = self._forward([short], True)
+        self.n_layers = len(found.hidden_states) - 1
+        alone = found.last_hidden_state[0].float().cpu().numpy()
+        within = self._run([long], None)[0, : sizes[0]]
+        padded = self._run([short, long], None)[0, : sizes[0]]
+        limit = PADDING_TOLERANCE * np.abs(alone).max()
+        self.pads = bool(np.abs(alone - padded).max() <= limit)
+        self.causal = sizes[0] < sizes[1] and bool(np.abs(alone - within).max() <= limit)
+
+
+def plain_tokens(ids: Array) -> Tokens:
+    """Tokens of no text: ids alone."""
+    n = len(ids)
+    return Tokens(ids, np.zeros(n, np.int64), np.zeros(n, bool), np.zeros((n, 2), np.int32))
+
+
+def tokenized(tokenizer: Any, text: str) -> Tokens:
+    """The whole text, however long, with the tokens that a tokenizer adds."""
+    found = tokenizer(
+        text,
+        add_special_tokens=True,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        return_token_type_ids=True,
+        truncation=False,
+        verbose=False,  # a text that is too long is met by the caller
+    )
+    ids = np.array(found["input_ids"], np.int64)
+    types = found.get("token_type_ids")
+    return Tokens(
+        ids,
+        np.zeros(len(ids), np.int64) if types is None else np.array(types, np.int64),
+        np.array(found["special_tokens_mask"], bool),
+        np.array(found["offset_mapping"], np.int32).reshape(-1, 2),
+    )
 
 
 _LOADED: LoadedModels[Encoder] = LoadedModels()
 
 
-def load_encoder(folder: Path, device: str) -> Encoder:
-    """The encoder of a folder in float32, loaded once in each process while it is used.
+def load_encoder(folder: Path, device: str, precision: str = "float32") -> Encoder:
+    """The encoder of a folder, loaded once in each process while it is used.
 
     Raises:
-        BadCall: it cannot be loaded, its weights are not whole, or its tokenizer gives no
-            character spans.
+        BadCall: it cannot be loaded, its weights are not whole, it reads no text, or its
+            tokenizer gives no character spans.
     """
     files = model_files(folder)
     marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
-    return _LOADED.get((str(folder), tuple(marks), device), lambda: _load(folder, device))
+    key = (str(folder), tuple(marks), device, precision)
+    return _LOADED.get(key, lambda: _load(folder, device, precision))
 
 
-def _load(folder: Path, device: str) -> tuple[Encoder, int]:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model, report = AutoModel.from_pretrained(
-            str(folder),
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise BadCall(f"the model in {folder} cannot be loaded: {reason}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-    _check(folder, tokenizer, model, report)
-    if model.config.is_encoder_decoder:
-        model = model.get_encoder()
-    model = model.eval().requires_grad_(False).to(device)
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    return Encoder(tokenizer, model, device), size
-
-
-def _check(folder: Path, tokenizer: Any, model: Any, report: dict[str, Any]) -> None:
-    # Poolers stand after the hidden states; checkpoints of masked language models lack them.
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise BadCall(
-            f"the weights in {folder} lack {len(missing)} of the model's tensors, '{missing[0]}' "
-            "for one: they would be random numbers"
-        )
-    if not tokenizer.is_fast:
-        raise BadCall(
-            f"the tokenizer in {folder} does not say which characters its tokens stand for; "
-            "save it with tokenizer.json"
-        )
+def _load(folder: Path, device: str, precision: str) -> tuple[Encoder, int]:
+    tokenizer = load_tokenizer(folder)
+    model = text_network(folder)
     n_ids = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > n_ids:
         raise BadCall(
             f"the tokenizer in {folder} has {len(tokenizer)} tokens, the model only {n_ids}: "
             "they do not belong together"
         )
+    try:
+        encoder = Encoder(tokenizer, model.to(device), device, precision)
+    except (TypeError, ValueError, AttributeError) as error:
+        kind = model.config.model_type
+        raise BadCall(
+            f"the model in {folder} ({kind}) does not encode text alone: {error}"
+        ) from error
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    return encoder, size
 
 
-def _limit(tokenizer: Any, model: Any) -> int | None:
-    """Tokens the model reads at once: what the tokenizer says, and its table of positions."""
+def text_network(folder: Path) -> Any:
+    """The network of a folder that maps token ids to hidden states, in float32; see ``hf_model``.
+
+    Raises:
+        BadCall: it cannot be loaded, its weights are not whole, or it reads no text.
+    """
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as TWO_PARTS,
+    )
+
+    # Poolers stand after the hidden states; checkpoints of masked language models lack them.
+    two_parts = model_config(str(folder), "").get("model_type") in TWO_PARTS
+    model = load_network(folder, unused=("pooler", *(["decoder."] if two_parts else [])))
+    if two_parts:
+        model = model.get_encoder()
+    if not hasattr(model.get_input_embeddings(), "num_embeddings"):
+        raise BadCall(
+            f"the model in {folder} is of the family '{model.config.model_type}', which reads no "
+            "text: it has no table of tokens"
+        )
+    model.config.use_cache = False  # nothing is generated, so no decoder needs its past
+    return model
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder.
+
+    Raises:
+        BadCall: it cannot be loaded, or gives no character spans.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise BadCall(f"the tokenizer in {folder} cannot be loaded: {reason}") from error
+    if not tokenizer.is_fast:
+        raise BadCall(
+            f"the tokenizer in {folder} does not say which characters its tokens stand for; "
+            "save it with tokenizer.json"
+        )
+    return tokenizer
+
+
+def position_limit(tokenizer: Any, model: Any) -> int | None:
+    """Tokens the model reads at once: what the tokenizer says, and its positions.
+
+    Those are the rows of a table of learned positions, or, where positions are rotations, as many
+    as the model was made for.
+    """
     import torch
 
     limits = []
@@ -229,4 +284,6 @@ def _limit(tokenizer: Any, model: Any) -> int | None:
             # RoBERTa and its kin number positions from behind the padding's, BART from an offset.
             skipped = 0 if module.padding_idx is None else module.padding_idx + 1
             limits.append(module.num_embeddings - max(skipped, getattr(module, "offset", 0)))
+        elif name.endswith("rotary_emb"):
+            limits.append(int(model.config.max_position_embeddings))
     return min(limits, default=None)

@@ -6,9 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...cache.errors import BadCall
+from ...cache.errors import BadCall, BadInput, EmptyTranscript
 from ...cache.records import Array
 from .hf_encoder import Tokens
+
+#: What to do with a text that is longer than a model reads at once.
+LONG = ("error", "truncate", "window")
+#: All tokens of a text, and the parts in which a model reads them.
+Read = tuple[Tokens, list[Tokens]]
+
+
+def within_limit(
+    name: str, tokens: Tokens, text: str, limit: int | None, max_length: int | None, long: str
+) -> Read:
+    """A text's tokens under the policy for long ones, and the parts in which a model reads them.
+
+    Raises:
+        EmptyTranscript: there is no token but added ones.
+        BadInput: there are more than the limit, and the policy is ``error``.
+    """
+    if tokens.special.all():
+        raise EmptyTranscript(f"'{name}' has no token in its transcript {text[:60]!r}")
+    limits = [n for n in (limit, max_length) if n is not None]
+    most = min(limits, default=len(tokens))
+    if len(tokens) <= most:
+        return tokens, [tokens]
+    if long == "error":
+        raise BadInput(
+            f"the transcript of '{name}' has {len(tokens)} tokens, the limit is {most}; "
+            "set long to 'window' or 'truncate'"
+        )
+    found = windows(tokens, most)
+    return (found[0], found[:1]) if long == "truncate" else (tokens, found)
 
 
 def windows(tokens: Tokens, limit: int) -> list[Tokens]:
@@ -41,7 +70,7 @@ def _starts(n: int, size: int) -> list[int]:
     return [*starts, max(n - size, 0)]
 
 
-def joined(tokens: Tokens, states: Sequence[Array]) -> Array:
+def joined(tokens: Tokens, states: Sequence[Array], causal: bool = False) -> Array:
     """One state for each token of a text from the states of its windows.
 
     Each token is taken from the window that shows it farthest from an end (the earlier of two);
@@ -50,6 +79,8 @@ def joined(tokens: Tokens, states: Sequence[Array]) -> Array:
     Args:
         tokens: the whole text.
         states: (n_window, D) for each of its windows, all of one length.
+        causal: the model sees only what stands before a token, so that only a window's first
+            end counts.
 
     Returns:
         (n_tokens, D).
@@ -62,7 +93,8 @@ def joined(tokens: Tokens, states: Sequence[Array]) -> Array:
     places = np.arange(n)
     starts = np.array(_starts(n, size))[:, None]
     # How far from an end each window shows each token, (n_windows, n); negative: not at all.
-    room = np.minimum(places - starts, starts + size - 1 - places)
+    behind, ahead = places - starts, starts + size - 1 - places
+    room = np.where(ahead < 0, ahead, behind) if causal else np.minimum(behind, ahead)
     best = room.argmax(axis=0)
     inside = np.stack([states[w][before + i - starts[w, 0]] for i, w in enumerate(best)])
     return np.concatenate([states[0][:before], inside, states[-1][before + size :]])

@@ -265,7 +265,9 @@ def test_a_model_in_the_hubs_cache_is_its_commit_without_asking_the_hub(model_fo
     [
         ({"layer": "first"}, "layer must be 'last' or whole numbers, not 'first'"),
         ({"layer": []}, r"layer must be 'last' or whole numbers, not \(\)"),
-        ({"level": "word"}, "level must be 'token' or 'cls', not 'word'"),
+        ({"level": "clause"}, "level must be 'token' or 'word' or 'cls' or 'mean', not 'clause'"),
+        ({"combine": "sum"}, "combine must be 'mean' or 'concat', not 'sum'"),
+        ({"precision": "int8"}, "precision must be 'float32' or 'bfloat16' or 'float16', not 'int"),
         ({"long": "cut"}, "long must be 'error' or 'truncate' or 'window', not 'cut'"),
         ({"dtype": "int8"}, "dtype must be 'auto' or 'float16' or 'float32', not 'int8'"),
         ({"max_length": 2}, "max_length must be at least 4 tokens, not 2"),
