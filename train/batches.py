@@ -15,6 +15,8 @@ from .objectives import label_weights
 
 #: Means are gathered for many steps at once, up to this many bytes an input.
 BLOCK = 32 << 20
+#: Utterances of a batch that is not trained on, and bytes of its longest input at most.
+IN_ORDER, IN_ORDER_BYTES = 256, 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,12 @@ class Sequences:
     starts: Tensor
     lengths: Tensor
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the longest utterance."""
+        longest = int(self.lengths.max()) if len(self.lengths) else 0
+        return longest * self.rows.shape[1] * self.rows.element_size()
+
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rows (S, B, T, D) and mask (S, B, T) of utterances ``index``, T the longest of them."""
         lengths = self.lengths[index]  # (S, B)
@@ -68,6 +76,11 @@ class MappedSequences:
 
     reading: MappedReading
     device: str
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the longest utterance."""
+        return int(self.reading.lengths.max(initial=0)) * self.reading.given.width * 4
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rows (S, B, T, D) and mask (S, B, T) of utterances ``index`` (S, B), T the longest."""
@@ -127,8 +140,13 @@ class Part:
             return _InOrder(self, n_seeds)
         return list(self.in_order(n_seeds))
 
-    def in_order(self, n_seeds: int, size: int = 256) -> Iterator[Batch]:
-        """All utterances in order, the same ones for every seed (one copy in memory)."""
+    def in_order(self, n_seeds: int, size: int = IN_ORDER) -> Iterator[Batch]:
+        """All utterances in order, the same ones for every seed (one copy in memory).
+
+        Batches have ``size`` utterances, and fewer where their rows are many.
+        """
+        largest = max([rows.largest for rows in self.sequences.values()], default=1)
+        size = max(1, min(size, IN_ORDER_BYTES // max(1, largest)))
         for start in range(0, self.n, size):
             index = torch.arange(start, min(start + size, self.n), device=self.device)
             one = self.batch(index.unsqueeze(0))
