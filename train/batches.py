@@ -13,24 +13,37 @@ from .dataset import Array, MappedReading, Reading
 from .models.base import Batch
 from .objectives import label_weights
 
-#: Means are gathered for many steps at once, up to this many bytes an input.
-BLOCK = 32 << 20
 #: Utterances of a batch that is not trained on, and bytes of its longest input at most.
 IN_ORDER, IN_ORDER_BYTES = 256, 256 << 20
 
 
-@dataclass(frozen=True, eq=False)
 class Means:
-    """An input read as means: values (n, D), present (n,) bool or None where all are."""
+    """The inputs that are read as means, side by side, so that one call gathers them all.
 
-    values: Tensor
-    present: Tensor | None
+    Args:
+        readings: input name to its means.
+        device: where the tensors lie.
+    """
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Values (S, B, D) and mask (S, B) of utterances ``index`` (S, B)."""
+    def __init__(self, readings: Mapping[str, Reading], device: str) -> None:
+        self.widths = [reading.values.shape[1] for reading in readings.values()]
+        values = np.concatenate([reading.values for reading in readings.values()], axis=1)
+        self.values = torch.from_numpy(values).to(device)  # (n, sum of D)
+        self.present = {
+            name: None if r.mask.all() else torch.from_numpy(r.mask).to(device)  # (n,)
+            for name, r in readings.items()
+        }
+
+    def take(self, index: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor | None]]:
+        """Of utterances ``index`` (S, B): (S, B, sum of D), and values and masks by name."""
         chosen = index.reshape(-1)
-        values = self.values.index_select(0, chosen).view(*index.shape, -1)
-        return values, None if self.present is None else self.present[chosen].view(index.shape)
+        means = self.values.index_select(0, chosen).view(*index.shape, -1)
+        parts = zip(self.present, means.split_with_sizes(self.widths, -1), strict=True)
+        masks = {
+            name: None if present is None else present[chosen].view(index.shape)
+            for name, present in self.present.items()
+        }
+        return means, dict(parts), masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +126,23 @@ class Part:
         self.known = torch.from_numpy(known).to(device)  # (n, K)
         self.truth = torch.from_numpy(np.where(known, truth, 0.0).astype(np.float32)).to(device)
         self.device = device
-        self.means: dict[str, Means] = {}
+        means: dict[str, Reading] = {}
         self.sequences: dict[str, Sequences | MappedSequences] = {}
         for name, reading in readings.items():
             if isinstance(reading, MappedReading):
                 self.sequences[name] = MappedSequences(reading, device)
             elif reading.offsets is None:
-                self.means[name] = _means(reading, device)
+                means[name] = reading
             else:
                 self.sequences[name] = _sequences(reading, reading.offsets, device)
+        self.means = Means(means, device) if means else None
 
     def batch(self, index: Tensor) -> Batch:
         """The utterances ``index`` (S, B), any of them for each seed."""
-        taken: dict[str, tuple[Tensor, Tensor | None]] = {
-            **{name: means.take(index) for name, means in self.means.items()},
-            **{name: rows.take(index) for name, rows in self.sequences.items()},
-        }
-        return Batch(
-            {name: values for name, (values, _) in taken.items()},
-            {name: mask for name, (_, mask) in taken.items()},
-        )
+        means, values, masks = self.means.take(index) if self.means else (None, {}, {})
+        for name, rows in self.sequences.items():
+            values[name], masks[name] = rows.take(index)
+        return Batch(values, masks, means)
 
     def every_epoch(self, n_seeds: int) -> Iterable[Batch]:
         """What ``in_order`` gives, any number of times: kept, unless there is a mapped input."""
@@ -150,12 +160,14 @@ class Part:
         for start in range(0, self.n, size):
             index = torch.arange(start, min(start + size, self.n), device=self.device)
             one = self.batch(index.unsqueeze(0))
+
+            def many(tensor: Tensor | None) -> Tensor | None:
+                return None if tensor is None else tensor.expand(n_seeds, *tensor.shape[1:])
+
             yield Batch(
                 {name: v.expand(n_seeds, *v.shape[1:]) for name, v in one.values.items()},
-                {
-                    name: None if m is None else m.expand(n_seeds, *m.shape[1:])
-                    for name, m in one.mask.items()
-                },
+                {name: many(mask) for name, mask in one.mask.items()},
+                many(one.means),
             )
 
     def steps(
@@ -163,15 +175,9 @@ class Part:
     ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
         """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed."""
         order = order.to(self.device)
-        widest = max([means.values.shape[1] for means in self.means.values()], default=1)
-        block = max(1, BLOCK // (4 * order.shape[0] * widest * size)) * size
-        for start in range(0, self.n, block):
-            part = order[:, start : start + block]
-            gathered = {name: means.take(part) for name, means in self.means.items()}
-            truth, weights = self.truth[part], self._weights(part, size, task_weights)
-            for a in range(0, part.shape[1], size):
-                step = slice(a, a + size)
-                yield self._step(gathered, part, step), truth[:, step], weights[:, step]
+        parts = (order, self.truth[order], self._weights(order, size, task_weights))
+        for index, truth, weights in zip(*(t.split(size, dim=1) for t in parts), strict=True):
+            yield self.batch(index), truth, weights
 
     def _weights(self, order: Tensor, size: int, task_weights: Tensor) -> Tensor:
         """Label weights (S, n, K) of several steps of ``size``, each step for itself."""
@@ -183,21 +189,6 @@ class Part:
             return done
         return torch.cat([done, label_weights(known[:, whole:], task_weights)], dim=1)
 
-    def _step(
-        self,
-        gathered: Mapping[str, tuple[Tensor, Tensor | None]],
-        order: Tensor,
-        step: slice,
-    ) -> Batch:
-        values: dict[str, Tensor] = {}
-        masks: dict[str, Tensor | None] = {}
-        for name, (means, present) in gathered.items():
-            values[name] = means[:, step]
-            masks[name] = None if present is None else present[:, step]
-        for name, rows in self.sequences.items():
-            values[name], masks[name] = rows.take(order[:, step])
-        return Batch(values, masks)
-
 
 @dataclass(frozen=True, eq=False)
 class _InOrder:
@@ -208,11 +199,6 @@ class _InOrder:
 
     def __iter__(self) -> Iterator[Batch]:
         return self.part.in_order(self.n_seeds)
-
-
-def _means(reading: Reading, device: str) -> Means:
-    present = None if reading.mask.all() else torch.from_numpy(reading.mask).to(device)
-    return Means(torch.from_numpy(reading.values).to(device), present)
 
 
 def _sequences(reading: Reading, offsets: Array, device: str) -> Sequences:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -141,21 +142,16 @@ class Loop:
         self.net.train()
         kind, clip = self.training.loss, self.training.clip
         history = []
-        ones = torch.ones(len(self.curves), device=self.train.device)
         order = self.streams.permutations(self.train.n)
         for batch, truth, weights in self.train.steps(
             order, self.training.batch_size, self.task_weights
         ):
-            out = self.net(batch)
-            losses = masked_loss(kind, out.predictions, truth, weights)  # (S,)
-            for extra in out.losses.values():
-                losses = losses + extra
             self.gradient.zero_()
-            torch.autograd.backward(losses, ones)  # seeds share nothing: each gets its own
+            losses = self.net.learn(batch, partial(masked_loss, kind, truth, weights))  # (S,)
             if clip:
                 clip_gradients(self.parameters, clip)
             self.optimizer.step()
-            history.append(losses.detach())  # looked at once an epoch: no waiting for a device
+            history.append(losses)  # looked at once an epoch: no waiting for a device
         return torch.stack(history)
 
     @torch.no_grad()
@@ -163,7 +159,7 @@ class Loop:
         """Loss and primary task's mean absolute error of each seed on the validation split."""
         predictions, _ = run_net(self.net, self.valid_batches)  # (S, n, K)
         truth = self.valid.truth.expand(len(predictions), -1, -1)
-        losses = masked_loss(self.training.loss, predictions, truth, self.valid_weights)
+        losses, _ = masked_loss(self.training.loss, truth, self.valid_weights, predictions)
         k = self.primary
         metrics = masked_mae(predictions[..., k], self.valid.truth[:, k], self.valid.known[:, k])
         both: list[list[float]] = torch.stack([losses, metrics]).tolist()

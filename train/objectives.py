@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
-def _l1(p: Tensor, y: Tensor) -> Tensor:
-    return (p - y).abs()
+def _huber(e: Tensor) -> Tensor:
+    size = e.abs()
+    return torch.where(size < 1, 0.5 * e.square(), size - 0.5)
 
 
-def _mse(p: Tensor, y: Tensor) -> Tensor:
-    return (p - y).square()
-
-
-def _huber(p: Tensor, y: Tensor) -> Tensor:
-    return functional.huber_loss(p, y, reduction="none")
-
-
-#: Loss of a single score, elementwise: prediction and truth of one shape. Huber's delta is 1.
-ELEMENTWISE = {"l1": _l1, "mse": _mse, "huber": _huber}
+#: What a model learns by: predictions (S, B, K) to the loss of each seed, (S,), and its slope by
+#: the predictions, (S, B, K).
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+#: Loss of a single score by its error (prediction - truth), elementwise, and the loss's slope.
+#: Huber's delta is 1.
+ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "l1": (torch.abs, torch.sign),
+    "mse": (torch.square, lambda e: 2 * e),
+    "huber": (_huber, lambda e: e.clamp(-1, 1)),
+}
 
 
 def label_weights(known: Tensor, task_weights: Tensor) -> Tensor:
@@ -43,9 +45,25 @@ def label_weights(known: Tensor, task_weights: Tensor) -> Tensor:
     return real * task_weights / real.sum(dim=-2, keepdim=True).clamp_(min=1.0)
 
 
-def masked_loss(kind: str, predictions: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Loss of each seed, (S,): predictions, truth and weights are (S, B, K)."""
-    return (ELEMENTWISE[kind](predictions, truth) * weights).sum(dim=(1, 2))
+@torch.no_grad()
+def masked_loss(
+    kind: str, truth: Tensor, weights: Tensor, predictions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss of each seed, and its slope by the predictions.
+
+    Args:
+        kind: one of ``ELEMENTWISE``.
+        truth: (S, B, K).
+        weights: (S, B, K), see ``label_weights``.
+        predictions: (S, B, K).
+
+    Returns:
+        (S,) loss, and (S, B, K) slope: a backward pass starts with it at the predictions, which
+        costs half of what it takes autograd to find it again.
+    """
+    loss, slope = ELEMENTWISE[kind]
+    error = predictions - truth
+    return (loss(error) * weights).sum(dim=(1, 2)), slope(error) * weights
 
 
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:

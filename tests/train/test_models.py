@@ -1,9 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec, check_finite, read, scaler_of
+from affectflow.train.models.base import Model
 from affectflow.train.models.blocks import OuterLinear, outer, with_one
 from affectflow.train.objectives import label_weights, masked_loss
 from affectflow.train.registry import model_settings, network_class
@@ -73,11 +77,57 @@ def test_one_batch_can_be_overfitted(dataset_of, name):
     weights = label_weights(part.known[index], torch.ones(len(tasks)))
     for _ in range(300):
         out = net(part.batch(index))
-        loss = masked_loss("l1", out.predictions, part.truth[index], weights).sum()
+        loss = ((out.predictions - part.truth[index]).abs() * weights).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) / len(tasks) < 0.08
+
+
+@EVERY
+@pytest.mark.parametrize("kind", ["l1", "mse", "huber"])
+def test_what_a_model_learns_is_the_gradient_that_autograd_finds(dataset_of, name, kind):
+    modalities, tasks, _ = MODELS[name]
+    dataset = dataset_of(modalities, n=24)
+    net, specs = build(dataset, name, seeds=(0, 1), training=True)
+    part = part_of(dataset, specs, tasks)
+    index = torch.stack([torch.arange(12), torch.arange(12, 24)])
+    weights = label_weights(part.known[index], torch.tensor([2.0, 0.5, 1.0])[: len(tasks)])
+    truth = 3 * part.truth[index]  # errors on both sides of Huber's delta
+    reference = {
+        "l1": functional.l1_loss,
+        "mse": functional.mse_loss,
+        "huber": functional.huber_loss,
+    }[kind]
+    loss = reference(net(part.batch(index)).predictions, truth, reduction="none")
+    (loss * weights).sum().backward()
+    by_autograd = [p.grad.clone() for p in net.parameters()]
+    for p in net.parameters():
+        p.grad.zero_()
+    losses = net.learn(part.batch(index), partial(masked_loss, kind, truth, weights))
+    torch.testing.assert_close(losses, (loss * weights).sum(dim=(1, 2)).detach())
+    for found, grad in zip(net.parameters(), by_autograd, strict=True):
+        torch.testing.assert_close(found.grad, grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_meta_learner_of_several_tasks_with_dropout_learns_as_by_autograd(dataset_of):
+    dataset = dataset_of(("fused", "fused2"), n=24)
+    model = model_settings("fmlmsn-meta", dropout=0.4)
+    specs = [InputSpec(g.name, g.modality, g.width, "mean", 50) for g in dataset.inputs]
+    part = part_of(dataset, specs, ("M", "T"))
+    index = torch.arange(24).unsqueeze(0)
+    gradients = []
+    kind = network_class("fmlmsn-meta")
+    for learn in (kind.learn, Model.learn):
+        net = kind(model, specs, ("M", "T"), Streams((3,))).train()
+        for p in net.parameters():
+            p.grad = torch.zeros_like(p)
+        weights = label_weights(part.known[index], torch.ones(2))
+        learn(net, part.batch(index), partial(masked_loss, "l1", part.truth[index], weights))
+        gradients.append([p.grad for p in net.parameters()])
+    for ours, autograd in zip(*gradients, strict=True):
+        assert float(autograd.abs().max()) > 0
+        torch.testing.assert_close(ours, autograd, rtol=1e-4, atol=1e-7)
 
 
 @EVERY

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..dataset import InputSpec
+from ..objectives import Objective
 from ..registry import ModelSettings
 from ..seeds import Streams
 
@@ -22,10 +24,13 @@ class Batch:
         values: input name to means (S, B, D) or rows (S, B, T, D); zeros where masked.
         mask: input name to bool (S, B) or (S, B, T), True on what is real; None where a mean is
             there for every utterance.
+        means: (S, B, sum of D), the inputs that are read as means side by side, in their order;
+            None where there are none.
     """
 
     values: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]
+    means: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,25 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> Output:
         """Scores and hidden activations of a batch."""
+
+    def learn(self, batch: Batch, objective: Objective) -> Tensor:
+        """Add the gradients of a batch's losses to the parameters' ``grad``.
+
+        A model whose gradients are easily written down may set them itself.
+
+        Returns:
+            (S,) loss of each seed.
+        """
+        out = self(batch)
+        losses, slope = objective(out.predictions)
+        extras = tuple(out.losses.values())
+        # Seeds share nothing, so each gets the gradient of its own losses.
+        torch.autograd.backward(
+            (out.predictions, *extras), (slope, *[torch.ones_like(extra) for extra in extras])
+        )
+        for extra in extras:
+            losses += extra.detach()
+        return losses
 
 
 def masked(embedding: Tensor, mask: Tensor | None) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from ..objectives import Objective
 from ..seeds import Dropout, Linear, Lstm, Streams
 from .base import masked
 
@@ -61,6 +63,38 @@ class Predictor(nn.Module):
         hidden = torch.relu(self.second(x))
         return self.score(hidden), hidden
 
+    @torch.no_grad()
+    def kept(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What ``differentiate`` needs: input after dropout, both hidden layers, scores."""
+        x = self.drop(x)
+        first = self.first(x).relu_()
+        second = self.second(first).relu_()
+        return x, first, second, self.score(second)
+
+    @torch.no_grad()
+    def differentiate(self, kept: tuple[Tensor, Tensor, Tensor, Tensor], slope: Tensor) -> None:
+        """Set the parameters' gradients, in place, from the slope (S, B, 1) by the score.
+
+        What autograd does, without its graph, which is half of a step of the smallest model.
+        """
+        x, first, second, _ = kept
+        _differentiate(self.score, second, slope)
+        slope = _through_relu(torch.bmm(slope, self.score.weight.transpose(1, 2)), second)
+        _differentiate(self.second, first, slope)
+        slope = _through_relu(torch.bmm(slope, self.second.weight.transpose(1, 2)), first)
+        _differentiate(self.first, x, slope)
+
+
+def _differentiate(layer: Linear, given: Tensor, slope: Tensor) -> None:
+    torch.bmm(given.transpose(1, 2), slope, out=layer.weight.grad)
+    torch.sum(slope, dim=1, keepdim=True, out=layer.bias.grad)
+
+
+def _through_relu(slope: Tensor, made: Tensor) -> Tensor:
+    """The slope (S, B, n) before a ReLU that made (S, B, n)."""
+    before: Tensor = torch.ops.aten.threshold_backward(slope, made, 0)
+    return before
+
 
 class Heads(nn.Module):
     """A predictor of its own for each task on one shared representation.
@@ -77,8 +111,20 @@ class Heads(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (S, B, n_in) to scores (S, B, K) and hidden (S, B, units)."""
         done = [head(x) for head in self.heads]
-        scores = done[0][0] if len(done) == 1 else torch.cat([score for score, _ in done], dim=-1)
-        return scores, done[-1][1]
+        return _side_by_side([score for score, _ in done]), done[-1][1]
+
+    def learn(self, x: Tensor, objective: Objective) -> Tensor:
+        """Set the gradients of all heads, in place; return the loss of each seed, (S,)."""
+        heads = cast(Sequence[Predictor], self.heads)
+        kept = [head.kept(x) for head in heads]
+        losses, slope = objective(_side_by_side([scores for *_, scores in kept]))
+        for k, head in enumerate(heads):
+            head.differentiate(kept[k], slope[..., k : k + 1])
+        return losses
+
+
+def _side_by_side(scores: Sequence[Tensor]) -> Tensor:
+    return scores[0] if len(scores) == 1 else torch.cat(list(scores), dim=-1)
 
 
 class OuterLinear(nn.Module):

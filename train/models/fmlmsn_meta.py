@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+from torch import Tensor
 
+from ..objectives import Objective
 from ..seeds import Streams
 from .base import Batch, Model, Output
 from .blocks import Heads
@@ -28,5 +29,10 @@ class FmlmsnMetaNet(Model):
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the second hidden layer (S, B, units)."""
-        encoded = [batch.values[spec.name] for spec in self.inputs]
-        return Output(*self.heads(torch.cat(encoded, dim=-1)))
+        assert batch.means is not None  # all its inputs are read so
+        return Output(*self.heads(batch.means))
+
+    def learn(self, batch: Batch, objective: Objective) -> Tensor:
+        """The same gradients as by autograd, in half of the time."""
+        assert batch.means is not None
+        return self.heads.learn(batch.means, objective)
