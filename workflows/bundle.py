@@ -12,7 +12,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ class Score:
     Args:
         values: task -> score in the units of the labels, mean over the fit's seeds.
         missing: features that could not be made -> why; their modality is masked.
+        warnings: what is to be known of features that were made, by node.
     """
 
     values: Mapping[str, float]
     missing: Mapping[str, str]
+    warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def pack_model(
@@ -186,6 +188,7 @@ class Bundle:
         clip = Clip(name, None if media is None else str(media), text=text)
         made: dict[str, Features] = {}
         missing: dict[str, str] = {}
+        warned: dict[str, tuple[str, ...]] = {}
         errors: list[AffectflowError] = []
         for node in self.workflow:
             if isinstance(node, Extract):
@@ -194,9 +197,13 @@ class Bundle:
                 except AffectflowError as error:
                     missing[node.name] = str(error)
                     errors.append(error)
+                else:
+                    if clip.warnings:
+                        warned[node.name] = tuple(clip.warnings)
+                clip.warnings.clear()  # the next node starts afresh on the same clip
             elif isinstance(node, Fit):
                 if node.name == self.node:
-                    return Score(self._predict(node, made, errors), missing)
+                    return Score(self._predict(node, made, errors), missing, warned)
             elif any(name in made for name in node.on):
                 made[node.name] = self._encode(node.of, made)
         raise AssertionError("a bundle holds the fit that it is for")

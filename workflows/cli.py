@@ -103,14 +103,14 @@ def _run(recipe: str, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
 @click.option("--seed", default=0, show_default=True, help="The same seed, the same corpus.")
 def demo(folder: Path, n: int, seed: int) -> None:
     """Make the synthetic demo corpus in FOLDER, in the layout of CH-SIMS."""
-    from .console import ConsoleReporter
+    from .console import OUT, ConsoleReporter
     from .corpora import CorpusSpec
     from .driver import staged
 
     with ConsoleReporter() as reporter:
         spec = CorpusSpec(str(folder), "demo", {"n": n, "seed": seed})
         corpus = spec.open(staged(reporter, "demo clips"))
-    click.echo(f"{len(corpus)} utterances in '{folder}'. {corpus.note}")
+    OUT.print(f"{len(corpus)} utterances in '{folder}'. {corpus.note}")
 
 
 @main.command()
@@ -159,6 +159,9 @@ def predict(model: Path, clips: tuple[Path, ...], text: str) -> None:
             continue
         for name, reason in scores.missing.items():
             show_note(f"{clip or 'text'}: without '{name}': {reason}")
+        for name, messages in scores.warnings.items():
+            for message in messages:
+                show_note(f"{clip or 'text'}: '{name}': {message}")
         rows.append(
             (
                 clip or "(text)",

@@ -32,8 +32,9 @@ def cache_show(fingerprint: str, cache: Path) -> None:
     import json
 
     from ..cache.audit import show
+    from .console import visible
 
-    click.echo(json.dumps(show(cache, fingerprint), indent=2, ensure_ascii=False))
+    click.echo(visible(json.dumps(show(cache, fingerprint), indent=2, ensure_ascii=False)))
 
 
 @cache_group.command(name="verify")

@@ -5,8 +5,10 @@ Results go to stdout, talk to stderr. Off a terminal, progress is a line a minut
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,8 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
+from rich.text import Text
 
 from ..cache.audit import NodeSummary
+from ..cache.validation import count
 from .graph import Fit
 from .plan import NodeState
 from .result import Reporter, Run
@@ -24,12 +28,33 @@ from .result import Reporter, Run
 LINE_EVERY = 60.0
 #: Failures printed before the rest is only counted; the records hold all of them.
 FAILURES_SHOWN = 20
+#: Different warnings of a node printed, and utterances named with each.
+WARNINGS_SHOWN, WARNED_NAMED = 5, 3
 #: Columns of a table that goes to a file or a pipe, where nobody says how wide it may be.
 WIDE = 160
-#: Ids, paths and messages come from strangers: '[/b]' or ':bug:' in them is text, not markup.
-_PLAIN: dict[str, Any] = {"soft_wrap": True, "markup": False, "emoji": False}
-OUT = Console(**_PLAIN, width=None if sys.stdout.isatty() else WIDE)
-ERR = Console(**_PLAIN, stderr=True, width=None if sys.stderr.isatty() else WIDE)
+#: What a terminal obeys instead of showing it: control characters, and marks of direction that
+#: turn what follows them around.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    r"""Text from strangers as it can be printed: what a terminal would obey stands escaped.
+
+    >>> print(visible("\x1b[2Jgone"))
+    \x1b[2Jgone
+    """
+    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class _Plain(Console):
+    """Ids, paths and messages come from strangers: nothing in them is markup or a command."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
+
+
+OUT = _Plain(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+ERR = _Plain(soft_wrap=True, stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 class ConsoleReporter(Reporter):
@@ -65,7 +90,7 @@ class ConsoleReporter(Reporter):
             left = int(task.total or 0) - int(task.completed)
             self._bars.update(task.id, total=(task.total or 0) + total - left)
             return
-        self._tasks[stage] = self._bars.add_task(stage, total=total, failed="", rate="")
+        self._tasks[stage] = self._bars.add_task(visible(stage), total=total, failed="", rate="")
         self._failed[stage] = 0
 
     def advance(self, stage: str, done: int, failed: int = 0) -> None:
@@ -108,6 +133,7 @@ def show_run(run: Run) -> None:
     _show_features(run)
     if any(state.checkpoint for state in run.states.values()):
         _show_scores(run)
+    show_warnings(run)
     show_failures(run)
     OUT.print(f"{run.n_features_made} features made, {run.n_fits_made} models trained")
 
@@ -136,6 +162,26 @@ def _show_scores(run: Run) -> None:
         f"Mean±standard deviation (n - 1) over seeds; metrics as of '{run.corpus.family}'.",
         style="dim",
     )
+
+
+def show_warnings(run: Run) -> None:
+    """Warnings by node, the first few of each in full; the report and the records hold the rest."""
+    if not run.warnings:
+        return
+    ERR.print(f"{count(len(run.warnings), 'warning')} about features that were made all the same:")
+    shown: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
+    for group in run.warning_groups:
+        if shown[group.node] == WARNINGS_SHOWN:
+            hidden[group.node] += len(group.utterances)
+            continue
+        shown[group.node] += 1
+        names = ", ".join(group.utterances[:WARNED_NAMED])
+        more = len(group.utterances) - WARNED_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        ERR.print(f"  {group.node}: {names}{rest}: {group.message}")
+    for node, n in hidden.items():
+        ERR.print(f"  {node}: {count(n, 'other warning')}, see the report")
 
 
 def show_failures(run: Run) -> None:

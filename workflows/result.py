@@ -36,6 +36,15 @@ class Reporter:
 
 
 @dataclass(frozen=True)
+class WarningGroup:
+    """One warning of a node, and the utterances that it was said of, in order of the corpus."""
+
+    node: str
+    message: str
+    utterances: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ScoreRow:
     """One fit's test scores: how many seeds, and a cell for each metric, ``mean±deviation``."""
 
@@ -101,6 +110,14 @@ class Run:
             for failure in state.failed.values()
             if failure.error != "UpstreamFailed"
         ]
+
+    @property
+    def warning_groups(self) -> list[WarningGroup]:
+        """Warnings by node and message, for people."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for warned in self.warnings:
+            groups.setdefault((warned.node, warned.message), []).append(warned.utterance)
+        return [WarningGroup(*named, tuple(ids)) for named, ids in groups.items()]
 
     @property
     def n_features_made(self) -> int:

@@ -23,7 +23,8 @@ def as_html(run: Run) -> str:
     parts += [_scores(run), _features(run)]
     path = run.folder / "report.html"
     where = str(path) if path.is_file() else f"run.report() writes {path}"
-    parts.append(f"<p>failures: {run.n_failures:,}; report: <code>{html.escape(where)}</code></p>")
+    told = f"failures: {run.n_failures:,}; warnings: {len(run.warnings):,}; report"
+    parts.append(f"<p>{told}: <code>{html.escape(where)}</code></p>")
     return "".join(parts)
 
 

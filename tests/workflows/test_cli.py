@@ -4,6 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from affectflow.extract.text.vader import Vader
 from affectflow.workflows import cli
 
 TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table"] * 4
@@ -223,3 +224,32 @@ def test_python_m_affectflow_is_the_same_command():
         check=True,
     )
     assert done.stdout.startswith("affectflow, version")
+
+
+def test_warnings_are_counted_now_and_from_the_cache_and_leave_exit_code_0(call, monkeypatch):
+    extract = Vader.extract
+
+    def warn(self, clip):
+        if "lovely" in clip.text:
+            clip.warn("so \x1b[31mlovely")
+        return extract(self, clip)
+
+    monkeypatch.setattr(Vader, "extract", warn)
+    for made in (3, 0):
+        done = call("extract", "words.yaml", "--scheduler", "sync")
+        assert done.exit_code == 0
+        assert f"{made} features made" in done.output
+        assert "4 warnings about features" in done.output  # one text of four utterances
+        assert r"text: v/000, v/003, v/006 and 1 more: so \x1b[31mlovely" in done.output
+
+
+def test_predict_says_what_is_to_be_known_of_a_clip(call, monkeypatch):
+    call("run", "words.yaml", "--scheduler", "sync")
+    call("pack", "words.yaml", "--node", "m", "--out", "m.zip")
+    extract = Vader.extract
+    monkeypatch.setattr(
+        Vader, "extract", lambda self, clip: clip.warn("too short") or extract(self, clip)
+    )
+    done = call("predict", "m.zip", "--text", "a lovely day")
+    assert done.exit_code == 0
+    assert "note: text: 'text': too short" in done.output

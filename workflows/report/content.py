@@ -17,7 +17,7 @@ from ...cache.keys import settings_of
 from ...cache.runs import Failure
 from ..graph import Encode, Extract, Fit
 from ..plan import NodeState
-from ..result import Run
+from ..result import Run, WarningGroup
 from .charts import histograms
 
 #: Bars of a histogram; odd, so that 0 and the steps of 0.2 of CH-SIMS fall inside a bar each.
@@ -257,6 +257,23 @@ def failures(run: Run) -> Failures:
         utterances=len({failure.utterance for failure in found}),
         of=len(run.corpus),
     )
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """Warnings in short: the first groups, how many there are, and of how many utterances."""
+
+    rows: Sequence[WarningGroup]
+    n: int
+    utterances: int
+    hidden: int
+
+
+def warnings(run: Run) -> Warnings:
+    """What is to be known of features that were made."""
+    groups = run.warning_groups
+    names = {warned.utterance for warned in run.warnings}
+    return Warnings(groups[:FAILURES], len(run.warnings), len(names), len(groups[FAILURES:]))
 
 
 def message(failure: Failure) -> str:

@@ -99,6 +99,7 @@ def render(run: Run) -> str:
         trained=content.fit_rows(run),
         repeats=again.repeats(run),
         failures=content.failures(run),
+        warnings=content.warnings(run),
         source=again.source(run),
         command=command,
         shipped=shipped,

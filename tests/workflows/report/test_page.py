@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from affectflow.cache.errors import Damaged
+from affectflow.cache.runs import Warned
 from affectflow.train.compare import Comparison, compare
 from affectflow.workflows.report import fits
 from affectflow.workflows.report.charts import number
@@ -380,3 +381,16 @@ def test_times_and_p_values_are_for_people():
 
 def test_a_note_becomes_a_sentence():
     assert [sentence(t) for t in ("synthetic ", "Made up.")] == ["Synthetic.", "Made up."]
+
+
+def test_warnings_have_a_section_of_their_own_and_are_escaped(make_run):
+    run = make_run()
+    assert "made all the same" not in Page(render(run)).text
+    ids = [f"video_00/{i:04d}" for i in range(5)]
+    run.warnings = [Warned(name, "audio", "a" * 64, "00" * 16, EVIL) for name in ids]
+    html = render(run)
+    page = Page(html)
+    assert EVIL not in html
+    assert "5 warnings about 5 utterances: the features were made all the same" in page.text
+    assert "video_00/0000, video_00/0001, video_00/0002 …" in page.text
+    assert ("a", "href", "#warnings") in page.attributes
