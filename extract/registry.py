@@ -15,11 +15,14 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
+    "hf-tokens": ("text.hf_tokens", "HfTokens"),
     "librosa": ("audio.librosa_features", "Librosa"),
     "librosa-33": ("audio.librosa33", "Librosa33"),
     "logmel-64": ("audio.logmel64", "LogMel64"),
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
     "vader": ("text.vader", "Vader"),
+    "word-times": ("text.word_times", "WordTimes"),
+    "word-vectors": ("text.vectors", "WordVectors"),
 }
 #: Role that extractors ask for -> the extractor that fills it where nothing else is named.
 PROVIDERS = {"faces": "mtcnn-face"}

@@ -144,3 +144,45 @@ def tone_wav(tmp_path_factory):
     path = tmp_path_factory.mktemp("media") / "tone.wav"
     sound = sine(FACTS["tone"], FACTS["seconds"], FACTS["audio_rate"])
     return write_clip(path, sound=sound, audio_codec="pcm_s16le")
+
+
+#: Letters of the tiny speech recognisers' vocabulary, in the order of wav2vec 2.0's.
+LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+
+
+@pytest.fixture(scope="session")
+def ctc_folder(tmp_path_factory):
+    """Folder of a tiny random CTC model of a kind (``wav2vec2``, ``wav2vec2-bert``), made once."""
+    made = {}
+
+    def make(kind="wav2vec2"):
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            _save_ctc(made[kind], kind)
+        return made[kind]
+
+    return make
+
+
+def _save_ctc(folder, kind):
+    import json
+
+    import torch
+    import transformers as tf
+
+    vocabulary = folder / "vocab.json"
+    vocabulary.write_text(json.dumps({letter: i for i, letter in enumerate(LETTERS)}))
+    tf.Wav2Vec2CTCTokenizer(str(vocabulary)).save_pretrained(folder)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size |= {"intermediate_size": 16, "vocab_size": len(LETTERS), "pad_token_id": 0}
+    torch.manual_seed(0)
+    if kind == "wav2vec2":
+        config = tf.Wav2Vec2Config(
+            **size, conv_dim=(8,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2
+        )
+        sound, network = tf.Wav2Vec2FeatureExtractor(), tf.Wav2Vec2ForCTC(config)
+    else:
+        config = tf.Wav2Vec2BertConfig(**size, feature_projection_input_dim=160)
+        sound, network = tf.SeamlessM4TFeatureExtractor(), tf.Wav2Vec2BertForCTC(config)
+    sound.save_pretrained(folder)
+    network.save_pretrained(folder)
