@@ -28,6 +28,15 @@ from .smoothing import both_ways, median_of_9
 N_GRID = 1024
 #: Columns of the mean and of the deviation.
 N_MEAN, N_DEVIATION = 25, 13
+#: Taps of the three filters along time, in frames, and the neighbours that all of them need.
+MEAN_TAPS = np.ones(25) / 25
+TREND_TAPS = (0.5 - 0.5 * np.cos(np.pi / 4 * np.arange(9))) / 4
+SPREAD_TAPS = np.ones(9) / 9
+NEIGHBOURS = 24
+#: Frames that are filtered at once; bounds the memory, changes no number but by rounding.
+PIECE = 256
+#: Seconds from step to step of the grid on which the toolbox keeps the statistics.
+STEP = 0.005
 
 
 def phase_distortion(frames: SinusoidalFrames, rate: int, rng: np.random.Generator) -> Array:
@@ -78,11 +87,34 @@ def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     return np.where(bins <= n_bins - 1, first + (bins - low) * (second - first), 0)
 
 
-#: Taps of the three filters along time, in frames, and the neighbours that all of them need.
-MEAN_TAPS = np.ones(25) / 25
-TREND_TAPS = (0.5 - 0.5 * np.cos(np.pi / 4 * np.arange(9))) / 4
-SPREAD_TAPS = np.ones(9) / 9
-NEIGHBOURS = 24
+class Hmpd:
+    """HMPDM and HMPDD of frames in a row, every 10 ms, which come piece by piece.
+
+    Args:
+        rate: Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._waiting = np.empty((0, N_GRID // 2 + 1))
+        self._done: list[Array] = []
+
+    def push(self, distortion: Array) -> None:
+        """Take the phase distortion (n, 513) of the next n frames."""
+        self._waiting = np.concatenate([self._waiting, distortion])
+        if len(self._waiting) >= PIECE + 3 * NEIGHBOURS:
+            self._do(last=False)
+            self._waiting = self._waiting[-2 * NEIGHBOURS :]
+
+    def close(self) -> Array:
+        """The statistics (n_all, 38) of all frames; those of no frame are an empty table."""
+        if len(self._waiting):
+            self._do(last=True)
+        return np.concatenate([np.empty((0, N_MEAN + N_DEVIATION)), *self._done])
+
+    def _do(self, last: bool) -> None:
+        first = not self._done
+        self._done.append(distortion_statistics(self._waiting, self.rate, first, last))
 
 
 def distortion_statistics(distortion: Array, rate: int, first: bool, last: bool) -> Array:
@@ -157,3 +189,23 @@ def _deviation_cepstrum(deviation: Array, rate: int) -> Array:
     deviation = np.where(deviation == 0, 0.001, deviation)
     deviation[:, 0] = deviation[:, 1]
     return warped_cepstrum(deviation, rate, N_DEVIATION)
+
+
+def hmpd_at(statistics: Array, times: Array, at: Array) -> Array:
+    """Statistics (n, 38) of frames at ``times`` (n,) s, read off at other times (T,) s: (T, 38).
+
+    As the toolbox does, by way of a grid of 5 ms; angles turn the shorter way round. NaN before
+    the first step of the grid, and after the last.
+    """
+    first, last = np.ceil(times[0] / STEP - 1e-6), np.floor(times[-1] / STEP + 1e-6)
+    grid = np.arange(first, last + 1) * STEP
+    for where in (grid, at):
+        statistics = statistics.copy()
+        statistics[:, :N_MEAN] = np.unwrap(statistics[:, :N_MEAN], axis=0)
+        lines = [
+            np.interp(where, times, column, left=np.nan, right=np.nan) for column in statistics.T
+        ]
+        statistics = np.stack(lines, axis=1)
+        statistics[:, :N_MEAN] = wrap(statistics[:, :N_MEAN])
+        times = grid
+    return statistics
