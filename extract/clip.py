@@ -107,6 +107,10 @@ class Clip:
             self._audio[rate] = read_audio(self.media, rate, self.start, self.end)
         return self._audio[rate]
 
+    def forget_audio(self) -> None:
+        """Let go of the decoded sound: for extractors that hold many clips before one is done."""
+        self._audio.clear()
+
     def frames(self, rate: float) -> Iterable[Frame]:
         """Pictures of the segment at a rate in Hz, in order; kept for the next caller if small.
 

@@ -123,6 +123,35 @@ def model_folder(model: str, revision: str, beside: tuple[Companion, ...] = (TOK
     return folder
 
 
+def companion_files(folder: Path, part: Companion) -> dict[str, Path]:
+    """The configuration and a companion's files, for what runs no network; see ``model_files``.
+
+    Raises:
+        BadCall: one of the two is missing.
+    """
+    parts = {"config.json": _present(folder, ("config.json",))}
+    parts[part.name] = _present(folder, part.files)
+    missing = [name for name, files in parts.items() if not files]
+    if missing:
+        raise BadCall(f"the folder {folder} has no {' and no '.join(missing)}")
+    return {file.name: file for files in parts.values() for file in files}
+
+
+def companion_folder(model: str, revision: str, part: Companion) -> Path:
+    """A folder with a model's configuration and a companion's files; of the hub, only they.
+
+    Raises:
+        BadCall: there is no such model, a file is missing, or the hub cannot be reached.
+    """
+    folder = local_folder(model)
+    if folder is None:
+        commit = hub_commit(model, revision)
+        _hub_config(model, commit)
+        folder = _hub_companion(model, commit, part)
+    companion_files(folder, part)
+    return folder
+
+
 def model_config(model: str, revision: str) -> dict[str, Any]:
     """The model's ``config.json``; of a model on the hub only this file is fetched."""
     folder = local_folder(model)
@@ -132,6 +161,27 @@ def model_config(model: str, revision: str) -> dict[str, Any]:
     if not path.is_file():
         raise BadCall(f"the folder {path.parent} holds no Hugging Face model: no config.json")
     return _read_config(path, path.stat().st_mtime_ns)
+
+
+def sound_config(model: str, revision: str) -> dict[str, Any]:
+    """How a model's feature extractor prepares sound: ``sampling_rate``, ``do_normalize``, ...
+
+    Raises:
+        BadCall: the model does not say.
+    """
+    folder = local_folder(model)
+    if folder is None:
+        folder = _hub_companion(model, hub_commit(model, revision), PREPROCESSOR)
+    for path in _present(folder, PREPROCESSOR.files):
+        found = _read_config(path, path.stat().st_mtime_ns)
+        if path.name == "processor_config.json":  # one file for tokenizer and sound
+            found = found.get("feature_extractor", {})
+        if "sampling_rate" in found:
+            return found
+    raise BadCall(
+        f"'{model}' does not say how its sound is normalised: it needs a preprocessor_config.json "
+        "with sampling_rate, as its feature extractor's save_pretrained writes it"
+    )
 
 
 @lru_cache(maxsize=32)
@@ -199,6 +249,19 @@ def _hub_config(model: str, commit: str) -> Path:
 
     try:
         return Path(hf_hub_download(model, "config.json", revision=commit))
+    except _hub_errors() as error:
+        _unreachable(model, commit, error)
+
+
+def _hub_companion(model: str, commit: str, part: Companion) -> Path:
+    """The commit's folder in the hub's cache with a companion's files, where there are any."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+
+    try:
+        for name in part.files:
+            if isinstance(path := try_to_load_from_cache(model, name, revision=commit), str):
+                return Path(path).parent
+        return Path(snapshot_download(model, revision=commit, allow_patterns=list(part.files)))
     except _hub_errors() as error:
         _unreachable(model, commit, error)
 
