@@ -101,6 +101,8 @@ class MappedSequences:
         longest = max(1, int(self.reading.lengths[chosen].max()))
         values = np.zeros((len(chosen), longest, self.reading.given.width), np.float32)
         mask = np.zeros((len(chosen), longest), bool)
+        for number in chosen:
+            self.reading.announce(number)
         for i, number in enumerate(chosen):
             self.reading.fill(number, values[i], mask[i])
         return (

@@ -217,14 +217,23 @@ class MappedReading:
         """Only these utterances, by number."""
         return replace(self, chosen=self.chosen[chosen])
 
+    def announce(self, i: int) -> None:
+        """Have the rows of utterance i read from the disk, without waiting for them."""
+        values, rows = self.given.table.values, self._rows(i)
+        if isinstance(values, MappedRows):
+            values.announce(rows.start, rows.stop)
+
     def fill(self, i: int, values: Array, mask: Array) -> None:
         """Read utterance i to the front of ``values`` (T, D) float32 and ``mask`` (T,), zeros."""
-        table = self.given.table
-        start, n = int(table.offsets[self.chosen[i]]), int(self.lengths[i])
-        rows, own = slice(start, start + n), values[:n]
-        mask[:n] = real = table.mask[rows]
+        rows = self._rows(i)
+        own = values[: rows.stop - rows.start]
+        mask[: len(own)] = real = self.given.table.mask[rows]
         own[:] = flat(self.given, rows)
         normalised(own, None if real.all() else real, self.scaler)
+
+    def _rows(self, i: int) -> slice:
+        start = int(self.given.table.offsets[self.chosen[i]])
+        return slice(start, start + int(self.lengths[i]))
 
 
 def flat(given: Input, rows: slice) -> Array:

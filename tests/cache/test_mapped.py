@@ -93,6 +93,14 @@ def test_rows_are_indexed_as_those_of_an_array(both):
         np.asarray(rows, copy=False)
 
 
+def test_rows_can_be_announced_before_they_are_read(both):
+    table, mapped = both
+    for start, stop in zip(table.offsets[:-1], table.offsets[1:], strict=True):
+        mapped.values.announce(int(start), int(stop))
+        mapped.values.announce(int(start) + 1, int(stop))
+    np.testing.assert_array_equal(mapped.values[:], table.values)
+
+
 def test_select_takes_utterances_in_any_order(both, same):
     chosen = np.array([30, 3, 0, 30, 12])
     for table in both:
