@@ -11,6 +11,10 @@ from .base import Extractor
 
 #: Registry name -> module inside ``affectflow.extract`` and class.
 EXTRACTORS: dict[str, tuple[str, str]] = {
+    "covarep": ("audio.covarep_features", "Covarep"),
+    "covarep-glottal": ("audio.covarep_features", "CovarepGlottal"),
+    "covarep-hmpd": ("audio.covarep_features", "CovarepHmpd"),
+    "covarep-mcep": ("audio.covarep_features", "CovarepMcep"),
     "egemaps": ("audio.egemaps", "Egemaps"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
@@ -20,6 +24,9 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "librosa-33": ("audio.librosa33", "Librosa33"),
     "logmel-64": ("audio.logmel64", "LogMel64"),
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
+    "opensmile": ("audio.opensmile_sets", "OpenSmile"),
+    "pool-words": ("pool_words", "PoolWords"),
+    "srh-pitch": ("audio.covarep_features", "SrhPitch"),
     "vader": ("text.vader", "Vader"),
     "word-times": ("text.word_times", "WordTimes"),
     "word-vectors": ("text.vectors", "WordVectors"),

@@ -223,7 +223,8 @@ class HfText(Extractor):
     def _read(self, clip: Clip, encoder: Encoder) -> Read:
         """Tokens of a transcript, and the parts in which the model reads them."""
         tokens = encoder.tokens(clip.text)
-        return within_limit(clip.id, tokens, clip.text, encoder.limit, self.max_length, self.long)
+        limits = (encoder.limit, self.max_length)
+        return within_limit(clip, tokens, limits, self.long, ("window", "truncate"))
 
     def _rows(
         self, clip: Clip, tokens: Tokens, values: Array, encoder: Encoder

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...cache.errors import BadCall, BadInput, EmptyTranscript
 from ...cache.records import Array
+from ..clip import Clip
 from .hf_encoder import Tokens
 
 #: What to do with a text that is longer than a model reads at once.
@@ -17,24 +18,30 @@ Read = tuple[Tokens, list[Tokens]]
 
 
 def within_limit(
-    name: str, tokens: Tokens, text: str, limit: int | None, max_length: int | None, long: str
+    clip: Clip, tokens: Tokens, limits: Sequence[int | None], long: str, ways_out: Sequence[str]
 ) -> Read:
     """A text's tokens under the policy for long ones, and the parts in which a model reads them.
+
+    Args:
+        clip: whose transcript it is.
+        tokens: of its whole transcript.
+        limits: numbers of tokens, the least of which counts; None: no limit.
+        long: one of ``LONG``.
+        ways_out: policies that an error may name.
 
     Raises:
         EmptyTranscript: there is no token but added ones.
         BadInput: there are more than the limit, and the policy is ``error``.
     """
     if tokens.special.all():
-        raise EmptyTranscript(f"'{name}' has no token in its transcript {text[:60]!r}")
-    limits = [n for n in (limit, max_length) if n is not None]
-    most = min(limits, default=len(tokens))
+        raise EmptyTranscript(f"'{clip.id}' has no token in its transcript {clip.text[:60]!r}")
+    most = min((limit for limit in limits if limit is not None), default=len(tokens))
     if len(tokens) <= most:
         return tokens, [tokens]
     if long == "error":
         raise BadInput(
-            f"the transcript of '{name}' has {len(tokens)} tokens, the limit is {most}; "
-            "set long to 'window' or 'truncate'"
+            f"the transcript of '{clip.id}' has {len(tokens)} tokens, the limit is {most}; "
+            f"set long to {' or '.join(map(repr, ways_out))}"
         )
     found = windows(tokens, most)
     return (found[0], found[:1]) if long == "truncate" else (tokens, found)

@@ -5,7 +5,16 @@ import zlib
 import numpy as np
 import pytest
 
-TEMPLATES = {"xlnet": "$A [SEP] [CLS]:2", "gpt2": "$A [SEP]"}
+TEMPLATES = {"xlnet": "$A [SEP] [CLS]:2"}
+#: Decoders have no token for padding, and most add none to a text.
+DECODERS = {"gpt2": None, "llama": "<s> $A", "qwen2": None, "qwen3": None}
+BYTE_LEVEL = ("roberta", "xlm-r", *DECODERS)
+DEBERTA = {
+    "relative_attention": True,
+    "position_biased_input": False,
+    "position_buckets": 16,
+    "share_att_key": True,
+}
 WORDS = "the film was not good but we all love this very happy song so much and it has no end"
 
 
@@ -29,23 +38,29 @@ def _wordpiece(folder, template):
     return len(vocabulary)
 
 
-def _bpe(folder):
-    """A byte-level BPE tokenizer trained on the words above, as RoBERTa's."""
+def _bpe(folder, kind):
+    """A byte-level BPE tokenizer trained on the words above, as RoBERTa's or a decoder's."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator([WORDS] * 3, trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    names = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
-    names |= {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    if kind not in DECODERS:
+        tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+        names |= {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+        names |= {"pad_token": "<pad>"}
+    elif DECODERS[kind]:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=DECODERS[kind], special_tokens=[("<s>", 0)]
+        )
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
     return tokenizer.get_vocab_size()
 
@@ -55,27 +70,49 @@ def _configuration(kind, n_ids):
 
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     size |= {"intermediate_size": 64, "vocab_size": n_ids}
-    if kind == "bert":
-        return tf.BertConfig(**size, max_position_embeddings=64)
-    if kind == "roberta":
-        return tf.RobertaConfig(**size, max_position_embeddings=66, pad_token_id=1)
-    if kind == "deberta-v2":
-        return tf.DebertaV2Config(
-            **size,
-            relative_attention=True,
-            pos_att_type=["c2p", "p2c"],
-            position_biased_input=False,
-            position_buckets=16,
-            share_att_key=True,
-            norm_rel_ebd="layer_norm",
-        )
-    if kind == "xlnet":
-        return tf.XLNetConfig(vocab_size=n_ids, d_model=32, n_layer=2, n_head=4, d_inner=64)
-    if kind == "gpt2":
-        return tf.GPT2Config(vocab_size=n_ids, n_embd=32, n_layer=2, n_head=4, n_positions=64)
-    if kind == "t5":
-        return tf.T5Config(vocab_size=n_ids, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
-    return tf.ConvBertConfig(**size, embedding_size=32, max_position_embeddings=64)
+    kv = {**size, "num_key_value_heads": 2, "max_position_embeddings": 64}
+    made = {
+        "bert": lambda: tf.BertConfig(**size, max_position_embeddings=64),
+        "roberta": lambda: tf.RobertaConfig(**size, max_position_embeddings=66, pad_token_id=1),
+        "xlm-r": lambda: tf.XLMRobertaConfig(**size, max_position_embeddings=66, pad_token_id=1),
+        "electra": lambda: tf.ElectraConfig(**size, embedding_size=16, max_position_embeddings=64),
+        "deberta": lambda: tf.DebertaConfig(
+            **size, relative_attention=True, pos_att_type=["c2p", "p2c"], max_position_embeddings=64
+        ),
+        "deberta-v2": lambda: tf.DebertaV2Config(
+            **size, **DEBERTA, pos_att_type=["c2p", "p2c"], norm_rel_ebd="layer_norm"
+        ),
+        "deberta-v2-conv": lambda: tf.DebertaV2Config(
+            **size, **DEBERTA, pos_att_type=["p2c", "c2p"], conv_kernel_size=3
+        ),
+        "xlnet": lambda: tf.XLNetConfig(
+            vocab_size=n_ids, d_model=32, n_layer=2, n_head=4, d_inner=64
+        ),
+        "gpt2": lambda: tf.GPT2Config(
+            vocab_size=n_ids, n_embd=32, n_layer=2, n_head=4, n_positions=64
+        ),
+        "llama": lambda: tf.LlamaConfig(**kv),
+        "qwen2": lambda: tf.Qwen2Config(**kv),
+        "qwen3": lambda: tf.Qwen3Config(**kv, head_dim=8),
+        "t5": lambda: tf.T5Config(
+            vocab_size=n_ids, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
+        ),
+        "bart": lambda: tf.BartConfig(
+            vocab_size=n_ids,
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=1,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=64,
+        ),
+        "convbert": lambda: tf.ConvBertConfig(
+            **size, embedding_size=32, max_position_embeddings=64
+        ),
+    }
+    return made[kind]()
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +127,7 @@ def model_folder(tmp_path_factory):
 
             folder = tmp_path_factory.mktemp(kind)
             template = TEMPLATES.get(kind, "[CLS] $A [SEP]")
-            n_ids = _bpe(folder) if kind == "roberta" else _wordpiece(folder, template)
+            n_ids = _bpe(folder, kind) if kind in BYTE_LEVEL else _wordpiece(folder, template)
             model = AutoModel.from_config(_configuration(kind, n_ids))
             for name, parameter in model.named_parameters():
                 # By name, so that they are the same in every version of the libraries.

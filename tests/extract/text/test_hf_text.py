@@ -13,7 +13,11 @@ from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
 
 SHARED = Path(__file__).parents[4] / "shared"
-KINDS = ("bert", "roberta", "deberta-v2", "xlnet", "convbert", "t5")
+KINDS = (
+    *("bert", "roberta", "xlm-r", "electra", "deberta", "deberta-v2", "deberta-v2-conv", "xlnet"),
+    *("convbert", "t5", "bart"),
+)
+DECODERS = ("gpt2", "llama", "qwen2", "qwen3")
 TEXTS = [
     "The film was not good, but we all love this song!",
     "very happy",
@@ -36,7 +40,7 @@ def hf_text(model_folder):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
 @pytest.mark.parametrize("layer", ["last", (-2, -1)])
 def test_many_at_once_are_the_same_numbers_as_one_by_one(hf_text, kind, layer):
     encode = hf_text(kind, layer=layer)
@@ -47,17 +51,26 @@ def test_many_at_once_are_the_same_numbers_as_one_by_one(hf_text, kind, layer):
         np.testing.assert_allclose(found.values, alone.values, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["bert", "deberta-v2", "convbert"])
-def test_gives_what_the_model_itself_gives(hf_text, model_folder, kind):
+@pytest.mark.parametrize("kind", [*KINDS, *DECODERS])
+def test_gives_what_the_model_itself_gives_one_by_one(hf_text, model_folder, kind):
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     folder = model_folder(kind)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder).eval()
-    with torch.no_grad():
-        wanted = model(**tokenizer(TEXTS[0], return_tensors="pt")).last_hidden_state[0].numpy()
-    np.testing.assert_allclose(hf_text(kind).extract(clips()[0]).values, wanted, atol=1e-5)
+    if kind in ("t5", "bart"):
+        model = model.get_encoder()
+    takes_types = "token_type_ids" in tokenizer.model_input_names
+    for layer in ("last", 0, 1):
+        many = hf_text(kind, layer=layer).many(clips())
+        for text, found in zip(TEXTS, many, strict=True):
+            given = tokenizer(text, return_tensors="pt", return_token_type_ids=takes_types)
+            with torch.no_grad():
+                out = model(**given, output_hidden_states=True)
+            wanted = out.last_hidden_state if layer == "last" else out.hidden_states[layer]
+            limit = 1e-5 * float(wanted.abs().max())
+            np.testing.assert_allclose(found.values, wanted[0].numpy(), atol=limit, rtol=0)
 
 
 def test_a_model_that_sees_its_padding_gets_batches_of_equal_length(hf_text, model_folder):
@@ -66,6 +79,13 @@ def test_a_model_that_sees_its_padding_gets_batches_of_equal_length(hf_text, mod
     pads = {kind: load_encoder(model_folder(kind), "cpu").pads for kind in KINDS}
     assert pads.pop("convbert") is False
     assert set(pads.values()) == {True}
+
+
+def test_decoders_are_told_from_encoders(model_folder):
+    from affectflow.extract.text.hf_encoder import load_encoder
+
+    for kind in KINDS + DECODERS:
+        assert load_encoder(model_folder(kind), "cpu").causal is (kind in DECODERS)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])

@@ -1,0 +1,137 @@
+"""The layers of a text model above one whose states are cached, as a module that can be trained.
+
+A run that trains only the upper layers of an encoder reads the states of layer k from the cache
+(``hf-text`` with ``layer: k``, ``dtype: float32``, added tokens kept) and never runs what lies
+below.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...cache.errors import BadCall
+from .hf_encoder import text_network
+
+#: Largest difference from the whole model, relative to the largest value.
+TOLERANCE = 1e-5
+
+
+class UpperLayers(nn.Module):
+    """The layers of a cut model: B texts, T tokens, D columns; see ``upper_layers``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""
+        out = self.model(inputs_embeds=states, attention_mask=mask.long(), return_dict=True)
+        last: Tensor = out.last_hidden_state
+        return last
+
+
+def upper_layers(folder: Path, k: int) -> UpperLayers:
+    """The layers above layer k of a saved model, ready to be trained.
+
+    What comes out is compared with the whole model before it is handed out, so that a family of
+    models whose upper layers need more than the states of layer k is refused.
+
+    Args:
+        folder: a saved model; ``model_folder`` finds it.
+        k: number of the layer whose states go in, 0 (embeddings) to the number of layers - 1.
+
+    Returns:
+        A float32 module in evaluation mode: ``module(states, mask)`` maps states (B, T, D) of
+        layer k, padded at their ends, and mask (B, T), True on real tokens, to the model's last
+        hidden states (B, T, D); those of padding mean nothing.
+
+    Raises:
+        BadCall: there is no such layer, or this family cannot be cut there.
+    """
+    model = text_network(folder)
+    n_ids = model.get_input_embeddings().num_embeddings
+    ids = torch.randint(5, n_ids, (2, 7), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 4:] = False
+    with torch.no_grad():
+        whole = model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
+    n_layers = len(whole.hidden_states) - 1
+    if not 0 <= k < n_layers:
+        raise BadCall(f"the model in {folder} has layers 0 to {n_layers}, none above layer {k}")
+    kind = model.config.model_type
+    try:
+        upper = UpperLayers(_cut(model, k, n_layers))
+        with torch.no_grad():
+            found = upper(whole.hidden_states[k], mask)
+        wanted = whole.last_hidden_state
+        off = float((found - wanted)[mask].abs().max() / wanted[mask].abs().max())
+    except (AttributeError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise BadCall(f"models of the family '{kind}' cannot be cut at a layer: {error}") from error
+    if not off <= TOLERANCE:
+        raise BadCall(
+            f"models of the family '{kind}' cannot be cut at layer {k}: the layers above it give "
+            f"other states than the whole model (off by {off:.2g} of the largest value)"
+        )
+    return upper.requires_grad_(True)
+
+
+def _cut(model: Any, k: int, n_layers: int) -> Any:
+    """Take away the embeddings and the first k layers of a model, in place."""
+    owner, name = _layer_list(model, n_layers)
+    layers = getattr(owner, name)
+    _keep_relative_bias(layers, k)
+    setattr(owner, name, nn.ModuleList(layers[k:]))
+    if getattr(owner, "conv", None) is not None and k > 0:
+        owner.conv = None  # DeBERTa's convolution belongs to its first layer
+    config = model.config
+    config.num_hidden_layers = n_layers - k
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[k:]
+    _pass_states_through(model)
+    return model.eval()
+
+
+def _layer_list(model: Any, n_layers: int) -> tuple[Any, str]:
+    """The module that holds the list of layers, and the list's name."""
+    for path, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == n_layers:
+            owner, _, name = path.rpartition(".")
+            return model.get_submodule(owner), name
+    raise ValueError(f"no list of {n_layers} layers was found")
+
+
+def _keep_relative_bias(layers: Any, k: int) -> None:
+    """T5's first layer computes the bias of positions for all of them: the new first one must."""
+    first = getattr(getattr(layers[0], "layer", [None])[0], "SelfAttention", None)
+    if first is not None and getattr(first, "has_relative_attention_bias", False):
+        new = layers[k].layer[0].SelfAttention
+        new.has_relative_attention_bias = True
+        new.relative_attention_bias = first.relative_attention_bias
+
+
+def _pass_states_through(model: Any) -> None:
+    """Make a model's embeddings hand on the states that come in their place."""
+    if hasattr(model, "wpe"):  # GPT-2 adds positions to whatever comes in
+        model.wpe = _Nothing()
+    if hasattr(model, "embeddings"):
+        model.embeddings = _Through()
+        if hasattr(model, "embeddings_project"):  # ELECTRA, ConvBERT: narrow embeddings
+            model.embeddings_project = nn.Identity()
+    else:
+        model.set_input_embeddings(nn.Identity())
+    if hasattr(model, "pooler"):
+        model.pooler = None
+
+
+class _Through(nn.Module):
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Tensor:
+        return inputs_embeds
+
+
+class _Nothing(nn.Module):
+    def forward(self, positions: Tensor) -> Tensor:
+        return torch.zeros(1, 1, 1, device=positions.device)

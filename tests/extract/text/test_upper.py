@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from affectflow.cache.errors import BadCall
+from affectflow.extract.clip import Clip
+from affectflow.extract.registry import extractor
+from affectflow.extract.text.upper import upper_layers
+
+TEXTS = ["The film was not good, but we all love this song!", "very happy", "so much love"]
+CAN = ("bert", "roberta", "electra", "deberta", "deberta-v2", "deberta-v2-conv", "xlnet", "t5")
+
+
+@pytest.mark.parametrize("kind", [*CAN, "convbert", "gpt2", "llama", "qwen2"])
+@pytest.mark.parametrize("k", [0, 1])
+def test_cached_states_and_the_layers_above_give_the_models_output(model_folder, kind, k):
+    import torch
+
+    folder = str(model_folder(kind))
+    clips = [Clip(id=str(i), text=text) for i, text in enumerate(TEXTS)]
+    settings = {"model": folder, "dtype": "float32"}
+    cached = [f.values for f in extractor("hf-text", layer=k, **settings).many(clips)]
+    wanted = [f.values for f in extractor("hf-text", **settings).many(clips)]
+    if kind == "convbert":  # it sees padding, so its rows must be of one length
+        cached, wanted = cached[:1], wanted[:1]
+    length = max(map(len, cached))
+    states = torch.zeros(len(cached), length, cached[0].shape[1])
+    mask = torch.zeros(len(cached), length, dtype=torch.bool)
+    for row, values in enumerate(cached):
+        states[row, : len(values)] = torch.from_numpy(values)
+        mask[row, : len(values)] = True
+    with torch.no_grad():
+        found = upper_layers(model_folder(kind), k)(states, mask).numpy()
+    for row, values in enumerate(wanted):
+        limit = 1e-5 * np.abs(values).max()
+        np.testing.assert_allclose(found[row, : len(values)], values, atol=limit, rtol=0)
+
+
+def test_the_layers_above_learn_and_those_below_are_gone(model_folder):
+    import torch
+
+    upper = upper_layers(model_folder("bert"), 1)
+    names = [name for name, _ in upper.named_parameters()]
+    assert {name.split(".")[:4][-1] for name in names} == {"0"}
+    assert not any("embeddings" in name or "pooler" in name for name in names)
+    upper(torch.randn(2, 3, 32), torch.ones(2, 3, dtype=torch.bool)).sum().backward()
+    assert all(p.grad is not None for p in upper.parameters())
+
+
+@pytest.mark.parametrize("k", [2, -1])
+def test_says_which_layers_there_are(model_folder, k):
+    with pytest.raises(BadCall, match=f"has layers 0 to 2, none above layer {k}"):
+        upper_layers(model_folder("bert"), k)
+
+
+def test_refuses_a_family_whose_layers_need_more_than_the_states(model_folder):
+    with pytest.raises(BadCall, match="models of the family 'bart' cannot be cut at layer 1"):
+        upper_layers(model_folder("bart"), 1)
