@@ -54,7 +54,8 @@ class Extractor(ABC):
     Class attributes:
         name: registry name, lower case with hyphens.
         version: raise it when the output changes for the same settings and input.
-        modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for.
+        modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for; ``ANY``
+            where that follows from what it reads.
         provides: the role that it can fill for others (``faces``); empty: none.
         libraries: distributions whose version is recorded beside the features.
         paper: what to cite for the features, in short; empty: nothing.
@@ -97,6 +98,14 @@ class Extractor(ABC):
             inputs: role -> what the node that fills it promises.
         """
         return self.spec
+
+    def modality_on(self, inputs: Mapping[str, str]) -> str:
+        """What a fusion model takes the features for, where it follows from the nodes it reads.
+
+        Args:
+            inputs: role -> modality of the node that fills it.
+        """
+        return self.modality
 
     @abstractmethod
     def extract(self, clip: Clip) -> Features:

@@ -119,7 +119,7 @@ class Assignment:
         """Where the features of these nodes lie, for the whole corpus."""
         store, board, workflow = self.board.store, self.board, self.board.workflow
         return tuple(
-            InputRef(name, workflow[name].modality, tuple(places(store, board.states[name])))
+            InputRef(name, workflow.modality(name), tuple(places(store, board.states[name])))
             for name in names
         )
 

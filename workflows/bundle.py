@@ -231,7 +231,7 @@ class Bundle:
             part = made.get(name)
             shape = part.values.shape[1:] if part else (widths[name],)
             table = concat(["clip"], [part], ArraySpec(shape))
-            inputs.append(Input(name, self.workflow[name].modality, table))
+            inputs.append(Input(name, self.workflow.modality(name), table))
         return inputs
 
     def _encode(self, fit: str, made: Mapping[str, Features]) -> Features:

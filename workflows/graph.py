@@ -51,11 +51,6 @@ class Extract:
         """Registry name of what runs here."""
         return self.extractor.name
 
-    @property
-    def modality(self) -> str:
-        """What a fusion model takes the features for."""
-        return self.extractor.modality
-
     def libraries(self) -> dict[str, str]:
         """Versions of the libraries that compute; recorded beside features, not in their key."""
         return {name: metadata.version(name) for name in sorted(self.extractor.libraries)}
@@ -191,6 +186,15 @@ class Workflow:
         inputs = {role: self.spec(self[name]) for role, name in node.on.items()}  # type: ignore[arg-type]
         return node.extractor.spec_on(inputs)
 
+    def modality(self, name: str) -> str:
+        """What a fusion model takes a node's features for, upstream nodes considered."""
+        node = self[name]
+        if not isinstance(node, Extract):
+            return node.modality
+        return node.extractor.modality_on(
+            {role: self.modality(upstream) for role, upstream in node.on.items()}
+        )
+
     def contents(self, node: Extract) -> tuple[str, ...]:
         """Which of media and text enter the keys of an extract's features."""
         wanted = {STREAM_CONTENT[stream] for stream in self.streams(node)}
@@ -309,7 +313,7 @@ class Workflow:
                 )
         if isinstance(node, Fit):
             try:
-                node.settings.check({name: self[name].modality for name in node.on}, node.tasks)
+                node.settings.check({name: self.modality(name) for name in node.on}, node.tasks)
             except BadCall as error:
                 raise BadRecipe(f"{where}: {error}") from error
         if isinstance(node, Encode) and not isinstance(self[node.of], Fit):

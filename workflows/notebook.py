@@ -10,7 +10,7 @@ from ..cache.corpus import Corpus
 from ..cache.keys import fingerprint
 from ..cache.store import FeatureStore
 from ..extract.base import Extractor
-from ..extract.registry import PROVIDERS, extractor
+from ..extract.registry import extractor, provider
 from .graph import Extract, Workflow
 from .plan import Board
 
@@ -55,7 +55,7 @@ def node(name: str | Extractor, **settings: Any) -> NodeRef:
 
 
 def _add(made: Extractor, nodes: list[Extract]) -> None:
-    on = {role: PROVIDERS[role] for role in made.needs.features}
+    on = {role: provider(role).name for role in made.needs.features}
     for name in on.values():
         if name not in [n.name for n in nodes]:
             _add(extractor(name), nodes)

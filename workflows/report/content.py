@@ -159,7 +159,7 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
     return NodeRow(
         name=node.name,
         what=node.what,
-        modality=node.modality,
+        modality=run.workflow.modality(node.name),
         settings=settings,
         stored=state.n_cached,
         made=run.made.get(node.name, 0),

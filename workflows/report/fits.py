@@ -161,7 +161,7 @@ def letters(workflow: Workflow, name: str) -> str:
     """Modalities that reach a node, as letters in the order T, A, V."""
     node = workflow[name]
     if isinstance(node, Extract):
-        return LETTERS.get(node.modality, "")
+        return LETTERS.get(workflow.modality(name), "")
     found = "".join(letters(workflow, upstream) for upstream in node.inputs)
     return "".join(letter for letter in LETTERS.values() if letter in found)
 
