@@ -193,7 +193,8 @@ def _psp(flow: Array, starts: Array, closures: Array, periods: Array) -> Array:
         _parabola(level) / _steepest(period)
         for level, period in zip(levels, periods.tolist(), strict=True)
     ]
-    return np.nan_to_num(np.array(bends), posinf=0.0, neginf=0.0)
+    parameters: Array = np.nan_to_num(np.array(bends), posinf=0.0, neginf=0.0)
+    return parameters
 
 
 @functools.lru_cache(maxsize=4096)

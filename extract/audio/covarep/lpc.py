@@ -56,7 +56,7 @@ def levinson(lags: Array) -> Array:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def inverse_filter(filter_: Array, signal: Array) -> Array:
     """Prediction error of ``signal``, silence before it; same length."""
-    error = filter_[0] * signal
+    error: Array = filter_[0] * signal
     n_samples = len(signal)
     for k in range(1, min(len(filter_), n_samples)):
         factor = filter_[k]

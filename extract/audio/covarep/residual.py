@@ -12,7 +12,7 @@ import numpy as np
 
 from ....cache.records import Array
 from .lpc import add_residual_frames
-from .signal import forward_backward, hanning, highpass, rounded
+from .signal import PIECE, forward_backward, hanning, highpass, rounded
 
 #: Length of a frame and step from frame to frame, seconds.
 LENGTH, STEP = 0.025, 0.005
@@ -39,18 +39,18 @@ def lp_residual(signal: Array, rate: int, order: int | None = None) -> Array:
         (n_samples,) float64 in [-1, 1], 1 at the strongest sample; NaN in every frame that holds
         nothing but zeros.
     """
-    residual = _overlapped(signal, signal, rate, prediction_order(rate) if order is None else order)
+    signal = np.asarray(signal, np.float64)
+    residual = np.zeros(len(signal))
+    order = prediction_order(rate) if order is None else order
+    add_residual_frames(residual, signal, signal, _window(rate), rounded(STEP * rate), order)
     peak = max(np.nanmax(residual, initial=0.0), -np.nanmin(residual, initial=0.0))
     if peak > 0:
         residual /= peak
     return residual
 
 
-def _overlapped(signal: Array, model: Array, rate: int, order: int) -> Array:
-    residual = np.zeros(len(signal))
-    window = hanning(rounded(LENGTH * rate) + 1)
-    add_residual_frames(residual, signal, model, window, rounded(STEP * rate), order)
-    return residual
+def _window(rate: int) -> Array:
+    return hanning(rounded(LENGTH * rate) + 1)
 
 
 def polarity(signal: Array, rate: int, residual: Array | None = None) -> int:
@@ -67,18 +67,55 @@ def polarity(signal: Array, rate: int, residual: Array | None = None) -> int:
     Raises:
         ValueError: the signal has 27 samples or less (30 at some rates).
     """
+    signal = np.asarray(signal, np.float64)
     if residual is None:
         residual = lp_residual(signal, rate)
     high = forward_backward(*highpass(480, 500, rate), signal)
-    rough = _overlapped(signal, high, rate, prediction_order(rate))
-    return int(np.sign(skewness(residual) - skewness(rough)))
+    plain = _Skewness()
+    for begin in range(0, len(residual), PIECE):
+        plain.add(residual[begin : begin + PIECE])
+    return int(np.sign(plain.value - _rough_skewness(signal, high, rate)))
 
 
-def skewness(values: Array) -> float:
-    """Third central moment over the second to the power 1.5 (biased); NaN counts as 0."""
-    finite = np.nan_to_num(values)
-    finite -= finite.mean()
-    square = finite * finite
-    second = float(square.mean())
-    square *= finite
-    return float(square.mean()) / second**1.5 if second > 0 else 0.0
+def _rough_skewness(signal: Array, model: Array, rate: int) -> float:
+    """Skewness of the residual whose predictors know ``model`` only, a piece at a time."""
+    window, step = _window(rate), rounded(STEP * rate)
+    found = _Skewness()
+    n_piece = max(PIECE // step, 1) * step
+    open_end = np.zeros(0)  # what the frames so far add to the samples to come
+    for begin in range(0, len(signal), n_piece):
+        stop = min(begin + n_piece + len(window) - step, len(signal))
+        sums = np.zeros(max(stop - begin, len(open_end)))
+        sums[: len(open_end)] = open_end
+        # Frames begin in this piece only, since the next one would reach past ``stop``.
+        last = begin + n_piece + len(window) - step + 1
+        add_residual_frames(
+            sums, signal[begin:last], model[begin:last], window, step, prediction_order(rate)
+        )
+        found.add(sums[:n_piece])
+        open_end = sums[n_piece:]
+    return found.value
+
+
+class _Skewness:
+    """Third central moment over the second to the power 1.5 (biased), of pieces; NaN counts as 0.
+
+    The values are around 0, so the moments about 0 lose no digits.
+    """
+
+    def __init__(self) -> None:
+        self.n, self.sums = 0, np.zeros(3)
+
+    def add(self, values: Array) -> None:
+        finite = np.nan_to_num(values)
+        square = finite * finite
+        self.n += len(finite)
+        self.sums += [finite.sum(), square.sum(), (square * finite).sum()]
+
+    @property
+    def value(self) -> float:
+        """0 where nothing varies."""
+        mean, second, third = self.sums / max(self.n, 1)
+        spread = second - mean**2
+        skew = third - 3 * mean * second + 2 * mean**3
+        return float(skew / spread**1.5) if spread > 0 else 0.0

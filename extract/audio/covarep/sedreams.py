@@ -10,11 +10,20 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
 from .residual import lp_residual
-from .signal import blackman, forward_backward, half_away, highpass, interpolated, rounded
+from .signal import (
+    PIECE,
+    blackman,
+    forward_backward,
+    half_away,
+    highpass,
+    rounded,
+    without_nan,
+)
 from .srh import Pitch
 
 #: A residual above this share of its maximum surely marks a closure.
@@ -47,8 +56,8 @@ def glottal_closures(
     troughs, rises = _rises(mean)
     if not len(troughs):
         return np.empty(0, np.int64)
-    residual = np.nan_to_num(residual)
-    peak = np.abs(residual).max()
+    residual = without_nan(residual)
+    peak = max(residual.max(), -residual.min())
     place = _usual_place(residual, SURE * peak, troughs, rises)
     first = troughs + half_away((place - REACH) * rises).astype(np.int64)
     last = troughs + half_away((place + REACH) * rises).astype(np.int64)
@@ -59,8 +68,7 @@ def glottal_closures(
         if b >= a
     ]
     closures: Array = np.unique(np.array(found, np.int64))
-    share = interpolated(closures - 1, pitch.centres, pitch.voiced.astype(float))
-    kept: Array = closures[(closures >= 1) & (np.nan_to_num(share) >= 0.5)]
+    kept: Array = closures[(closures >= 1) & pitch.voiced_at(closures - 1)]
     return kept
 
 
@@ -79,26 +87,28 @@ def mean_based_signal(signal: Array, rate: int, f0: float) -> Array:
     """
     from scipy.signal import oaconvolve
 
-    nothing = np.zeros(len(signal))
+    mean = np.zeros(len(signal))
     if not math.isfinite(f0):
-        return nothing
+        return mean
     half = rounded(1.7 * rounded(rate / f0) / 2)
     b, a = highpass(50, 30, rate)
     if len(signal) <= max(2 * half, 3 * (len(a) - 1)):
-        return nothing
-    window = blackman(2 * half + 1)
-    mean = nothing
-    mean[half : len(signal) - half] = oaconvolve(
-        np.asarray(signal, np.float64), window / len(window), mode="valid"
-    )
+        return mean
+    window = blackman(2 * half + 1) / (2 * half + 1)
+    for begin in range(half, len(signal) - half, PIECE):
+        stop = min(begin + PIECE, len(signal) - half)
+        around = np.asarray(signal[begin - half : stop + half], np.float64)
+        mean[begin:stop] = oaconvolve(around, window, mode="valid")
     mean = forward_backward(b, a, mean)
-    peak = np.abs(mean).max()
-    return mean / peak if peak > 0 else mean
+    peak = max(mean.max(), -mean.min())
+    if peak > 0:
+        mean /= peak
+    return mean
 
 
 def _rises(mean: Array) -> tuple[Array, Array]:
     """Each minimum (sample) and the length (samples) of the rise to the maximum after it."""
-    troughs, crests = local_maxima(-mean), local_maxima(mean)
+    troughs, crests = local_maxima(mean, -1.0), local_maxima(mean, 1.0)
     if len(troughs) and len(crests):
         crests = crests[crests > troughs[0]]
     if len(troughs) and len(crests):
@@ -107,13 +117,22 @@ def _rises(mean: Array) -> tuple[Array, Array]:
     return troughs[:n], crests[:n] - troughs[:n]
 
 
-def local_maxima(line: Array) -> Array:
-    """Samples higher than both neighbours; of a plateau the first, (n,) int."""
-    change = np.flatnonzero(np.diff(line))  # the last sample of each level
-    rising = line[change + 1] > line[change] if len(change) else np.empty(0, bool)
-    turn = rising[:-1] & ~rising[1:]
-    maxima: Array = change[:-1][turn] + 1
-    return maxima
+@numba.njit(cache=True, nogil=True)
+def local_maxima(line: Array, sign: float = 1.0) -> Array:
+    """Samples of ``sign * line`` higher than both neighbours; of a plateau the first; (n,) int."""
+    found = np.empty(len(line), np.int64)
+    n = 0
+    since = 0  # first sample of the level that the line is on; 0: it did not rise to it
+    for k in range(1, len(line)):
+        change = sign * (line[k] - line[k - 1])
+        if change > 0:
+            since = k
+        elif change < 0:
+            if since > 0:
+                found[n] = since
+                n += 1
+            since = 0
+    return found[:n].copy()
 
 
 def _usual_place(residual: Array, sure: float, troughs: Array, rises: Array) -> float:

@@ -62,11 +62,22 @@ def row_samples(n_samples: int, rate: int) -> Array:
 
 
 def interpolated(where: Array, knots: Array, values: Array) -> Array:
-    """Straight lines between knots in ascending order; NaN before the first, after the last."""
+    """Straight lines between knots in ascending order; NaN before the first, after the last.
+
+    A line that begins at an infinite value is NaN, one that ends at it is infinite.
+    """
     if not len(knots):
         return np.full(len(where), np.nan)
     line: Array = np.interp(where, knots, values, left=np.nan, right=np.nan)
+    if np.isinf(values).any():
+        before = np.clip(np.searchsorted(knots, where, side="right") - 1, 0, None)
+        line[np.isinf(values[before])] = np.nan
     return line
+
+
+def without_nan(signal: Array) -> Array:
+    """The signal with 0 for NaN; itself, not a copy, where there is none."""
+    return np.nan_to_num(signal) if np.isnan(signal).any() else signal
 
 
 def highpass(edge: float, stop: float, rate: int) -> tuple[Array, Array]:

@@ -58,9 +58,11 @@ class Pitch:
         inside = self.voiced & (self.f0 > LOWEST) & (self.f0 < HIGHEST)
         return float(np.median(self.f0[inside])) if inside.any() else float("nan")
 
-    def f0_at(self, samples: Array) -> Array:
-        """F0 between the centres of the frames, Hz; NaN before the first and after the last."""
-        return interpolated(samples, self.centres, self.f0)
+    def where(self, kept: Array) -> Pitch:
+        """Some of the frames; ``kept`` is (n,) bool."""
+        return Pitch(
+            self.centres[kept], self.f0[kept], self.voiced[kept], self.strength[kept], self.rate
+        )
 
     def voiced_at(self, samples: Array) -> Array:
         """Voicing (bool) at any sample: that of the nearer frame; False outside the frames."""

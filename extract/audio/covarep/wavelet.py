@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....cache.records import Array
-from .signal import HOP, rounded
+from .signal import HOP, rounded, without_nan
 
 #: Samples on either side to which a wavelet is drawn.
 REACH = 1000
@@ -58,7 +58,7 @@ def mdq(residual: Array, closures: Array) -> Array:
     inside = (closures + 1 > periods) & (closures + 1 + periods <= len(residual))
     sides = np.trunc(0.2 * periods + 0.5).astype(np.int64)
     chosen = np.flatnonzero(inside)
-    residual = np.nan_to_num(residual)
+    residual = without_nan(residual)
     for octave in MDQ_OCTAVES:
         band = wavelet_band(residual, octave)
         for i in chosen.tolist():
@@ -80,7 +80,8 @@ def peak_slope(signal: Array, rate: int) -> tuple[Array, Array]:
 
     Returns:
         (n,) int, the samples to which the values belong, every 10 ms; (n,) log10 of amplitude an
-        octave; 0 in digital silence, infinite where some octaves only are exactly silent.
+        octave; NaN in digital silence (COVAREP: 0), infinite or NaN beside it, where some octaves
+        only are exactly silent.
     """
     length, hop = rounded(0.040 * rate), rounded(HOP * rate)
     n = max(0, (len(signal) - length) // hop + 1)
@@ -97,7 +98,6 @@ def peak_slope(signal: Array, rate: int) -> tuple[Array, Array]:
         level = np.log10(peaks[:, ::-1])  # lowest band first
         weights = np.arange(len(SLOPE_OCTAVES)) - (len(SLOPE_OCTAVES) - 1) / 2
         slope = (level * weights).sum(axis=1) / (weights**2).sum()
-    slope[np.isnan(slope)] = 0
     return starts + rounded(length / 2) - 1, slope
 
 
