@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,36 @@ import click
 from ..cache.errors import AffectflowError
 
 STOPPED = 130
+#: Seconds that a stopped command may take to put things away; Ctrl-C is not heard meanwhile.
+PUT_AWAY = 20.0
+
+
+@contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Hear Ctrl-C once; while things are put away then, further ones are not heard.
+
+    One that comes much later is heard again: the first may have been lost in a library. A process
+    that was stopped is about to end, and hears no more at all.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # somebody else decides what Ctrl-C does, or it is ignored (nohup)
+        return
+    heard: float | None = None
+
+    def stop(*_: object) -> None:
+        nonlocal heard
+        if heard is None or time.monotonic() - heard > PUT_AWAY:
+            heard = time.monotonic()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler if heard is None else signal.SIG_IGN
+        )
 
 
 class CommandGroup(click.Group):
@@ -18,7 +52,8 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _one_interrupt():
+                return super().invoke(ctx)
         except AffectflowError as error:
             from .console import show_error
 
