@@ -12,6 +12,16 @@ from ..cache.errors import BadCall
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
+def load_errors() -> tuple[type[Exception], ...]:
+    """What reading a folder of a saved model may raise."""
+    from safetensors import SafetensorError
+
+    return (
+        *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
+        *(UnpicklingError, SafetensorError),
+    )
+
+
 def load_network(folder: Path, unused: tuple[str, ...] = (), head: str = "AutoModel") -> Any:
     """The network of a folder, in float32, without its heads unless one is asked for.
 
@@ -39,7 +49,7 @@ def load_network(folder: Path, unused: tuple[str, ...] = (), head: str = "AutoMo
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, UnpicklingError) as error:
+    except load_errors() as error:
         reason = str(error).strip().split("\n")[0]
         raise BadCall(f"the model in {folder} cannot be loaded: {reason}") from error
     finally:

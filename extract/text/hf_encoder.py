@@ -12,7 +12,7 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ..hf_folder import model_config, model_files
-from ..hf_model import load_network
+from ..hf_model import load_errors, load_network
 from ..loaded import LoadedModels
 from ..packing import pack
 
@@ -202,8 +202,8 @@ def load_encoder(folder: Path, device: str, precision: str = "float32") -> Encod
 
 
 def _load(folder: Path, device: str, precision: str) -> tuple[Encoder, int]:
-    tokenizer = load_tokenizer(folder)
     model = text_network(folder)
+    tokenizer = load_tokenizer(folder)
     n_ids = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > n_ids:
         raise BadCall(
@@ -236,13 +236,20 @@ def text_network(folder: Path) -> Any:
     model = load_network(folder, unused=("pooler", *(["decoder."] if two_parts else [])))
     if two_parts:
         model = model.get_encoder()
-    if not hasattr(model.get_input_embeddings(), "num_embeddings"):
+    if not _reads_tokens(model):
         raise BadCall(
-            f"the model in {folder} is of the family '{model.config.model_type}', which reads no "
-            "text: it has no table of tokens"
+            f"the model in {folder} is of the family '{model.config.model_type}', which does not "
+            "encode text alone: it has no table of tokens"
         )
     model.config.use_cache = False  # nothing is generated, so no decoder needs its past
     return model
+
+
+def _reads_tokens(model: Any) -> bool:
+    try:
+        return hasattr(model.get_input_embeddings(), "num_embeddings")
+    except NotImplementedError:  # of models of several parts, such as CLIP
+        return False
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -257,7 +264,7 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+    except load_errors() as error:
         reason = str(error).strip().split("\n")[0]
         raise BadCall(f"the tokenizer in {folder} cannot be loaded: {reason}") from error
     if not tokenizer.is_fast:

@@ -1,0 +1,112 @@
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from affectflow.cache.errors import BadCall
+from affectflow.extract.registry import extractor
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    """A copy of the tiny BERT that a test may spoil."""
+    return shutil.copytree(model_folder("bert"), tmp_path / "model")
+
+
+def encode(folder):
+    return extractor("hf-text", model=str(folder))("love")
+
+
+def configure(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_pickle_of_tensors_is_read_where_there_are_no_safetensors(folder):
+    import torch
+    from safetensors.torch import load_file
+
+    wanted = encode(folder).values
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert "pytorch_model.bin" in extractor("hf-text", model=str(folder)).weights()
+    np.testing.assert_array_equal(encode(folder).values, wanted)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code was run",))
+
+
+def test_a_pickle_that_holds_more_than_tensors_is_refused(folder, capsys):
+    import torch
+
+    torch.save({"a": Evil()}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(BadCall, match="cannot be loaded: .*[Ww]eights.only"):
+        encode(folder)
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Evil(), protocol=2))
+    with pytest.raises(BadCall, match="cannot be loaded"):
+        encode(folder)
+    assert "code was run" not in capsys.readouterr().out
+
+
+def test_a_broken_file_of_weights_is_said(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BadCall, match="the model in .* cannot be loaded"):
+        encode(folder)
+
+
+@pytest.mark.parametrize("family", ["deberta", "xlnet", "llama"])
+def test_a_configuration_of_another_family_does_not_fit_the_weights(folder, family):
+    configure(folder, model_type=family)
+    with pytest.raises(BadCall, match="the weights in .* lack .* tensors|cannot be loaded"):
+        encode(folder)
+
+
+def test_a_family_that_nobody_knows(folder):
+    configure(folder, model_type="nonsense")
+    with pytest.raises(BadCall, match="cannot be loaded: .*nonsense"):
+        encode(folder)
+
+
+def test_a_model_that_reads_no_text(model_folder, folder):
+    import transformers as tf
+
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    tf.ViTModel(tf.ViTConfig(**size, image_size=8, patch_size=4)).save_pretrained(folder)
+    with pytest.raises(BadCall, match="is of the family 'vit', which does not encode text al"):
+        encode(folder)
+
+
+def test_a_model_that_needs_more_than_text(folder):
+    import transformers as tf
+
+    text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 100}
+    sight = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = tf.CLIPConfig(text_config=text, vision_config=sight, projection_dim=32)
+    tf.CLIPModel(config).save_pretrained(folder)
+    with pytest.raises(BadCall, match="is of the family 'clip', which does not encode text a"):
+        encode(folder)
+
+
+def test_a_configuration_that_is_no_json(folder):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(BadCall, match=r"config\.json is not valid JSON"):
+        encode(folder)
+
+
+def test_a_tokenizer_that_cannot_be_read(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(BadCall, match="the tokenizer in .* cannot be loaded"):
+        encode(folder)
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder, capsys):
+    configure(folder, auto_map={"AutoModel": "evil.Model", "AutoConfig": "evil.Config"})
+    (folder / "evil.py").write_text("print('code was run')\nModel = Config = None\n")
+    encode(folder)
+    assert "code was run" not in capsys.readouterr().out
