@@ -164,12 +164,12 @@ def covarep_rows(
 def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[str]) -> CovarepRows:
     """Values with 0 for what is not defined, and the mask that says where nothing is."""
     grid = voice.rows
-    mask: Array = np.isfinite(values).any(axis=1)
+    mask = np.asarray(np.isfinite(values).any(axis=1))
     if voice.compat and notes:
         mask[:] = False
         notes = [f"COVAREP gives nothing for this sound: {note}" for note in notes]
     elif voice.compat:
-        infinite = np.isinf(values).any(axis=1)
+        infinite = np.asarray(np.isinf(values).any(axis=1))
         mask = ~infinite
         if infinite.any():
             notes.append(f"peakSlope is infinite beside digital silence: {infinite.sum()} rows")
@@ -254,4 +254,4 @@ def _hmpd_rows(voice: Voice, centres: Array, statistics: Array) -> Array:
 
 
 def _creak(voice: Voice) -> dict[str, Array]:
-    return {"creak": np.zeros(len(voice.rows))}
+    return {}
