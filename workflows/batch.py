@@ -136,11 +136,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Made:
-    """What a batch came to: shards by node, failures, seconds of computing by node."""
+    """What a batch came to: shards by node, failures, seconds of computing by node, remarks."""
 
     shards: tuple[Shard, ...] = ()
     failures: tuple[Failure, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def without(

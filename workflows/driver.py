@@ -186,6 +186,8 @@ class Driver:
     def _settle(self, answer: Answer) -> None:
         task, error = answer.task, answer.error
         if error is None:
+            for note in answer.result.notes:
+                self.reporter.note(note)
             if isinstance(answer.result, Made):
                 self._collect(task, answer.result)
             else:

@@ -17,7 +17,12 @@ from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place
 from ..train.training import Training
 from .batch import Made
-from .machine import n_threads
+from .machine import memory, n_threads
+
+#: Features stay on the disk, and are read batch by batch, where a task's tables would together
+#: take more than memory / MAPPED_FROM: copied, made float32, padded and split they take several
+#: times that, and other workers want some too.
+MAPPED_FROM = 16
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,27 @@ class EncodeTask:
         return len(self.keys)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a fit came to: digest of its checkpoint, and what a user should know of how."""
+
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
+def must_map(task: FitTask | EncodeTask, store: FeatureStore) -> str:
+    """Why a task's features are to stay on the disk, in a sentence; empty: they fit into memory."""
+    limit = memory() // MAPPED_FROM
+    if sum(store.table_bytes(ref.places) for ref in task.inputs) <= limit:
+        return ""
+    return (
+        f"'{task.node}' reads its features from the disk, batch by batch: as tables they would "
+        f"take more than {limit / 1e9:.3g} GB, 1/{MAPPED_FROM} of this machine's memory"
+    )
+
+
 def read_inputs(
-    task: FitTask | EncodeTask, store: FeatureStore, widths: Mapping[str, int]
+    task: FitTask | EncodeTask, store: FeatureStore, widths: Mapping[str, int], mapped: bool
 ) -> list[Any]:
     """Bulk-read what a model reads, as ``train.dataset.Input``.
 
@@ -95,6 +119,7 @@ def read_inputs(
         store: where its features lie.
         widths: columns of each input as far as a checkpoint knows them: an input that none of
             these utterances has is then a masked one.
+        mapped: leave the features on the disk; see ``must_map``.
 
     Raises:
         TrainingError: none of the utterances has an input whose width is not known.
@@ -104,7 +129,7 @@ def read_inputs(
     inputs = []
     for ref in task.inputs:
         if any(ref.places):
-            table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed)
+            table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=mapped)
         elif ref.name in widths:
             table = concat(task.ids, [None] * len(task.ids), ArraySpec((widths[ref.name],)))
         else:
@@ -116,13 +141,15 @@ def read_inputs(
     return inputs
 
 
-def make_fit(task: FitTask) -> str:
-    """Train, publish the checkpoint (or find that another won), return its digest."""
+def make_fit(task: FitTask) -> Trained:
+    """Train, publish the checkpoint (or find that another won)."""
     from ..train import fit as training
     from ..train.dataset import join
 
     begin = time.perf_counter()
-    inputs = read_inputs(task, FeatureStore(task.root), {})
+    store = FeatureStore(task.root)
+    note = must_map(task, store)
+    inputs = read_inputs(task, store, {}, mapped=bool(note))
     data = join(task.ids, task.splits, task.labels, inputs)
     fitted = training.fit(
         task.settings, task.training, data, task.tasks, task.family, device=task.device
@@ -132,10 +159,12 @@ def make_fit(task: FitTask) -> str:
         "description": dict(task.description),
         "seconds": time.perf_counter() - begin,
         "threads": n_threads(),
+        "mapped": bool(note),
     }
-    return checkpoints.publish(
+    published = checkpoints.publish(
         Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
-    ).digest
+    )
+    return Trained(published.digest, (note,) if note else ())
 
 
 def make_encode(task: EncodeTask) -> Made:
@@ -151,7 +180,8 @@ def make_encode(task: EncodeTask) -> Made:
         raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
     begin = time.perf_counter()
     widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
-    inputs = read_inputs(task, store, widths)
+    note = must_map(task, store)
+    inputs = read_inputs(task, store, widths, mapped=bool(note))
     hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs, device=task.device)
     made: dict[bytes, Features] = {}
     failures: list[Failure] = []
@@ -167,4 +197,5 @@ def make_encode(task: EncodeTask) -> Made:
     if made:
         spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
         shards.append(store.write(task.fingerprint, made, spec=spec, origin=task.origin))
-    return Made(tuple(shards), tuple(failures), {task.node: time.perf_counter() - begin})
+    seconds = {task.node: time.perf_counter() - begin}
+    return Made(tuple(shards), tuple(failures), seconds, (note,) if note else ())

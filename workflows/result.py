@@ -149,8 +149,10 @@ class Run:
     def _repr_html_(self) -> str:
         return as_html(self)
 
-    def table(self, node: str, array: str = "values", allow_mixed: bool = False) -> FeatureTable:
-        """Features of a node for the whole corpus, in its order.
+    def table(
+        self, node: str, array: str = "values", allow_mixed: bool = False, mapped: bool = False
+    ) -> FeatureTable:
+        """Features of a node for the whole corpus, in its order; see ``FeatureStore.table``.
 
         Raises:
             NotCached: the node makes no features, or was not run.
@@ -159,7 +161,11 @@ class Run:
         if state is None or isinstance(state.node, Fit) or not state.done:
             raise NotCached(f"node '{node}' has no features in this run; run the workflow first")
         return self.store.table(
-            self.corpus.ids, places(self.store, state), array=array, allow_mixed=allow_mixed
+            self.corpus.ids,
+            places(self.store, state),
+            array=array,
+            allow_mixed=allow_mixed,
+            mapped=mapped,
         )
 
     def report(self) -> Path:
