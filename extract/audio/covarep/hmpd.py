@@ -64,11 +64,12 @@ def phase_distortion(frames: SinusoidalFrames, rate: int, rng: np.random.Generat
 def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     """Minimum phase of the amplitude envelope at each harmonic, (n, H + 1) rad, 0 at 0 Hz.
 
-    The envelope is a line from harmonic to harmonic in ln units, level at both ends.
+    The envelope is a line from harmonic to harmonic in ln units, level at both ends; where a
+    harmonic is zero, there is none.
     """
     n_bins = N_GRID // 2 + 1
-    with np.errstate(divide="ignore"):
-        height = np.log(frames.amplitude)
+    height = np.full(frames.amplitude.shape, np.nan)
+    np.log(frames.amplitude, where=frames.amplitude > 0, out=height)
     height[:, 0] = height[:, 1]
     place = np.arange(n_bins) * (rate / N_GRID) / frames.spacing[:, None]  # in harmonics
     below = np.clip(place.astype(np.int64), 0, frames.n_harmonics[:, None] - 1)
@@ -92,10 +93,11 @@ class Hmpd:
 
     Args:
         rate: Hz.
+        compat: see ``distortion_statistics``.
     """
 
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
+    def __init__(self, rate: int, compat: bool) -> None:
+        self.rate, self.compat = rate, compat
         self._waiting = np.empty((0, N_GRID // 2 + 1))
         self._done: list[Array] = []
 
@@ -114,10 +116,12 @@ class Hmpd:
 
     def _do(self, last: bool) -> None:
         first = not self._done
-        self._done.append(distortion_statistics(self._waiting, self.rate, first, last))
+        self._done.append(distortion_statistics(self._waiting, self.rate, first, last, self.compat))
 
 
-def distortion_statistics(distortion: Array, rate: int, first: bool, last: bool) -> Array:
+def distortion_statistics(
+    distortion: Array, rate: int, first: bool = True, last: bool = True, compat: bool = False
+) -> Array:
     """HMPDM and HMPDD of frames in a row, every 10 ms.
 
     Args:
@@ -126,15 +130,19 @@ def distortion_statistics(distortion: Array, rate: int, first: bool, last: bool)
         first: the frames begin where the signal does. Otherwise 24 frames at the beginning are
             only neighbours, and get no result.
         last: likewise at the end.
+        compat: continue the signal beyond its ends as COVAREP does. Its deviation then is noise
+            of rounding in the first and last row, and not far from that in the next eight;
+            otherwise the signal is mirrored.
 
     Returns:
         (n_results, 38): 25 columns rad in [-pi, pi], then 13 of the deviation's cepstrum.
     """
     unit = np.stack([np.cos(distortion), np.sin(distortion)], axis=1)  # (n, 2, 513)
-    mean = both_ways(unit, MEAN_TAPS, first, last)
-    trend = both_ways(median_of_9(unit, first, last), TREND_TAPS, first, last)
+    ends = (first, last, not compat)
+    mean = both_ways(unit, MEAN_TAPS, *ends)
+    trend = both_ways(median_of_9(unit, *ends), TREND_TAPS, *ends)
     rest = unit[0 if first else 12 : None if last else -12]
-    spread = _modulus(both_ways(_turned_back(rest, trend), SPREAD_TAPS, first, last))
+    spread = _modulus(both_ways(_turned_back(rest, trend), SPREAD_TAPS, *ends))
     spread = spread[0 if first else 4 : None if last else -4]
     with np.errstate(divide="ignore"):
         deviation = np.sqrt(np.maximum(-2 * np.log(spread), 0))

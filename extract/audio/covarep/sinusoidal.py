@@ -44,7 +44,7 @@ def sinusoidal_features(
     centres: Array,
     wanted: Collection[str] = ("rd", "mcep", "hmpd"),
     conjugate: bool = True,
-    unbroken: bool = False,
+    compat: bool = False,
 ) -> SinusoidalFeatures:
     """Analyse a recording at the frames of a pitch track.
 
@@ -59,11 +59,11 @@ def sinusoidal_features(
             sample later, as in COVAREP.
         wanted: some of ``rd``, ``mcep``, ``hmpd``.
         conjugate: see ``rd``.
-        unbroken: smooth the phases over missing and silent frames as if there was no gap
-            (COVAREP); otherwise each run of frames on its own.
+        compat: smooth the phases as COVAREP does: over missing and silent frames as if there were
+            no gap, and with its noisy ends. Otherwise each run of frames stands on its own.
     """
     done: dict[str, list[Array]] = {name: [np.empty((0, n))] for name, n in FAMILIES.items()}
-    index, distortions = [np.empty(0, np.int64)], _Distortions(rate, unbroken)
+    index, distortions = [np.empty(0, np.int64)], _Distortions(rate, compat)
     rng = np.random.default_rng(_seed(samples))
     for frames in sinusoidal_frames(samples, rate, f0, np.asarray(centres) + 1):
         index.append(frames.index)
@@ -86,18 +86,18 @@ def sinusoidal_features(
 class _Distortions:
     """Phase distortions of frames, cut into runs without a gap, each smoothed on its own."""
 
-    def __init__(self, rate: int, unbroken: bool) -> None:
-        self.rate, self.unbroken = rate, unbroken
-        self.run = Hmpd(rate)
+    def __init__(self, rate: int, compat: bool) -> None:
+        self.rate, self.compat = rate, compat
+        self.run = Hmpd(rate, compat)
         self.done: list[Array] = []
         self.next: int | None = None
 
     def push(self, index: Array, distortion: Array) -> None:
         """Take frames (n,) and their distortions (n, 513)."""
-        if self.unbroken:
+        if self.compat:
             self.run.push(distortion)
             return
-        real = np.isfinite(distortion).all(axis=1)
+        real = np.asarray(np.isfinite(distortion).all(axis=1))
         gaps = np.flatnonzero((np.diff(index) > 1) | (np.diff(real) != 0)) + 1
         for rows in np.split(np.arange(len(index)), gaps):
             if self.next != index[rows[0]] or not real[rows[0]]:
@@ -111,7 +111,7 @@ class _Distortions:
 
     def _end(self) -> None:
         self.done.append(self.run.close())
-        self.run = Hmpd(self.rate)
+        self.run = Hmpd(self.rate, self.compat)
 
     def close(self) -> Array:
         """Statistics of all frames, (n, 38)."""

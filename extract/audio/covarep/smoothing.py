@@ -1,8 +1,10 @@
 """Filters along time for many columns at once, without a shift, in pieces.
 
-They are those of COVAREP: a filter run forwards and backwards over a signal that is continued
-beyond its ends by turning it about its first and last value, and a median over zero-padded ends.
-A piece of a longer signal brings its neighbours along instead, and gives the same numbers.
+They are those of COVAREP: a filter run forwards and backwards, and a median. COVAREP continues a
+signal beyond its ends by turning it about its first and last value for the filter, by zeros for
+the median. That leaves the very first and last row as they were, unfiltered; a ``mirrored``
+signal has no such ends. A piece of a longer signal brings its neighbours along instead, and gives
+the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import numpy as np
 from ....cache.records import Array
 
 
-def both_ways(columns: Array, taps: Array, first: bool, last: bool) -> Array:
+def both_ways(
+    columns: Array, taps: Array, first: bool, last: bool, mirrored: bool = False
+) -> Array:
     """Filter with an odd number of symmetric taps forwards, then backwards.
 
     Args:
@@ -22,6 +26,7 @@ def both_ways(columns: Array, taps: Array, first: bool, last: bool) -> Array:
         first: the rows begin where the signal does; it is continued there by ``n_taps - 1`` rows.
             Otherwise as many rows at the beginning are only neighbours, and get no result.
         last: likewise at the end.
+        mirrored: continue the signal by its mirror image, not as COVAREP does.
 
     Returns:
         (n_results, ...); NaN stays within ``n_taps - 1`` rows.
@@ -29,7 +34,7 @@ def both_ways(columns: Array, taps: Array, first: bool, last: bool) -> Array:
     n_edge = len(taps) - 1
     edges = (n_edge * first, n_edge * last)
     flat = columns.reshape(len(columns), -1)
-    flat = np.pad(flat, (edges, (0, 0)), mode="reflect", reflect_type="odd")
+    flat = np.pad(flat, (edges, (0, 0)), mode="reflect", reflect_type="even" if mirrored else "odd")
     once = _forwards(flat, taps)
     twice = _forwards(np.ascontiguousarray(once[::-1]), taps)[::-1]
     result: Array = twice.reshape(-1, *columns.shape[1:])
@@ -53,7 +58,7 @@ def _forwards(columns, taps):  # type: ignore[no-untyped-def]
     return result
 
 
-def median_of_9(columns: Array, first: bool, last: bool) -> Array:
+def median_of_9(columns: Array, first: bool, last: bool, mirrored: bool = False) -> Array:
     """Median of each row and its four neighbours on either side.
 
     Args:
@@ -61,12 +66,14 @@ def median_of_9(columns: Array, first: bool, last: bool) -> Array:
         first: the rows begin where the signal does: four rows of zeros come before them.
             Otherwise four rows at the beginning are only neighbours, and get no result.
         last: likewise at the end.
+        mirrored: continue the signal by its mirror image, not by zeros.
 
     Source:
         Paeth (1990), "Median finding on a 3x3 grid", Graphics Gems: triples are sorted once.
     """
     flat = columns.reshape(len(columns), -1)
-    flat = np.pad(flat, ((4 * first, 4 * last), (0, 0)))
+    edges = ((4 * first, 4 * last), (0, 0))
+    flat = np.pad(flat, edges, mode="reflect") if mirrored else np.pad(flat, edges)
     result: Array = _medians(flat).reshape(-1, *columns.shape[1:])
     return result
 
