@@ -218,7 +218,7 @@ def _harmonic(voice: Voice, wanted: tuple[str, ...], conjugate: bool) -> dict[st
     pitch, rows = voice.pitch, voice.rows
     f0 = pitch.f0 if voice.compat else np.where(pitch.strength > 0, pitch.f0, 0)
     found = sinusoidal_features(
-        voice.signal, voice.rate, f0, pitch.centres, wanted, conjugate, unbroken=voice.compat
+        voice.signal, voice.rate, f0, pitch.centres, wanted, conjugate, compat=voice.compat
     )
     n = len(found.index)
     if n == 0:
