@@ -56,7 +56,7 @@ class Extractor(ABC):
         version: raise it when the output changes for the same settings and input.
         modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for; ``ANY``
             where that follows from what it reads.
-        provides: the role that it can fill for others (``faces``); empty: none.
+        provides: the role, or roles, that it can fill for others (``faces``); empty: none.
         libraries: distributions whose version is recorded beside the features.
         paper: what to cite for the features, in short; empty: nothing.
         licence: a line for people where the use of what computes is restricted; empty: it is not.
@@ -67,7 +67,7 @@ class Extractor(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     modality: ClassVar[str]
-    provides: ClassVar[str] = ""
+    provides: ClassVar[str | tuple[str, ...]] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
     paper: ClassVar[str] = ""
     licence: ClassVar[str] = ""
@@ -98,6 +98,11 @@ class Extractor(ABC):
             inputs: role -> what the node that fills it promises.
         """
         return self.spec
+
+    def fills(self, role: str) -> bool:
+        """Whether its features can stand in a role of another extractor."""
+        roles = (self.provides,) if isinstance(self.provides, str) else self.provides
+        return role in (ANY, *roles)
 
     def modality_on(self, inputs: Mapping[str, str]) -> str:
         """What a fusion model takes the features for, where it follows from the nodes it reads.

@@ -29,6 +29,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "srh-pitch": ("audio.covarep_features", "SrhPitch"),
     "vader": ("text.vader", "Vader"),
     "word-times": ("text.word_times", "WordTimes"),
+    "word-times-file": ("text.word_times_file", "WordTimesFile"),
     "word-vectors": ("text.vectors", "WordVectors"),
 }
 #: Role that extractors ask for -> the extractor that fills it where nothing else is named.

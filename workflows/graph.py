@@ -18,7 +18,7 @@ from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import feature_key, fingerprint, settings_of
 from ..cache.records import FeatureSpec
-from ..extract.base import ANY, TRANSCRIPT, Extractor
+from ..extract.base import TRANSCRIPT, Extractor
 from ..train.registry import ModelSettings
 from ..train.training import Training
 
@@ -299,7 +299,7 @@ class Workflow:
                 )
             for role, name in node.on.items():
                 upstream = self[name]
-                fits = isinstance(upstream, Extract) and role in (ANY, upstream.extractor.provides)
+                fits = isinstance(upstream, Extract) and upstream.extractor.fills(role)
                 if not fits:
                     raise BadRecipe(
                         f"{where}: '{name}' ({upstream.what}) does not provide '{role}'"
