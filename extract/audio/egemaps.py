@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from ...cache.errors import BadInput
-from ...cache.records import Array, ArraySpec, Features, FeatureSpec, frame_times
+from ...cache.records import ArraySpec, Features, FeatureSpec, frame_times
 from ..base import Extractor, Needs
 from ..clip import Clip
+from .opensmile_run import HOP, LICENCE, RATE, run
+from .samples import samples_of
 
-#: Rate of the sound in Hz.
-RATE = 16000
-#: Seconds from row to row, and length of the shorter of openSMILE's two windows.
-HOP, WIDTH = 0.010, 0.020
+#: Length of the shorter of openSMILE's two windows in seconds.
+WIDTH = 0.020
 #: Samples of the longer window (60 ms, for pitch and formants): the shortest sound that is taken.
 N_LONGEST = 960
 #: openSMILE's names, kept; ``sma3``: mean over 3 rows, ``nz``: over voiced rows only.
@@ -72,6 +68,8 @@ class Egemaps(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "audio"
     libraries: ClassVar[tuple[str, ...]] = ("opensmile",)
+    paper: ClassVar[str] = "Eyben et al. (2016), GeMAPS"
+    licence: ClassVar[str] = LICENCE
 
     @property
     def needs(self) -> Needs:
@@ -87,23 +85,6 @@ class Egemaps(Extractor):
         Raises:
             BadInput: the sound is shorter than openSMILE's longest window, 60 ms.
         """
-        samples = clip.audio(RATE).samples
-        if len(samples) < N_LONGEST:
-            raise BadInput(
-                f"'{self.name}' needs at least {N_LONGEST / RATE * 1000:.0f} ms of sound, "
-                f"'{clip.id}' has {len(samples) / RATE * 1000:.0f} ms"
-            )
-        full = np.float32(32767 / 32768)  # one step more would come out as -32768
-        values: Array = _smile()(np.clip(samples, -1, full), RATE)[0].T  # (T, 25)
+        samples = samples_of(clip, self.name, RATE, N_LONGEST)
+        values = run("eGeMAPSv02", "LowLevelDescriptors", samples)
         return Features(values, frame_times(len(values), HOP, WIDTH), COLUMNS)
-
-
-@functools.cache
-def _smile() -> Any:
-    """One extractor a process; it holds settings only, no state between calls."""
-    import opensmile
-
-    return opensmile.Smile(
-        feature_set=opensmile.FeatureSet.eGeMAPSv02,
-        feature_level=opensmile.FeatureLevel.LowLevelDescriptors,
-    )
