@@ -60,6 +60,8 @@ class Extractor(ABC):
         libraries: distributions whose version is recorded beside the features.
         paper: what to cite for the features, in short; empty: nothing.
         licence: a line for people where the use of what computes is restricted; empty: it is not.
+        rows: what there is a row for (``a word``), where rows have no rate of their own by default.
+        sizes: how many columns, in words, where settings decide; empty: those of the defaults.
         batched: whether ``many`` gains from several utterances at once.
         peak_memory: bytes one worker needs at most, models included.
     """
@@ -71,6 +73,8 @@ class Extractor(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     paper: ClassVar[str] = ""
     licence: ClassVar[str] = ""
+    rows: ClassVar[str] = ""
+    sizes: ClassVar[str] = ""
     batched: ClassVar[bool] = False
     peak_memory: ClassVar[int] = 1 << 30
 

@@ -39,6 +39,8 @@ class PoolWords(Extractor):
     name: ClassVar[str] = "pool-words"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = ANY
+    rows: ClassVar[str] = "a word"
+    sizes: ClassVar[str] = "as what is pooled"
     paper: ClassVar[str] = "Chen et al. (2017)"
     peak_memory: ClassVar[int] = 256 << 20
 

@@ -71,6 +71,8 @@ class HfSpeech(Extractor):
     name: ClassVar[str] = "hf-speech"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "audio"
+    rows: ClassVar[str] = "50 Hz, or one"
+    sizes: ClassVar[str] = "the model's"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     paper: ClassVar[str] = "Hsu et al. 2021; Baevski et al. 2020; that of the model"
     batched: ClassVar[bool] = True

@@ -103,6 +103,7 @@ class Librosa(Extractor):
     name: ClassVar[str] = "librosa"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "audio"
+    sizes: ClassVar[str] = "as chosen; 81"
     libraries: ClassVar[tuple[str, ...]] = ("librosa", "scipy")
     paper: ClassVar[str] = "McFee et al. (2015), librosa"
 

@@ -85,6 +85,8 @@ class OpenSmile(Extractor):
     name: ClassVar[str] = "opensmile"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "audio"
+    rows: ClassVar[str] = "100 Hz, or one"
+    sizes: ClassVar[str] = "16 to 6373"
     libraries: ClassVar[tuple[str, ...]] = ("opensmile",)
     paper: ClassVar[str] = "Eyben et al. (2010), openSMILE"
     licence: ClassVar[str] = LICENCE

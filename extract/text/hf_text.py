@@ -74,6 +74,8 @@ class HfText(Extractor):
     name: ClassVar[str] = "hf-text"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a token, a word, or one"
+    sizes: ClassVar[str] = "the model's"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
     paper: ClassVar[str] = "the model's own; as features: Devlin et al. (2019), section 5.3"
     licence: ClassVar[str] = "the model's own"

@@ -47,6 +47,7 @@ class HfTokens(Extractor):
     name: ClassVar[str] = "hf-tokens"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a token"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
     paper: ClassVar[str] = "the model's own"
     licence: ClassVar[str] = "the model's own"

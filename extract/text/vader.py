@@ -53,7 +53,9 @@ class Vader(Extractor):
     name: ClassVar[str] = "vader"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a word"
     libraries: ClassVar[tuple[str, ...]] = ("vaderSentiment",)
+    paper: ClassVar[str] = "Hutto and Gilbert (2014), VADER"
     peak_memory: ClassVar[int] = 64 << 20
 
     @property

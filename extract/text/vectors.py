@@ -53,6 +53,8 @@ class WordVectors(Extractor):
     name: ClassVar[str] = "word-vectors"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a word"
+    sizes: ClassVar[str] = "the file's"
     paper: ClassVar[str] = "Pennington et al. (2014), GloVe; or that of the file"
     licence: ClassVar[str] = "that of the file"
     peak_memory: ClassVar[int] = 512 << 20

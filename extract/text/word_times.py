@@ -54,6 +54,7 @@ class WordTimes(Extractor):
     name: ClassVar[str] = "word-times"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a word"
     provides: ClassVar[str] = "words"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
     paper: ClassVar[str] = "Graves et al. (2006)"

@@ -56,6 +56,7 @@ class WordTimesFile(Extractor):
     name: ClassVar[str] = "word-times-file"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    rows: ClassVar[str] = "a word"
     provides: ClassVar[tuple[str, ...]] = ("words", TRANSCRIPT)
     batched: ClassVar[bool] = True  # the folder is listed once for many utterances
     peak_memory: ClassVar[int] = 512 << 20

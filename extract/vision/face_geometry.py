@@ -59,7 +59,9 @@ class FaceGeometry(Extractor):
     name: ClassVar[str] = "face-geometry"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "vision"
+    rows: ClassVar[str] = "as 'faces'"
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless",)
+    paper: ClassVar[str] = "Dryden and Mardia (2016); names of OpenFace 2"
     peak_memory: ClassVar[int] = 128 << 20
 
     @property
