@@ -62,6 +62,7 @@ class MtcnnFace(Extractor):
     modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
     libraries: ClassVar[tuple[str, ...]] = ("facenet-pytorch", "torch", "torchvision")
+    paper: ClassVar[str] = "Zhang et al. (2016), MTCNN"
     peak_memory: ClassVar[int] = 1 << 30
 
     rate: float = 10.0
