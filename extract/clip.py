@@ -9,6 +9,7 @@ import numpy as np
 
 from ..cache.errors import BadInput, NoAudio, NoVideo
 from ..cache.records import Array, Features
+from .ahead import read_ahead
 
 #: Decoded pictures of one clip are kept for the next extractor up to this many bytes; a longer
 #: clip is decoded again.
@@ -72,6 +73,7 @@ class Clip:
         text: transcript.
         features: upstream features by role.
         warnings: what extractors had to say of it so far; see ``warn``.
+        ahead: pictures that a thread decodes ahead of the extractor; 0: none, no thread.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Clip:
     text: str = ""
     features: dict[str, Features] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    ahead: int = 0
     _audio: dict[int, Waveform] = field(default_factory=dict, repr=False)
     _frames: dict[float, list[Frame]] = field(default_factory=dict, repr=False)
 
@@ -131,7 +134,8 @@ class Clip:
         kept: list[Frame] = []
         size = 0
         last = -1
-        for frame in read_frames(self.media, rate, self.start, self.end):
+        frames = read_frames(self.media, rate, self.start, self.end)
+        for frame in read_ahead(frames, self.ahead) if self.ahead else frames:
             size += frame.image.nbytes if frame.index != last else 0  # repeats share one array
             last = frame.index
             if size <= FRAMES_KEPT:

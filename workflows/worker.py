@@ -21,6 +21,9 @@ from ..extract.clip import Clip
 from .batch import Batch, ClipRef, Job, Made
 from .output import Output
 
+#: Pictures that are decoded while a GPU works on the ones before; on a CPU every core has a worker
+#: of its own already.
+AHEAD = 8
 Outputs = Mapping[str, Output]
 
 
@@ -60,7 +63,11 @@ def _runs(jobs: Sequence[Job]) -> Iterator[list[Job]]:
 
 def _make(jobs: Sequence[Job], refs: Sequence[ClipRef], outputs: Outputs, device: str) -> None:
     """Run nodes over some clips, so that a clip is decoded once for all of them."""
-    clips = {ref.number: Clip(ref.id, ref.media, ref.start, ref.end, ref.text) for ref in refs}
+    ahead = AHEAD if device.startswith("cuda") else 0
+    clips = {
+        ref.number: Clip(ref.id, ref.media, ref.start, ref.end, ref.text, ahead=ahead)
+        for ref in refs
+    }
     for job in jobs:
         mine = [ref for ref in refs if ref.number in job.keys]
         if mine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,9 +71,13 @@ def weight_files() -> dict[str, Path]:
     return {name: data / f"{name}.pt" for name in NETS}
 
 
-@lru_cache(maxsize=1)
-def load_cascade() -> Cascade:
-    """The cascade with its weights (2 MB), loaded once in each process."""
+def load_cascade(device: str = "cpu") -> Cascade:
+    """The cascade with its weights (2 MB) on a device, loaded once in each process."""
+    return _load_cascade(device)
+
+
+@lru_cache(maxsize=4)
+def _load_cascade(device: str) -> Cascade:
     import torch
     from facenet_pytorch.models import mtcnn
 
@@ -82,8 +86,9 @@ def load_cascade() -> Cascade:
         state = torch.load(weight_files()[name], map_location="cpu", weights_only=True)
         net = kind(pretrained=False)
         net.load_state_dict(state)
-        nets.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
-    return Cascade(*nets)
+        net = net.eval().requires_grad_(False).to(device)
+        nets.append(net.to(memory_format=torch.channels_last))
+    return Cascade(*nets, device=device)
 
 
 @contextmanager
@@ -101,6 +106,18 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _whole_float32(device: str) -> AbstractContextManager[None]:
+    """Convolutions of a GPU in whole float32: by default they round to 10 bits of mantissa."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return nullcontext()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
 class SummedTable:
@@ -170,8 +187,9 @@ class Cascade:
         here, and moves a face by a pixel.
     """
 
-    def __init__(self, pnet: Any, rnet: Any, onet: Any) -> None:
+    def __init__(self, pnet: Any, rnet: Any, onet: Any, device: str = "cpu") -> None:
         self.pnet, self.rnet, self.onet = pnet, rnet, onet
+        self.device = device
 
     def detect(self, image: Array, min_size: float, threshold: float) -> Faces:
         """All faces of one picture.
@@ -183,19 +201,23 @@ class Cascade:
         """
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), _whole_float32(self.device):
             table = SummedTable(image)
             boxes = self._propose(table, min_size)
             boxes = self._refine(table, boxes) if len(boxes) else boxes
             return self._finish(table, boxes, threshold) if len(boxes) else NO_FACES
+
+    def _run(self, net: Any, pictures: Array) -> tuple[Array, ...]:
+        """What a net says of pictures (n, height, width, 3) in [0, 255]."""
+        return tuple(out.cpu().numpy() for out in net(_tensor(pictures).to(self.device)))
 
     def _propose(self, table: SummedTable, min_size: float) -> Array:
         """Boxes (n, 4) worth a second look: the first net over a pyramid of sizes."""
         levels = []
         for scale in pyramid(table.height, table.width, min_size):
             small = table.resized(int(table.height * scale + 1), int(table.width * scale + 1))
-            shift, probability = self.pnet(_tensor(small[None]))
-            found = _windows(shift[0].numpy(), probability[0, 1].numpy(), scale)
+            shift, probability = self._run(self.pnet, small[None])
+            found = _windows(shift[0], probability[0, 1], scale)
             levels.append(found[overlapping_removed(found[:, :4], found[:, 4], 0.5)])
         if not levels:
             return np.empty((0, 4), np.float32)
@@ -207,7 +229,7 @@ class Cascade:
     def _refine(self, table: SummedTable, boxes: Array) -> Array:
         """Boxes (n, 4) that the second net takes for faces too, moved."""
         boxes, corners = inside(boxes, table.height, table.width)
-        shift, probability = (out.numpy() for out in self.rnet(_tensor(table.crops(corners, 24))))
+        shift, probability = self._run(self.rnet, table.crops(corners, 24))
         kept = probability[:, 1] > FIRST_THRESHOLDS[1]
         boxes, shift, probability = boxes[kept], shift[kept], probability[kept, 1]
         best = overlapping_removed(boxes, probability, 0.7)
@@ -216,8 +238,7 @@ class Cascade:
     def _finish(self, table: SummedTable, boxes: Array, threshold: float) -> Faces:
         """Faces that the last net finds in the boxes, with their landmarks."""
         boxes, corners = inside(boxes, table.height, table.width)
-        out = self.onet(_tensor(table.crops(corners, 48)))
-        shift, points, probability = (part.numpy() for part in out)
+        shift, points, probability = self._run(self.onet, table.crops(corners, 48))
         kept = probability[:, 1] > threshold
         boxes, shift, probability = boxes[kept], shift[kept], probability[kept, 1]
         size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, :, None]  # (n, 2, 1)

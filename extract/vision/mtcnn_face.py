@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -101,7 +101,17 @@ class MtcnnFace(Extractor):
             NoFace: no picture has a face.
             NoVideo: there are no pictures.
         """
-        cascade = load_cascade()
+        return self._extract(clip, "cpu")
+
+    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
+        for clip in clips:
+            try:
+                yield self._extract(clip, device)
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+    def _extract(self, clip: Clip, device: str) -> Features:
+        cascade = load_cascade(device)
         found: list[Faces] = []
         frames: list[tuple[float, float, float, float]] = []  # time, width, height, time shown
         last = None

@@ -345,6 +345,30 @@ def test_text_is_made_though_the_media_beside_it_change(toys, tmp_path, monkeypa
     assert go(toys, tmp_path, TEXTS[:1], [Extract("loud", Loud())], media=str(clip)).ok
 
 
+@dataclass(frozen=True)
+class Pictures(Loud):
+    """How many pictures the clip says to decode ahead."""
+
+    name: ClassVar[str] = "pictures"
+
+    @property
+    def needs(self):
+        return Needs(frames=10)
+
+    def extract(self, clip):
+        return Features(np.array([[clip.ahead]], np.float32), no_times(1))
+
+
+@pytest.mark.parametrize(("device", "ahead"), [("cpu", 0), ("cuda", worker.AHEAD)])
+def test_pictures_are_decoded_ahead_for_a_gpu(
+    toys, tmp_path, clip_path, monkeypatch, device, ahead
+):
+    monkeypatch.setattr("affectflow.workflows.run._check_cuda", lambda: None)
+    made = toys.recipe(tmp_path, ["a"], [Extract("x", Pictures())], media=str(clip_path))
+    done = run(made, tmp_path / "cache", scheduler="sync", device=device)
+    assert done.table("x").values.tolist() == [[ahead]]
+
+
 def worker_functions():
     from affectflow.workflows import driver
 

@@ -5,9 +5,16 @@ import pytest
 
 from affectflow.cache.errors import BadCall, NoFace, NoVideo
 from affectflow.extract.registry import extractor
+from affectflow.extract.vision import mtcnn_face
 from affectflow.extract.vision.mtcnn_face import COLUMNS, FACE_COLUMNS
 
 SHARED = Path(__file__).parents[4] / "shared"
+
+
+def cuda():
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +152,28 @@ def test_finds_the_speaker_of_a_real_clip_in_every_picture():
     found = extractor("mtcnn-face", rate=5)(clip)
     assert found.mask.all()
     assert set(column(found, "track")) == {1.0}
+
+
+def test_computes_on_the_device_that_it_is_handed(portrait, make_clip, faces, monkeypatch):
+    asked = []
+    load = mtcnn_face.load_cascade
+    monkeypatch.setattr(mtcnn_face, "load_cascade", lambda device: asked.append(device) or load())
+    [found] = extractor("mtcnn-face").many([make_clip([portrait])], "cuda:1")
+    assert asked == ["cuda:1"]
+    np.testing.assert_array_equal(found.values[0, :15], faces.values[0, :15])
+
+
+def test_gives_each_clip_its_own_error_and_goes_on(portrait, make_clip):
+    blank = np.full_like(portrait, 90)
+    found = list(extractor("mtcnn-face").many([make_clip([blank]), make_clip([portrait])]))
+    assert isinstance(found[0], NoFace)
+    assert found[1].mask.all()
+
+
+@pytest.mark.skipif(not cuda(), reason="needs a GPU that torch can use")
+def test_a_gpu_finds_what_the_cpu_finds(portrait, make_clip, faces):
+    moved = np.roll(portrait, (10, 30), axis=(0, 1))
+    clip = make_clip([portrait, np.full_like(portrait, 90), moved])
+    [found] = extractor("mtcnn-face").many([clip], "cuda")
+    np.testing.assert_array_equal(found.mask, faces.mask)
+    np.testing.assert_allclose(found.values, faces.values, rtol=1e-4, atol=1e-2)
