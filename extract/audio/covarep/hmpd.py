@@ -77,7 +77,7 @@ def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     first = np.take_along_axis(height, below, axis=1)
     second = np.take_along_axis(height, below + 1, axis=1)
     envelope = first + share * (second - first)
-    cepstrum = np.fft.irfft(envelope, axis=1)
+    cepstrum: Array = np.fft.irfft(envelope, axis=1)
     cepstrum[:, n_bins:] *= -1
     cepstrum[:, [0, n_bins - 1]] = 0
     minimum = np.fft.rfft(cepstrum, axis=1).imag  # (n, 513)
