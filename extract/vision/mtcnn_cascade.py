@@ -81,14 +81,14 @@ def _load_cascade(device: str) -> Cascade:
     import torch
     from facenet_pytorch.models import mtcnn
 
-    nets = []
+    nets: dict[str, Any] = {}
     for name, kind in zip(NETS, (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet), strict=True):
         state = torch.load(weight_files()[name], map_location="cpu", weights_only=True)
         net = kind(pretrained=False)
         net.load_state_dict(state)
         net = net.eval().requires_grad_(False).to(device)
-        nets.append(net.to(memory_format=torch.channels_last))
-    return Cascade(*nets, device=device)
+        nets[name] = net.to(memory_format=torch.channels_last)
+    return Cascade(**nets, device=device)
 
 
 @contextmanager
