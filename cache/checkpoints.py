@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadInput, CacheError, Damaged, NewerCache
-from .layout import node_name
+from .layout import describe, node_name
 from .publish import make_folder, store_errors, sync_folder, temporary
 from .publish import publish as publish_file
 from .records import Array
@@ -109,7 +109,8 @@ def publish(
         root: folder of the store.
         fingerprint: of the fit.
         weights: tensors by name.
-        meta: plain JSON values; NaN is allowed.
+        meta: plain JSON values; NaN is allowed. What stands under ``description`` is what the
+            fingerprint is made from.
         predictions: a row for each utterance, task and seed.
 
     Raises:
@@ -118,12 +119,15 @@ def publish(
         StoreReadOnly: the file system refuses to be written to.
     """
     folder = checkpoint_folder(root, fingerprint)
+    images = _images(fingerprint, weights, meta, predictions)
+    if "description" in meta:
+        describe(root, fingerprint, meta["description"])  # much smaller than a checkpoint
     part = temporary(folder)
     try:
         with store_errors(folder):
             make_folder(folder.parent)
             part.mkdir()
-            for name, image in _images(fingerprint, weights, meta, predictions).items():
+            for name, image in images.items():
                 publish_file(part / name, image)
             _rename(part, folder)
     finally:

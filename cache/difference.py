@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints import checkpoint_names
-from .checkpoints import load as load_checkpoint
 from .errors import Damaged
 from .layout import node_name, node_names
 
+#: Descriptions that this process has read, by path; none ever changes.
+_read: dict[Path, Mapping[str, Any]] = {}
 _ABSENT = "(absent)"
 #: Digests that say nothing to a reader: what it means that they differ.
 _WORDS = {
@@ -56,19 +57,17 @@ def why(
 
 
 def _descriptions(root: Path) -> dict[str, Mapping[str, Any]]:
-    """What each node is made from, by fingerprint; also of nodes whose features are gone."""
+    """What each node and fit is made from, by fingerprint; also where what it made is gone."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((root / "nodes").glob("[0-9a-f]*.json")):
-        try:
-            found[path.stem] = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise Damaged(
-                f"{path} is damaged ({error}): delete it; the features are not affected"
-            ) from error
-    for name in checkpoint_names(root):
-        checkpoint = load_checkpoint(root, name)
-        if checkpoint is not None and "description" in checkpoint.meta:
-            found[name] = checkpoint.meta["description"]
+        if path not in _read:
+            try:
+                _read[path] = json.loads(path.read_bytes())
+            except ValueError as error:
+                raise Damaged(
+                    f"{path} is damaged ({error}): delete it; the features are not affected"
+                ) from error
+        found[path.stem] = _read[path]
     return found
 
 

@@ -6,10 +6,12 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from .errors import BadCall, Damaged, NewerCache
+from .keys import canonical
 from .publish import publish
 
 #: Newest format of the folder that this version reads, and the one it makes.
@@ -66,6 +68,13 @@ def description_path(root: Path, node: str) -> Path:
     """Where it is said what a node is made from."""
     node_name(node)
     return root / "nodes" / f"{node}.json"
+
+
+def describe(root: Path, node: str, description: Mapping[str, Any]) -> None:
+    """Note what a node or a fit is made from, unless that is noted."""
+    path = description_path(root, node)
+    if not path.exists():
+        publish(path, canonical(description))
 
 
 def batch_name(keys: Collection[bytes]) -> str:

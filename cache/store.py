@@ -34,7 +34,7 @@ from .layout import (
     batch_folder,
     batch_name,
     batch_paths,
-    description_path,
+    describe,
     digest_in_name,
     identity,
     node_name,
@@ -322,9 +322,7 @@ class FeatureStore:
     def _describe(self, node: str, origin: Mapping[str, Any]) -> None:
         if node in self._described or "description" not in origin:
             return
-        path = description_path(self.root, node)
-        if not path.exists():
-            publish(path, canonical(origin["description"]))
+        describe(self.root, node, origin["description"])
         self._described.add(node)
 
 

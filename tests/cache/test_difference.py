@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,19 @@ def test_says_how_a_fit_differs_from_the_nearest_one(store):
     assert audit.why(store.root, fit("1" * 64, hidden=64)) == (
         "the labels, splits or features at hand have changed"
     )
+
+
+def test_each_description_is_read_once_and_no_checkpoint_is(store, monkeypatch):
+    for i, hidden in enumerate((16, 33, 128)):
+        name, meta = f"{i:x}" * 64, {"description": fit(hidden=hidden), "curve": [0.5] * 99}
+        folder = checkpoints.publish(store.root, name, {"w": np.zeros(1)}, meta).folder
+        (folder / "checkpoint.json").write_text("not to be read")
+    read = Path.read_bytes
+    reads = []
+    monkeypatch.setattr(Path, "read_bytes", lambda self: (reads.append(self.stem), read(self))[1])
+    for _ in range(2):
+        assert audit.why(store.root, fit(hidden=64)) == "hidden: 128 -> 64"
+    assert sorted(reads) == ["0" * 64, "1" * 64, "2" * 64]
 
 
 def test_an_encode_without_a_name_is_compared_with_encodes_only(store, write):
