@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterable
 
@@ -46,20 +47,23 @@ def recipes() -> None:
 @click.argument("name", required=False, shell_complete=complete(_extractor_names))
 def extractors(name: str | None) -> None:
     """List all extractors, or one with its settings and what it makes."""
-    from ..extract.base import settings_table
-    from ..extract.registry import EXTRACTORS, extractor_class
+    from ..extract.listing import HEADS, arrays, default_spec, settings, table
+    from ..extract.registry import extractor_class
     from .console import OUT, show_rows
 
     if name is None:
-        kinds = [extractor_class(known) for known in EXTRACTORS]
-        show_rows(
-            ("extractor", "modality", "what"),
-            [(k.name, k.modality, (k.__doc__ or "").split("\n")[0]) for k in kinds],
-        )
+        show_rows(HEADS, [dataclasses.astuple(row) for row in table()])
         return
     kind = extractor_class(name)
-    OUT.print((kind.__doc__ or "").strip(), highlight=False)
-    show_rows(("setting", "default"), settings_table(kind).items())
+    OUT.print(f"{inspect.getdoc(kind)}\n", highlight=False, markup=False)
+    for head, text in (("paper", kind.paper), ("licence", kind.licence)):
+        if text:
+            OUT.print(f"{head}: {text}\n", highlight=False, markup=False)
+    show_rows(("setting", "default"), settings(kind))
+    spec = default_spec(kind)
+    if spec is not None:
+        OUT.print()
+        show_rows(("array", "dtype", "a row", "columns"), arrays(spec))
 
 
 @click.command()

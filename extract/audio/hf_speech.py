@@ -74,7 +74,8 @@ class HfSpeech(Extractor):
     rows: ClassVar[str] = "50 Hz, or one"
     sizes: ClassVar[str] = "the model's"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch")
-    paper: ClassVar[str] = "Hsu et al. 2021; Baevski et al. 2020; that of the model"
+    paper: ClassVar[str] = "the model's own: Hsu et al. (2021), Baevski et al. (2020) ..."
+    licence: ClassVar[str] = "the model's own"
     batched: ClassVar[bool] = True
     peak_memory: ClassVar[int] = 4 << 30
 

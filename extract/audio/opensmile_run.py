@@ -20,7 +20,7 @@ RATE = 16000
 #: Seconds from row to row of all low-level descriptors.
 HOP = 0.010
 #: What is printed of the licence.
-LICENCE = "openSMILE: research and other non-commercial use only (audEERING)"
+LICENCE = "openSMILE: research and personal use, not commercial"
 #: Samples that are handed over in one go.
 _PIECE = 1 << 20
 

@@ -48,6 +48,7 @@ class HfTokens(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
     rows: ClassVar[str] = "a token"
+    sizes: ClassVar[str] = "2"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
     paper: ClassVar[str] = "the model's own"
     licence: ClassVar[str] = "the model's own"

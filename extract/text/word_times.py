@@ -55,6 +55,7 @@ class WordTimes(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
     rows: ClassVar[str] = "a word"
+    sizes: ClassVar[str] = "1"
     provides: ClassVar[str] = "words"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
     paper: ClassVar[str] = "Graves et al. (2006)"

@@ -57,6 +57,7 @@ class WordTimesFile(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
     rows: ClassVar[str] = "a word"
+    sizes: ClassVar[str] = "1"
     provides: ClassVar[tuple[str, ...]] = ("words", TRANSCRIPT)
     batched: ClassVar[bool] = True  # the folder is listed once for many utterances
     peak_memory: ClassVar[int] = 512 << 20

@@ -222,7 +222,7 @@ def test_an_unknown_set_or_level_is_named_with_the_nearest_known():
 
 
 def test_the_licence_is_said():
-    assert "non-commercial" in OpenSmile.licence
+    assert "not commercial" in OpenSmile.licence
     assert OpenSmile.licence == Egemaps.licence
 
 

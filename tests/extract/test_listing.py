@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from affectflow.extract.listing import SHOWN, arrays, default_spec, markdown, settings, table
+from affectflow.extract.registry import EXTRACTORS, extractor, extractor_class
+
+README = Path(__file__).parents[2] / "README.md"
+START, END = "<!-- extractors: made by extract/listing.py -->\n", "<!-- end of extractors -->"
+
+
+def row(name):
+    return next(row for row in table() if row.name == name)
+
+
+def test_every_extractor_is_listed_once_by_modality():
+    rows = table()
+    assert sorted(r.name for r in rows) == sorted(EXTRACTORS)
+    modalities = [r.modality for r in rows]
+    assert sorted(modalities, key=["text", "audio", "vision", "any"].index) == modalities
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_columns_and_rows_of_every_extractor_are_said(name):
+    assert row(name).columns, f"'{name}': set the class attribute 'sizes'"
+    assert row(name).rate, f"'{name}': set the class attribute 'rows'"
+    assert not set("|\n") & set("".join((row(name).licence, row(name).paper)))
+
+
+def test_numbers_are_those_of_the_default_settings():
+    assert (row("librosa-33").columns, row("librosa-33").rate) == ("33", "43.07 Hz")
+    assert (row("egemaps").columns, row("egemaps").rate) == ("25", "100 Hz")
+    assert (row("vader").columns, row("vader").rate) == ("3", "a word")
+
+
+def test_sizes_in_words_hold_what_the_settings_make():
+    low, high = map(int, row("opensmile").columns.split(" to "))
+    assert extractor("opensmile", feature_set="IS09", level="lld").spec["values"].shape == (low,)
+    largest = extractor("opensmile", feature_set="ComParE_2016", level="functionals")
+    assert largest.spec["values"].shape == (high,)
+    assert row("librosa").columns == f"as chosen; {extractor('librosa').spec['values'].shape[0]}"
+
+
+def test_restricted_use_is_said():
+    for name in ("egemaps", "opensmile"):
+        assert "not commercial" in row(name).licence
+    assert row("librosa-33").licence == ""
+
+
+def test_what_cannot_be_made_without_settings_has_no_default_arrays():
+    assert default_spec(extractor_class("hf-text")) is None
+    assert default_spec(extractor_class("pool-words")) is None
+
+
+def test_settings_that_must_be_given_are_told_from_those_that_may_be_none():
+    told = dict(settings(extractor_class("hf-text")))
+    assert (told["model"], told["max_length"]) == ("(needed)", None)
+
+
+def test_arrays_are_told_with_their_columns():
+    found = arrays(default_spec(extractor_class("vader")))
+    assert found[0][:3] == ("values", "float32", "3")
+    assert [name for name, *_ in found] == ["values", "spans", "sentence"]
+
+
+def test_of_very_many_columns_the_first_and_last_are_told():
+    spec = extractor("opensmile", feature_set="ComParE_2016").spec
+    names = arrays(spec)[0][3].split(", ")
+    assert len(names) == SHOWN + 1
+    assert names[0] == spec["values"].columns[0]
+    assert names[SHOWN // 2] == f"... {6373 - SHOWN} more ..."
+    assert names[-1] == spec["values"].columns[-1]
+
+
+def test_the_readme_holds_the_table_of_the_registry():
+    text = README.read_text(encoding="utf-8")
+    between = text[text.index(START) + len(START) : text.index(END)]
+    assert between == markdown(), (
+        "put this between the marks in README.md: the output of "
+        "python -c 'from affectflow.extract.listing import markdown; print(markdown(), end=\"\")'"
+    )
