@@ -330,10 +330,14 @@ def _joinable(shards: Sequence[ShardFile], allow_mixed: bool) -> None:
     nodes = sorted({shard.node for shard in shards})
     if len(nodes) > 1:
         raise BadInput(f"a table joins features of one node, got {[n[:12] for n in nodes]}")
-    made_by = {canonical(shard.origin.get("libraries", {})).decode() for shard in shards}
-    if len(made_by) > 1 and not allow_mixed:
+    made_by: dict[str, set[str]] = {}
+    for shard in shards:
+        for library, version in shard.origin.get("libraries", {}).items():
+            made_by.setdefault(library, set()).add(version)
+    mixed = [f"{name} {' and '.join(sorted(v))}" for name, v in made_by.items() if len(v) > 1]
+    if mixed and not allow_mixed:
         raise MixedVersions(
             f"features of node {nodes[0][:12]} were made by different versions: "
-            f"{' and '.join(sorted(made_by))}. Make them anew with one version, "
+            f"{', '.join(sorted(mixed))}. Make them anew with one version, "
             "or allow mixed versions"
         )

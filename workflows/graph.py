@@ -25,6 +25,8 @@ from ..train.training import Training
 #: What an utterance can give a node, in the order in which it enters a key.
 CONTENTS = ("media", "text")
 STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text"}
+#: Distributions that make a stream of a media file.
+STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,14 @@ class Extract:
         return self.extractor.name
 
     def libraries(self) -> dict[str, str]:
-        """Versions of the libraries that compute; recorded beside features, not in their key."""
-        return {name: metadata.version(name) for name in sorted(self.extractor.libraries)}
+        """Versions of the libraries that compute; recorded beside features, not in their key.
+
+        Those that decode and resample the media that it reads are among them.
+        """
+        names = set(self.extractor.libraries)
+        for stream in self.extractor.needs.streams:
+            names.update(STREAM_LIBRARIES.get(stream, ()))
+        return {name: metadata.version(name) for name in sorted(names)}
 
 
 @dataclass(frozen=True)

@@ -369,6 +369,12 @@ def test_features_of_two_library_versions_are_joined_only_when_allowed(store, wr
     assert [o["libraries"]["librosa"] for o in store.origins(NODE)] == ["0.11.0", "0.12.0"]
 
 
+def test_a_library_that_one_shard_does_not_tell_of_is_no_contradiction(store, write):
+    more = ORIGIN | {"libraries": {**ORIGIN["libraries"], "av": "18.1.0"}}
+    shards = [write(2, 0)[0], write(2, 1, origin=more)[0]]
+    assert len(store.table(["x", "y"], [Place(shard.path, 0) for shard in shards])) == 2
+
+
 def test_features_of_two_nodes_are_never_joined(store, write):
     places = [Place(write(2, 0, node=node)[0].path, 0) for node in (NODE, "cd" * 32)]
     with pytest.raises(BadInput, match="joins features of one node"):
