@@ -11,6 +11,7 @@ from .base import Extractor
 
 #: Registry name -> module inside ``affectflow.extract`` and class.
 EXTRACTORS: dict[str, tuple[str, str]] = {
+    "asr": ("text.asr", "Asr"),
     "covarep": ("audio.covarep_features", "Covarep"),
     "covarep-glottal": ("audio.covarep_features", "CovarepGlottal"),
     "covarep-hmpd": ("audio.covarep_features", "CovarepHmpd"),

@@ -186,3 +186,81 @@ def _save_ctc(folder, kind):
         sound, network = tf.SeamlessM4TFeatureExtractor(), tf.Wav2Vec2BertForCTC(config)
     sound.save_pretrained(folder)
     network.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    """Folder of a tiny random Whisper that knows English and Chinese and writes a few words."""
+    folder = tmp_path_factory.mktemp("whisper")
+    _save_whisper(folder)
+    return folder
+
+
+def _whisper_tokenizer():
+    """Byte-level BPE, then Whisper's marks in their order, then its marks of time."""
+    import json
+
+    import transformers as tf
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=360, initial_alphabet=alphabet, show_progress=False)
+    bpe.train_from_iterator(["the film was not so good but we love 你 and 😀 it!"] * 5, trainer)
+    model = json.loads(bpe.to_str())["model"]
+    languages = ["en", "zh"]
+    names = ["startoftranscript", *languages, "translate", "transcribe"]
+    names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    tokenizer = tf.WhisperTokenizer(
+        vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]]
+    )
+    tokenizer.add_special_tokens({"pad_token": "<|endoftext|>"})
+    for special, marks in ((True, names), (False, [f"{0.02 * i:.2f}" for i in range(1501)])):
+        tokenizer.add_tokens(
+            [AddedToken(f"<|{m}|>", special=special, normalized=False) for m in marks]
+        )
+    return tokenizer
+
+
+def _save_whisper(folder):
+    import torch
+    import transformers as tf
+
+    tokenizer = _whisper_tokenizer()
+    number = {
+        name: tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        for name in ("endoftext", "startoftranscript", "en", "zh", "transcribe", "translate")
+    }
+    ends = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), number["endoftext"])
+    start = number["startoftranscript"]
+    size = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 16}
+    size |= {"decoder_ffn_dim": 16, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = tf.WhisperConfig(
+        vocab_size=len(tokenizer), decoder_start_token_id=start, max_target_positions=64,
+        begin_suppress_tokens=None, suppress_tokens=None, **size, **ends,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    network = tf.WhisperForConditionalGeneration(config)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.data *= 8  # so that what is heard makes a difference
+    texts = {token: tokenizer.decode([token]) for token in range(number["endoftext"])}
+    words = {token for token, text in texts.items() if text[:1] == " " and text != " "}
+    network.generation_config = tf.GenerationConfig(
+        max_length=32,
+        decoder_start_token_id=start,
+        no_timestamps_token_id=tokenizer.convert_tokens_to_ids("<|notimestamps|>"),
+        is_multilingual=True,
+        lang_to_id={"<|en|>": number["en"], "<|zh|>": number["zh"]},
+        task_to_id={task: number[task] for task in ("transcribe", "translate")},
+        alignment_heads=[[0, 1], [1, 0]],
+        suppress_tokens=sorted(set(range(number["endoftext"])) - words),
+        begin_suppress_tokens=[],
+        max_initial_timestamp_index=50,
+        return_timestamps=False,
+        **ends,
+    )
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    tf.WhisperFeatureExtractor().save_pretrained(folder)

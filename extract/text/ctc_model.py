@@ -107,6 +107,16 @@ class CtcModel:
             hop,
         )
 
+    def texts(self, tokens: Sequence[int]) -> list[str]:
+        """Characters that each token stands for: a space for what parts words, none for marks."""
+        found = []
+        special = set(self.tokenizer.all_special_tokens)
+        delimiter = getattr(self.tokenizer, "word_delimiter_token", None)
+        for token in self.tokenizer.convert_ids_to_tokens([int(token) for token in tokens]):
+            plain = " " if token == delimiter else token.replace("\u2581", " ")
+            found.append("" if token in special else plain)
+        return found
+
     def _prepared(self, samples: Array) -> Array:
         made = self._prepare(samples, sampling_rate=RATE, return_tensors="np")
         values: Array = made[self._prepare.model_input_names[0]][0]
