@@ -1,97 +1,205 @@
-"""Speed of hf-text beside the bare model, and how far batches move its numbers.
+"""Speed of hf-text, from transcript to cached shard, beside the bare model; what batches change.
 
-    python benchmarks/hf_text.py [MODEL] [--threads 1] [--texts 128]
+    python benchmarks/hf_text.py [--utterances 200] [--threads N] [--rounds 3]
+                                 [--precisions float32,bfloat16] [--model FOLDER]
 
-Without a model a random one of BERT-base's size is made. The bare model gets token ids that are
-ready, one text at a time or 32 in corpus order padded to the longest; affectflow also splits the
-texts, packs by length and gathers. All run in turns in one process, the best of three counts.
+Without a model a random one of BERT-base's configuration is made. The transcripts have the words of
+utterances of 1 to 12 s. In each round take turns:
+
+    node    `affectflow.run` with the scheduler ``sync``: split, pack, model, rows, shard;
+    bare    the model fed with token ids that are ready, sorted by length, in the best of several
+            batch sizes;
+    alone   tokenizer and model in float32, one utterance at a time.
+
+The best round of each counts. bfloat16 is quick only where the processor has AMX; the script says
+whether this one has.
 """
 
+from __future__ import annotations
+
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-WORDS = "the film was not good but we all love this very happy song so much and it has no end"
+WORDS = (
+    "the film was not good but we all love this very happy song so much and it has no end because "
+    "i think you would like what they did there with her own voice even when nobody was listening"
+)
+WORDS_A_SECOND = 2.5
+BATCHES = (1, 4, 8, 16, 32, 64)
 
 
-def random_bert(folder):
+def random_bert(folder: Path) -> None:
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(set(WORDS.split()))]
-    tokenizer = Tokenizer(
-        models.WordLevel({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    numbers = {word: i for i, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep")}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=1000)).save_pretrained(folder)
+    BertModel(BertConfig()).save_pretrained(folder)
 
 
-def transcripts(n):
-    """Texts as long as transcripts of clips are: log-normal, median 14 words."""
-    random = np.random.default_rng(0)
-    lengths = np.clip(np.exp(random.normal(np.log(14), 0.6, n)).astype(int), 2, 100)
-    return [" ".join(random.choice(WORDS.split(), length)) for length in lengths]
+def transcripts(n: int, seed: int) -> list[str]:
+    """Texts of utterances of 1 to 12 s, all different."""
+    random = np.random.default_rng(seed)
+    counts = np.maximum(1, random.uniform(1, 12, n) * WORDS_A_SECOND).astype(int)
+    return [" ".join(random.choice(WORDS.split(), count)) for count in counts]
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="?")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--texts", type=int, default=128)
-    options = parser.parse_args()
+def node(texts: list[str], model: Path, folder: Path, precision: str) -> float:
+    """Seconds that a run over the transcripts takes, with a cache of its own."""
+    from affectflow.cache.corpus import Corpus
+    from affectflow.extract.registry import extractor
+    from affectflow.workflows.corpora import CorpusSpec
+    from affectflow.workflows.graph import Extract, Workflow
+    from affectflow.workflows.recipe import Recipe
+    from affectflow.workflows.run import run
 
+    scratch = Path(tempfile.mkdtemp(dir=folder))
+    columns = {"id": [f"u{i:05}" for i in range(len(texts))], "text": texts}
+    Corpus.from_columns(columns, name="texts").write(scratch / "corpus.parquet")
+    made = extractor("hf-text", model=str(model), precision=precision)
+    recipe = Recipe("text", Workflow("text", [Extract("text", made)]), CorpusSpec(str(scratch)), {})
+    begin = time.perf_counter()
+    done = run(recipe, scratch / "cache", scheduler="sync")
+    seconds = time.perf_counter() - begin
+    assert done.made == {"text": len(texts)}, (done.made, done.failures)
+    return seconds
+
+
+class Bare:
+    """The network itself, without its pooler."""
+
+    def __init__(self, model: Path, precision: str) -> None:
+        import torch
+        from transformers import AutoModel
+
+        network = AutoModel.from_pretrained(model, dtype=getattr(torch, precision)).eval()
+        if getattr(network, "pooler", None) is not None:
+            network.pooler = None
+        self.network = network
+
+    def batches(self, ids: list[list[int]], size: int) -> list[tuple]:
+        import torch
+
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        made = []
+        for k in range(0, len(order), size):
+            rows = [torch.tensor(ids[i]) for i in order[k : k + size]]
+            padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            lengths = torch.tensor([len(row) for row in rows])
+            made.append((padded, (torch.arange(padded.shape[1]) < lengths[:, None]).long()))
+        return made
+
+    def run(self, batches: list[tuple]) -> float:
+        """Seconds for all batches."""
+        import torch
+
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            for ids, mask in batches:
+                self.network(input_ids=ids, attention_mask=mask)
+        return time.perf_counter() - begin
+
+
+def alone(texts: list[str], model: Path) -> float:
+    """Seconds of what is done without this package: one transcript after another."""
     import torch
+    from transformers import AutoModel, AutoTokenizer
 
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModel.from_pretrained(model).eval()
+
+    def one(text: str) -> np.ndarray:
+        return network(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].numpy()
+
+    with torch.inference_mode():
+        one(texts[0])
+        begin = time.perf_counter()
+        for text in texts:
+            one(text)
+        return time.perf_counter() - begin
+
+
+def moved(texts: list[str], model: Path, precision: str) -> float:
+    """Largest difference that a batch makes, of the largest value of its text."""
     from affectflow.extract.clip import Clip
     from affectflow.extract.registry import extractor
-    from affectflow.extract.text.hf_encoder import load_encoder
 
-    torch.set_num_threads(options.threads)
+    encode = extractor("hf-text", model=str(model), precision=precision)
+    clips = [Clip(str(i), text=text) for i, text in enumerate(texts)]
+    found = zip(clips, encode.many(clips), strict=True)
+    pairs = [(features.values, encode.extract(clip).values) for clip, features in found]
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+
+
+def compare(asked: argparse.Namespace, model: Path, folder: Path) -> None:
+    """Print the ratios of speed."""
+    import torch
+    from transformers import AutoTokenizer
+
+    texts, warm = transcripts(asked.utterances, 0), transcripts(8, 1)
+    ids = AutoTokenizer.from_pretrained(model)(texts)["input_ids"]
+    n_tokens = sum(map(len, ids))
+    amx = torch.cpu._is_amx_tile_supported()
+    print(f"{len(texts)} texts, {n_tokens} tokens, longest {max(map(len, ids))}; AMX: {amx}")
+    for precision in asked.precisions.split(","):
+        bare = Bare(model, precision)
+        few = ids[:: max(1, len(ids) // 64)]
+        bare.run(bare.batches(few, 8))
+        size = min(BATCHES, key=lambda n: bare.run(bare.batches(few, n)))
+        batches = bare.batches(ids, size)
+        node(warm, model, folder, precision)
+        ours = theirs = one_by_one = np.inf
+        for _ in range(asked.rounds):
+            ours = min(ours, node(texts, model, folder, precision))
+            theirs = min(theirs, bare.run(batches))
+            one_by_one = min(one_by_one, alone(texts, model))
+        name = f"hf_text_{precision}"
+        print(f"bare {precision}: best with {size} texts a batch, {theirs:.1f} s")
+        print(f"figure {name}_tokens_per_second = {n_tokens / ours:.0f} 1/s")
+        print(f"figure {name}_speed_to_bare_model = {theirs / ours:.2f} ratio")
+        print(f"figure {name}_speed_to_one_by_one = {one_by_one / ours:.2f} ratio")
+        difference = moved(texts[:40], model, precision)
+        print(f"figure {name}_batch_difference = {difference:.2g} of_largest", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--utterances", type=int, default=200)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--model", type=Path)
+    asked = parser.parse_args()
+    import torch
+
+    if asked.threads:
+        os.environ["OMP_NUM_THREADS"] = str(asked.threads)
+        torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as made:
-        if options.model is None:
-            random_bert(made)
-        encode = extractor("hf-text", model=options.model or made)
-        clips = [Clip(id=str(i), text=text) for i, text in enumerate(transcripts(options.texts))]
-        encoder = load_encoder(Path(options.model or made), "cpu")
-        tokens = [encoder.tokens(clip.text) for clip in clips]
-
-        def alone():
-            return [encoder._run([text], None)[0] for text in tokens]
-
-        def in_order():
-            for k in range(0, len(tokens), 32):
-                encoder._run(tokens[k : k + 32], None)
-
-        def affectflow():
-            return [features.values for features in encode.many(clips)]
-
-        best = dict.fromkeys((alone, in_order, affectflow), np.inf)
-        found = {}
-        for _ in range(3):
-            for work in best:
-                begin = time.perf_counter()
-                found[work] = work()
-                best[work] = min(best[work], time.perf_counter() - begin)
-    pairs = list(zip(found[alone], found[affectflow], strict=True))
-    moved = max(np.abs(a - b).max() / np.abs(a).max() for a, b in pairs)
-    close = all(np.allclose(b, a, rtol=1e-4, atol=1e-5) for a, b in pairs)
-    n = sum(map(len, tokens))
-    print(f"{len(clips)} texts, {n} tokens, longest {max(map(len, tokens))}")
-    print(f"figure hf_text_tokens_per_second = {n / best[affectflow]:.0f} 1/s")
-    print(f"figure hf_text_speed_to_model_alone = {best[alone] / best[affectflow]:.2f} ratio")
-    print(f"figure hf_text_speed_to_model_batched = {best[in_order] / best[affectflow]:.2f} ratio")
-    print(f"figure hf_text_batch_difference = {moved:.2g} of_largest")
-    print(f"figure hf_text_batch_allclose = {int(close)} bool")
+        folder = Path(made)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "memory")
+        model = asked.model or folder / "model"
+        if asked.model is None:
+            random_bert(model)
+        time.sleep(2.1)  # files changed in the last two seconds are not remembered
+        compare(asked, model, folder)
 
 
 if __name__ == "__main__":

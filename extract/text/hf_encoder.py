@@ -14,12 +14,14 @@ from ...cache.records import Array
 from ..hf_folder import model_config, model_files
 from ..hf_model import load_errors, load_network
 from ..loaded import LoadedModels
-from ..packing import pack
+from ..packing import pack, pack_rows
 
 #: Padded tokens of a batch: enough to fill the machine, little enough to bound its memory.
 TOKENS_A_BATCH = {"cpu": 2048, "cuda": 32768}
 #: Names of the tables of learned positions.
 POSITIONS = ("position_embeddings", "embed_positions", "wpe")
+#: Families with plain attention and absolute positions: a mask keeps the texts of a row apart.
+SHARE_ROWS = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 #: Largest difference that padding may make, relative to the largest value, to pad at all.
 PADDING_TOLERANCE = 1e-5
 
@@ -55,6 +57,10 @@ class Tokens:
         return int(inside[0]), len(self) - 1 - int(inside[-1])
 
 
+#: Texts that are run together: those of a row stand one behind another.
+Rows = Sequence[Sequence[Tokens]]
+
+
 class Encoder:
     """A loaded model; see ``load_encoder``.
 
@@ -66,7 +72,14 @@ class Encoder:
             out when the model is loaded, and such models get batches of equal length.
         causal: whether a token's states follow from it and those before it alone, as in decoder
             language models; tried out as well.
+        first_position: number of a text's first position where texts may stand one behind
+            another in a row, so that nothing is padded; None where they may not.
     """
+
+    n_layers: int
+    pads: bool
+    causal: bool
+    first_position: int | None = None
 
     def __init__(self, tokenizer: Any, model: Any, device: str, precision: str) -> None:
         import torch
@@ -98,21 +111,26 @@ class Encoder:
             ``concat`` (n_tokens, L * D), the first layer's columns first.
         """
         budget = TOKENS_A_BATCH.get(self.device.split(":")[0], TOKENS_A_BATCH["cpu"])
+        lengths = [len(text) for text in texts]
+        if self.first_position is not None:
+            batches = pack_rows(lengths, budget)
+        else:
+            waste = 0.25 if self.pads else 0.0
+            batches = [[[i] for i in batch] for batch in pack(lengths, budget, waste)]
         done: list[Array] = [np.empty(0)] * len(texts)
-        batches = pack([len(text) for text in texts], budget, 0.25 if self.pads else 0.0)
         for batch in batches:
-            states = self._run([texts[i] for i in batch], layers, concat)
-            for row, i in enumerate(batch):
-                done[i] = states[row, : len(texts[i])].copy()  # a view would keep the batch alive
+            found = self._run([[texts[i] for i in row] for row in batch], layers, concat)
+            for i, states in zip((i for row in batch for i in row), found, strict=True):
+                done[i] = states
         return done
 
     def _run(
-        self, texts: Sequence[Tokens], layers: tuple[int, ...] | None, concat: bool = False
-    ) -> Array:
-        """Hidden states (B, T, D) float32 of texts padded at their ends."""
+        self, rows: Rows, layers: tuple[int, ...] | None = None, concat: bool = False
+    ) -> list[Array]:
+        """Hidden states (n_tokens, D) float32 of each text of each row, in order."""
         import torch
 
-        out = self._forward(texts, layers is not None)
+        out = self._forward(rows, layers is not None)
         with torch.inference_mode():
             if layers is None:
                 states = out.last_hidden_state.float()
@@ -121,21 +139,34 @@ class Encoder:
                 known = (*out.hidden_states[:-1], out.last_hidden_state)
                 wanted = [known[layer].float() for layer in layers]
                 states = torch.cat(wanted, dim=-1) if concat else torch.stack(wanted).mean(dim=0)
-        found: Array = states.cpu().numpy()
-        return found
+        values: Array = states.cpu().numpy()  # (B, T, D)
+        # Copies: a view would keep the whole batch alive.
+        return [values[place].copy() for place in _places(rows)]
 
-    def _forward(self, texts: Sequence[Tokens], all_layers: bool) -> Any:
+    def _forward(self, rows: Rows, all_layers: bool = False) -> Any:
+        """Run the model on rows of texts, (B, T) tokens, each padded at its end.
+
+        Texts that share a row are hidden from each other by the mask, and each counts its
+        positions from its own beginning.
+        """
         import torch
 
-        length = max(map(len, texts))
-        ids = np.full((len(texts), length), self.tokenizer.pad_token_id or 0, np.int64)
-        types = np.zeros_like(ids)
-        mask = np.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = text.ids
-            types[row, : len(text)] = text.types
-            mask[row, : len(text)] = 1
-        given = {"input_ids": ids, "attention_mask": mask}
+        shape = len(rows), max(sum(map(len, row)) for row in rows)
+        ids = np.full(shape, self.tokenizer.pad_token_id or 0, np.int64)
+        types = np.zeros(shape, np.int64)
+        positions = np.zeros(shape, np.int64)
+        owner = np.full(shape, -1)  # number of the text in its row; -1: padding
+        texts = [text for row in rows for text in row]
+        numbers = [number for row in rows for number in range(len(row))]
+        for text, number, place in zip(texts, numbers, _places(rows), strict=True):
+            ids[place], types[place], owner[place] = text.ids, text.types, number
+            positions[place] = np.arange(len(text)) + (self.first_position or 0)
+        given = {"input_ids": ids}
+        if len(texts) == len(rows):
+            given["attention_mask"] = (owner >= 0).astype(np.int64)
+        else:
+            given["attention_mask"] = (owner[:, :, None] == owner[:, None, :])[:, None]
+            given["position_ids"] = positions
         if "token_type_ids" in self.tokenizer.model_input_names:
             given["token_type_ids"] = types
         tensors = {name: torch.from_numpy(a).to(self.device) for name, a in given.items()}
@@ -143,19 +174,36 @@ class Encoder:
             return self.model(**tensors, output_hidden_states=all_layers, return_dict=True)
 
     def _try_out(self) -> None:
-        """Find ``n_layers``, ``pads`` and ``causal`` on two texts of random tokens."""
+        """Find how this model may be run, on two texts of random tokens."""
         n_ids = self.model.get_input_embeddings().num_embeddings
         sizes = [min(size, self.limit or size) for size in (5, 12)]
         numbers = np.random.default_rng(0).integers(0, n_ids, sizes[1])
         short, long = (plain_tokens(numbers[:n]) for n in sizes)
-        found = self._forward([short], True)
-        self.n_layers = len(found.hidden_states) - 1
-        alone = found.last_hidden_state[0].float().cpu().numpy()
-        within = self._run([long], None)[0, : sizes[0]]
-        padded = self._run([short, long], None)[0, : sizes[0]]
+        self.n_layers = len(self._forward([[short]], True).hidden_states) - 1
+        (alone,) = self._run([[short]])
+        (beyond,) = self._run([[long]])
         limit = PADDING_TOLERANCE * np.abs(alone).max()
-        self.pads = bool(np.abs(alone - padded).max() <= limit)
-        self.causal = sizes[0] < sizes[1] and bool(np.abs(alone - within).max() <= limit)
+
+        def same(found: Array) -> bool:
+            return bool(np.abs(found - alone).max() <= limit)
+
+        self.pads = same(self._run([[short], [long]])[0])
+        self.causal = sizes[0] < sizes[1] and same(beyond[: sizes[0]])
+        if self.model.config.model_type in SHARE_ROWS:
+            for first in (0, (self.model.config.pad_token_id or 0) + 1):
+                self.first_position = first
+                if same(self._run([[long, short]])[1]):
+                    return
+            self.first_position = None
+
+
+def _places(rows: Rows) -> list[tuple[int, slice]]:
+    """Row and columns of each text, in order."""
+    places = []
+    for i, row in enumerate(rows):
+        ends = np.cumsum([len(text) for text in row])
+        places += [(i, slice(e - len(text), e)) for e, text in zip(ends, row, strict=True)]
+    return places
 
 
 def plain_tokens(ids: Array) -> Tokens:

@@ -81,6 +81,14 @@ def test_a_model_that_sees_its_padding_gets_batches_of_equal_length(hf_text, mod
     assert set(pads.values()) == {True}
 
 
+def test_texts_share_rows_where_a_mask_keeps_them_apart(model_folder):
+    from affectflow.extract.text.hf_encoder import load_encoder
+
+    first = {kind: load_encoder(model_folder(kind), "cpu").first_position for kind in KINDS}
+    sharing = {"bert": 0, "electra": 0, "roberta": 2, "xlm-r": 2}
+    assert first == {kind: sharing.get(kind) for kind in KINDS}
+
+
 def test_decoders_are_told_from_encoders(model_folder):
     from affectflow.extract.text.hf_encoder import load_encoder
 
