@@ -15,6 +15,7 @@ import click
 from .. import __version__
 from ..cache.errors import AffectflowError, BadCall
 from .cli_cache import cache_group
+from .cli_features import features_group
 from .cli_names import extractors, models, recipes
 from .cli_options import (
     PACK_OPTIONS,
@@ -192,5 +193,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "affectflow", "_AFFECTFLOW_COMPLETE").source())
 
 
-for command in (recipes, extractors, models, cache_group):
+for command in (recipes, extractors, models, cache_group, features_group):
     main.add_command(command)

@@ -117,6 +117,7 @@ def scatter(
     high: Sequence[float],
     names: Sequence[str],
     limits: Sequence[float],
+    axes: tuple[str, str] = ("true label", "predicted"),
 ) -> Markup:
     """Predicted against true: a dot an utterance, a line from its lowest to its highest seed.
 
@@ -139,14 +140,14 @@ def scatter(
         parts.append(f'<path class="span" d="{spans}"/>')
         parts += [
             f'<circle class="dot" cx="{_n(x(t))}" cy="{_n(y(p))}" r="3.4">'
-            f"<title>{escape(name)}: true {number(t)}, predicted {number(p)}</title></circle>"
+            f"<title>{escape(name)}: {axes[0]} {number(t)}, {axes[1]} {number(p)}</title></circle>"
             for t, p, name in zip(truth, middle, names, strict=True)
         ]
     else:
         path = "".join(f"M{_n(x(t))} {_n(y(p))}h0" for t, p in zip(truth, middle, strict=True))
         parts.append(f'<path class="dust" d="{path}"/>')
-    parts.append(_text((left + width - 8) / 2, height - 2, "true label", "small middle"))
-    parts.append(_side(10, (bottom + 8) / 2, "predicted"))
+    parts.append(_text((left + width - 8) / 2, height - 2, axes[0], "small middle"))
+    parts.append(_side(10, (bottom + 8) / 2, axes[1]))
     return _svg(width, height, title, parts)
 
 

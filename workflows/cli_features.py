@@ -1,0 +1,78 @@
+"""The commands under ``affectflow features``: what cached features are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .cli_options import CACHE, CommandGroup
+
+
+@click.group(name="features", cls=CommandGroup)
+def features_group() -> None:
+    """Look at features that are cached, or lie in files."""
+
+
+@features_group.command(name="compare")
+@click.argument("a")
+@click.argument("b")
+@CACHE
+@click.option(
+    "--corpus", type=click.Path(path_type=Path), help="Whose utterances to look up in the cache."
+)
+@click.option("--array", default="values", show_default=True, help="Which array of cached nodes.")
+@click.option("--utterance", default="", help="Only this one.")
+@click.option(
+    "--circular", multiple=True, metavar="PATTERN", help="Columns that hold angles. Repeatable."
+)
+@click.option("--where", default="", metavar="COLUMN", help="Only rows where it is > 0 in B.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML page, with plots."
+)
+def features_compare(
+    a: str,
+    b: str,
+    cache: Path,
+    corpus: Path | None,
+    array: str,
+    utterance: str,
+    circular: tuple[str, ...],
+    where: str,
+    out: Path | None,
+) -> None:
+    """Say how well features A agree with B, column by column.
+
+    A and B are nodes of a cache (RECIPE:NODE, or the first digits of a fingerprint, as 'affectflow
+    cache ls' prints them) or files (.npz, .csv, .parquet) with named columns. Columns are matched
+    by name, rows by time.
+
+    \b
+      affectflow features compare demo:audio old/audio.parquet
+      affectflow features compare 3f2a91 77c0de --corpus MY_CORPUS --out compare.html
+      affectflow features compare new.npz matlab.npz --circular 'HMPDM_*' --where VUV
+    """  # noqa: D301  # click reads the \b
+    from .comparison import compare
+    from .console import show_note, show_rows
+    from .feature_sets import feature_set
+    from .report.comparison_page import figure, write_comparison
+
+    sets = [feature_set(source, cache, corpus, array, utterance) for source in (a, b)]
+    found = compare(sets[0], sets[1], circular, where)
+    show_rows(
+        ("column", "rows", "r", "median error", "relative", "99% within", "largest"),
+        [
+            (c.column, c.n, *map(figure, (c.correlation, c.median, c.relative, c.high, c.most)))
+            for c in found.columns
+        ],
+    )
+    both, more_a, more_b = found.utterances
+    show_note(
+        f"{found.rows[0]} rows compared, of {found.rows[1]} of A and {found.rows[2]} of B, in "
+        f"{both} utterances; {more_a} more in A, {more_b} in B"
+    )
+    for name, only in (("A", found.only_a), ("B", found.only_b)):
+        if only:
+            show_note(f"{len(only)} columns only in {name}: {', '.join(only)}")
+    if out is not None:
+        click.echo(f"wrote {write_comparison(found, out)}")

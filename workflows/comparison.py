@@ -1,0 +1,249 @@
+"""Does a new extraction match an old one? Agreement of two feature sets, column by column."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cache.errors import BadCall, BadInput, unknown
+from ..cache.records import Array, Features
+
+#: Points a column's chart shows at most; of more rows, so many are taken at even distances.
+POINTS = 400
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of some utterances, with named columns.
+
+    Args:
+        name: what the user calls it.
+        parts: utterance id -> features; a file that knows no utterances has one part, ``""``.
+        columns: names of the columns, the same for all parts.
+    """
+
+    name: str
+    parts: Mapping[str, Features]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How well one column of A agrees with the column of the same name of B.
+
+    Args:
+        column: its name.
+        circular: the values are angles in rad, and their difference is taken the shorter way.
+        n: rows that were compared; those in which a value is not finite are left out.
+        correlation: Pearson's, or the circular one of Jammalamadaka and SenGupta (2001), eq.
+            8.2.2; NaN where a column is constant.
+        median: median of |a - b|, in the column's unit.
+        relative: median of |a - b| / |b| over rows in which b is not 0; NaN for angles.
+        high: 99th percentile of |a - b|.
+        most: largest |a - b|.
+        points: (k, 2) of values a and b, for a chart.
+    """
+
+    column: str
+    circular: bool
+    n: int
+    correlation: float
+    median: float
+    relative: float
+    high: float
+    most: float
+    points: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Agreement of two feature sets.
+
+    Args:
+        a: name of the first set.
+        b: name of the second one, to which errors are relative.
+        columns: one a shared column, in the order of A.
+        only_a: columns that only A has.
+        only_b: columns that only B has.
+        utterances: how many are in both, only in A, only in B.
+        rows: how many were compared; unmasked rows of A and of B in utterances that both have.
+    """
+
+    a: str
+    b: str
+    columns: tuple[Agreement, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    utterances: tuple[int, int, int]
+    rows: tuple[int, int, int]
+
+
+def compare(
+    a: FeatureSet, b: FeatureSet, circular: Sequence[str] = (), where: str = ""
+) -> Comparison:
+    """Compare the columns that two feature sets share, row by row.
+
+    Rows belong together where the middles of their times lie nearest to each other, at most half
+    a row apart; where rows have no times, by their number.
+
+    Args:
+        a: the first set.
+        b: the second one, to which errors are relative.
+        circular: patterns (``HMPDM_*``) of columns that hold angles in rad.
+        where: only rows in which this column of B is greater than 0 (``VUV``: voiced rows).
+
+    Raises:
+        BadInput: they share no utterance, no column or no row.
+        UnknownName: B has no column ``where``.
+        BadCall: a pattern fits no shared column.
+    """
+    if set(a.parts) == {""} != set(b.parts) and len(b.parts) == 1:
+        b = FeatureSet(b.name, {"": next(iter(b.parts.values()))}, b.columns)
+    if set(b.parts) == {""} != set(a.parts) and len(a.parts) == 1:
+        a = FeatureSet(a.name, {"": next(iter(a.parts.values()))}, a.columns)
+    names = [name for name in a.columns if name in b.columns]
+    common = [part for part in a.parts if part in b.parts]
+    if not names:
+        raise BadInput(
+            f"'{a.name}' and '{b.name}' share no column: the first has {_some(a.columns)}, "
+            f"the second {_some(b.columns)}"
+        )
+    if not common:
+        raise BadInput(
+            f"'{a.name}' and '{b.name}' share no utterance: the first has {_some(a.parts)}, "
+            f"the second {_some(b.parts)}"
+        )
+    angles = _matching(circular, names)
+    first, second, counts = _joined(a, b, common, names, where)
+    if not len(first):
+        raise BadInput(f"'{a.name}' and '{b.name}' share no row: their times lie nowhere together")
+    return Comparison(
+        a.name,
+        b.name,
+        tuple(
+            _agreement(name, name in angles, x, y)
+            for name, x, y in zip(names, first.T, second.T, strict=True)
+        ),
+        tuple(name for name in a.columns if name not in b.columns),
+        tuple(name for name in b.columns if name not in a.columns),
+        (len(common), len(a.parts) - len(common), len(b.parts) - len(common)),
+        (len(first), *counts),
+    )
+
+
+def pairs(a: Features, b: Features) -> tuple[Array, Array]:
+    """Numbers of the rows of A and of B that belong together, both (n,).
+
+    Raises:
+        BadInput: rows have no times, and there are not as many in both.
+    """
+    timeless = [bool(np.isnan(part.times).any()) or not len(part) for part in (a, b)]
+    if any(timeless):
+        if len(a) != len(b):
+            raise BadInput(
+                f"{len(a)} and {len(b)} rows, and no times to tell which belong together"
+            )
+        rows = np.arange(len(a))
+        return rows, rows
+    ours, theirs = a.times.mean(axis=1), b.times.mean(axis=1)
+    hops = [np.median(np.diff(times)) for times in (ours, theirs) if len(times) > 1]
+    after = np.clip(np.searchsorted(theirs, ours), 1, max(len(theirs) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(theirs) - 1)
+    nearer = np.abs(theirs[before] - ours) <= np.abs(theirs[after] - ours)
+    nearest = np.where(nearer, before, after)
+    reach = min(hops, default=np.inf) / 2 + 1e-9
+    found = np.abs(theirs[nearest] - ours) <= reach
+    return np.flatnonzero(found), nearest[found]
+
+
+def _joined(
+    a: FeatureSet, b: FeatureSet, common: Sequence[str], names: Sequence[str], where: str
+) -> tuple[Array, Array, tuple[int, int]]:
+    """Rows of all utterances that belong together, (n, n_names) of A and B; real rows of each."""
+    if where and where not in b.columns:
+        raise unknown(f"column of '{b.name}'", where, b.columns)
+    of_a = [a.columns.index(name) for name in names]
+    of_b = [b.columns.index(name) for name in names]
+    firsts, seconds, counts = [], [], [0, 0]
+    for part in common:
+        one, two = a.parts[part], b.parts[part]
+        try:
+            rows, others = pairs(one, two)
+        except BadInput as error:
+            raise BadInput(f"utterance '{part}': {error}" if part else str(error)) from error
+        real = one.mask[rows] & two.mask[others]
+        wanted = two.mask.copy()
+        if where:
+            wanted &= two.values[:, b.columns.index(where)] > 0
+            real &= wanted[others]
+        counts[0] += int(one.mask.sum())
+        counts[1] += int(wanted.sum())
+        firsts.append(np.asarray(one.values[rows[real]], np.float64)[:, of_a])
+        seconds.append(np.asarray(two.values[others[real]], np.float64)[:, of_b])
+    return np.concatenate(firsts), np.concatenate(seconds), (counts[0], counts[1])
+
+
+def _agreement(column: str, circular: bool, a: Array, b: Array) -> Agreement:
+    real = np.isfinite(a) & np.isfinite(b)
+    a, b = a[real], b[real]
+    n = len(a)
+    if not n:
+        nothing = (np.nan,) * 5
+        return Agreement(column, circular, 0, *nothing, np.empty((0, 2)))
+    error = a - b
+    if circular:
+        error = np.angle(np.exp(1j * error))
+    error = np.abs(error)
+    correlation = _circular_correlation(a, b) if circular else _correlation(a, b)
+    sized = b != 0
+    relative = np.nan
+    if sized.any() and not circular:
+        relative = float(np.median(error[sized] / np.abs(b[sized])))
+    shown = np.unique(np.linspace(0, n - 1, min(n, POINTS)).astype(np.int64))
+    return Agreement(
+        column,
+        circular,
+        n,
+        correlation,
+        float(np.median(error)),
+        relative,
+        float(np.quantile(error, 0.99)),
+        float(error.max()),
+        np.stack([a, b], axis=1)[shown],
+    )
+
+
+def _correlation(a: Array, b: Array) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return _cosine(a, b)
+
+
+def _circular_correlation(a: Array, b: Array) -> float:
+    a, b = (np.sin(x - np.angle(np.exp(1j * x).mean())) for x in (a, b))
+    return _cosine(a, b)
+
+
+def _cosine(a: Array, b: Array) -> float:
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(np.clip(a @ b / size, -1, 1)) if size > 0 else float("nan")
+
+
+def _matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        fitting = fnmatch.filter(names, pattern)
+        if not fitting:
+            raise BadCall(f"no shared column is called '{pattern}': there are {_some(names)}")
+        found.update(fitting)
+    return found
+
+
+def _some(names: Sequence[str] | Mapping[str, Features]) -> str:
+    listed = [f"'{name}'" for name in names]
+    if len(listed) > 8:
+        listed = [*listed[:8], f"{len(listed) - 8} more"]
+    return ", ".join(listed) or "none"

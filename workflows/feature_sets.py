@@ -1,0 +1,203 @@
+"""Feature sets to compare: nodes of a cache by recipe or fingerprint, or files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..cache.audit import show
+from ..cache.corpus import Corpus
+from ..cache.digests import default_memory, digest_and_look
+from ..cache.errors import BadCall, BadInput
+from ..cache.keys import segment_digest, text_digest
+from ..cache.records import MAIN, Array, Features, no_times
+from ..cache.store import FeatureStore, NodeKeys
+from .comparison import FeatureSet
+from .graph import CONTENTS, Extract, extract_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILES = (".npz", ".csv", ".parquet")
+#: Columns of a table that are no features.
+UTTERANCE = ("utterance", "id")
+TIMES = ("start", "end", "time", "frameTime")
+MASK = "mask"
+#: What arrays of an .npz are called that hold a matrix and the names of its columns.
+MATRIX = (("values", "columns"), ("features", "names"))
+
+
+def feature_set(
+    source: str, cache: Path, corpus: Path | None = None, array: str = MAIN, utterance: str = ""
+) -> FeatureSet:
+    """Find a feature set.
+
+    Args:
+        source: ``RECIPE:NODE``; the first digits of a cached node's fingerprint; or a file: an
+            .npz with ``values`` and ``columns`` (and ``times``), a .csv or .parquet with one
+            column a feature (and ``utterance``, ``start`` and ``end``, or ``time``).
+        cache: folder of the feature store.
+        corpus: folder or table of the utterances; default: the recipe's. Fingerprints need one.
+        array: which of a cached node's named arrays.
+        utterance: only this one.
+
+    Raises:
+        BadCall: a fingerprint without a corpus.
+        UnknownName: no node has this name or fingerprint.
+        NotCached: no utterance has features.
+        BadInput: the file cannot be read, has no columns with names, or has no such utterance.
+    """
+    path = Path(source)
+    if path.suffix.lower() in FILES:
+        found = _read_file(path)
+    else:
+        found = _read_cache(source, cache, corpus, array)
+    if not found.columns:
+        raise BadInput(f"the columns of '{source}' have no names, so they cannot be matched")
+    if not utterance:
+        return found
+    if utterance not in found.parts:
+        raise BadInput(f"'{source}' has no utterance '{utterance}', but {len(found.parts)} others")
+    return FeatureSet(found.name, {utterance: found.parts[utterance]}, found.columns)
+
+
+@dataclass(frozen=True)
+class StoredExtract:
+    """An extract that is known by its fingerprint only.
+
+    Which of media and text are in its keys follows from which keys are stored.
+    """
+
+    fingerprint: str
+
+    def keys(self, store: FeatureStore, corpus: Corpus) -> Sequence[bytes | None]:
+        """Key of each utterance's features; None where it cannot have any."""
+        digests = _digests(corpus)
+        best: list[bytes | None] = []
+        most = -1
+        for contents in (CONTENTS[:1], CONTENTS[1:], CONTENTS):
+            keys = [
+                extract_key(self.fingerprint, found, contents)
+                if all(content in found for content in contents)
+                else None
+                for found in digests
+            ]
+            n = int(store.has(self.fingerprint, [key for key in keys if key is not None]).sum())
+            if n > most:
+                best, most = keys, n
+        return best
+
+
+def _digests(corpus: Corpus) -> list[dict[str, bytes]]:
+    utterances = list(corpus)
+    paths = sorted({u.media for u in utterances if u.media is not None})
+    media = digest_and_look(paths, default_memory())
+    digests = []
+    for utterance in utterances:
+        found = {"text": text_digest(utterance.text)}
+        file = media.get(utterance.media or "")
+        if file is not None and not isinstance(file, OSError):
+            found["media"] = segment_digest(file.digest, utterance.start, utterance.end)
+        digests.append(found)
+    return digests
+
+
+def _read_cache(source: str, cache: Path, corpus: Path | None, array: str) -> FeatureSet:
+    with_recipe = ":" in source
+    opened, node = (_of_recipe if with_recipe else _of_fingerprint)(source, cache, corpus)
+    store = FeatureStore(cache)
+    try:
+        table = store.table(opened, node, array, allow_mixed=True)
+    finally:
+        store.close()
+    present = table.present
+    parts = {name: table[i] for i, name in enumerate(table.ids) if present[i]}
+    return FeatureSet(source, parts, table.columns)
+
+
+def _of_recipe(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:
+    from .notebook import NodeRef
+    from .result import Reporter
+    from .run import open_corpus, prepared
+
+    recipe_name, _, name = source.rpartition(":")
+    recipe = prepared(recipe_name, corpus, (), ())
+    if not isinstance(recipe.workflow[name], Extract):
+        raise BadCall(f"node '{name}' of '{recipe_name}' is no extract; only those can be compared")
+    part = recipe.workflow.upto([name])
+    return open_corpus(recipe, Reporter()), NodeRef(part, name)
+
+
+def _of_fingerprint(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:
+    from .corpora import CorpusSpec
+
+    facts = show(cache, source)
+    if corpus is None:
+        raise BadCall(
+            f"'{source}' is a fingerprint: say with --corpus which utterances to look up, or "
+            "name the node of a recipe (RECIPE:NODE), which knows its corpus"
+        )
+    if facts["description"].get("kind") != "extract":
+        raise BadCall(f"node '{source}' is no extract; only those can be compared")
+    return CorpusSpec(str(corpus)).open(), StoredExtract(facts["fingerprint"])
+
+
+def _read_file(path: Path) -> FeatureSet:
+    try:
+        if path.suffix.lower() == ".npz":
+            return _read_npz(path)
+        import pandas as pd
+
+        reads: Any = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
+        return _of_frame(path, reads(path))
+    except (OSError, ValueError) as error:  # ours are ValueErrors too
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"cannot read '{path}': {error}") from error
+
+
+def _read_npz(path: Path) -> FeatureSet:
+    with np.load(path, allow_pickle=False) as arrays:
+        found: dict[str, Array] = {name: arrays[name] for name in arrays.files}
+    for matrix, names in MATRIX:
+        if matrix in found and names in found:
+            values, columns = found[matrix], tuple(str(name) for name in found[names])
+            break
+    else:
+        lines = {name: x for name, x in found.items() if x.ndim == 1 and x.dtype.kind in "fiub"}
+        columns = tuple(name for name in lines if name not in (*TIMES, MASK, "times"))
+        if not columns or len({len(line) for line in lines.values()}) != 1:
+            raise BadInput(
+                f"'{path}' holds neither a matrix 'values' with its 'columns' nor one array of "
+                f"the same length a column, but {', '.join(found) or 'nothing'}"
+            )
+        values = np.stack([lines[name] for name in columns], axis=1)
+    times = found.get("times", found.get("time", no_times(len(values))))
+    times = times if times.ndim == 2 else np.stack([times, times], axis=1)
+    part = Features(values, times, columns, found.get(MASK, np.ones(len(values), bool)))
+    return FeatureSet(str(path), {"": part}, columns)
+
+
+def _of_frame(path: Path, frame: pd.DataFrame) -> FeatureSet:
+    if any(name is not None for name in frame.index.names):  # to_frame() puts times there
+        frame = frame.reset_index()
+    others = {*UTTERANCE, *TIMES, MASK}
+    numeric = frame.select_dtypes(["number", "bool"])
+    columns = tuple(str(name) for name in numeric.columns if name not in others)
+    by = next((name for name in UTTERANCE if name in frame), None)
+    groups = [("", frame)] if by is None else list(frame.groupby(frame[by].astype(str), sort=False))
+    parts = {}
+    for name, rows in groups:
+        starts = next((rows[t] for t in ("start", "time", "frameTime") if t in rows), None)
+        times = no_times(len(rows))
+        if starts is not None:
+            times[:, 0] = starts
+            times[:, 1] = rows.get("end", starts)
+        mask = rows[MASK].to_numpy(bool) if MASK in rows else np.ones(len(rows), bool)
+        values = rows[list(columns)].to_numpy(np.float64)
+        parts[str(name)] = Features(values, times, columns, mask)
+    return FeatureSet(str(path), parts, columns)
