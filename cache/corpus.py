@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "corpus.parquet"
 #: Metric families, with the range that their labels lie in. See ``train/metrics.py``.
 FAMILIES = {"sims": (-1.0, 1.0), "mosi": (-3.0, 3.0), "mag": (-3.0, 3.0)}
+_FIELDS = tuple(field.name for field in dataclasses.fields(Utterance))
 #: Up to this many ids, an unknown one is compared with all of them to name the nearest.
 COMPARED = 20_000
 
@@ -154,7 +154,11 @@ class Corpus:
         Raises:
             BadInput: an id or a segment is impossible; ``check`` names all such.
         """
-        return itertools.starmap(Utterance, as_rows(self._frame, self.tasks))
+        for row in as_rows(self._frame, self.tasks):
+            utterance = object.__new__(Utterance)  # its own __init__ sets field by field: slower
+            utterance.__dict__.update(zip(_FIELDS, row, strict=True))
+            utterance.__post_init__()
+            yield utterance
 
     def __getitem__(self, name: str) -> Utterance:
         """The utterance of this id.

@@ -180,11 +180,12 @@ def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:
 
 def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
     """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
-    if not np.isnan(values).any():
-        return (dict(zip(tasks, row, strict=True)) for row in values.tolist())
+    whole: list[bool] = (~np.isnan(values)).all(axis=1).tolist()
     return (
-        {task: value for task, value in zip(tasks, row, strict=True) if value == value}
-        for row in values.tolist()
+        dict(zip(tasks, row, strict=True))
+        if all_there
+        else {task: value for task, value in zip(tasks, row, strict=True) if value == value}
+        for row, all_there in zip(values.tolist(), whole, strict=True)
     )
 
 
