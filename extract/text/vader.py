@@ -56,7 +56,7 @@ class Vader(Extractor):
     rows: ClassVar[str] = "a word"
     libraries: ClassVar[tuple[str, ...]] = ("vaderSentiment",)
     paper: ClassVar[str] = "Hutto and Gilbert (2014), VADER"
-    peak_memory: ClassVar[int] = 64 << 20
+    peak_memory: ClassVar[int] = 256 << 20
 
     @property
     def needs(self) -> Needs:

@@ -62,7 +62,7 @@ class FaceGeometry(Extractor):
     rows: ClassVar[str] = "as 'faces'"
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless",)
     paper: ClassVar[str] = "Dryden and Mardia (2016); names of OpenFace 2"
-    peak_memory: ClassVar[int] = 128 << 20
+    peak_memory: ClassVar[int] = 512 << 20
 
     @property
     def needs(self) -> Needs:
