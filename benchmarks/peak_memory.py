@@ -106,9 +106,8 @@ def main() -> None:
                 continue
             peak, promise = int(done.stdout.split()[-1]), declared(name)
             over += [name] if peak > promise else []
-            print(
-                f"figure peak_memory_{name} = {peak / 2**20:.0f} MiB, {promise / 2**20:.0f} declared"
-            )
+            print(f"{name}: {promise >> 20} MiB declared")
+            print(f"figure peak_memory_{name} = {peak >> 20} MiB", flush=True)
     print("over their declaration:", *over)
     print(f"figure extractors_over_their_declaration = {len(over)} 1")
 
