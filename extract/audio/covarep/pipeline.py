@@ -26,7 +26,7 @@ from .hmpd import hmpd_at
 from .iaif import glottal_flow
 from .residual import lp_residual, polarity
 from .rows import CovarepRows, RowGrid
-from .sedreams import glottal_closures
+from .sedreams import closures_in_rises, mean_based_rises
 from .signal import without_nan
 from .sinusoidal import sinusoidal_features
 from .srh import Pitch, srh_pitch, srh_residual
@@ -44,6 +44,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 #: Samples that the filter of the polarity needs, frames that the toolbox's HMPD needs.
 LEAST_SAMPLES, LEAST_FRAMES = 31, 73
+#: Share of voiced rows under which the user is told.
+FEW_VOICED = 0.1
 
 
 class NotDefined(Exception):
@@ -51,16 +53,15 @@ class NotDefined(Exception):
 
 
 class Voice:
-    """A recording, and what several features need of it, each computed when first asked for.
+    """A recording, and what several features need of it.
+
+    Ten minutes of sound in float64 are 77 MB, so as few signals as possible are kept: features
+    that change their sign with the polarity take the sound as it is, and are turned afterwards.
 
     Args:
         samples: (n_samples,) mono, full scale [-1, 1].
         rate: Hz.
         compat: as the toolbox does; see above.
-
-    Attributes:
-        signal: (n_samples,) float64, of positive polarity.
-        residual: of its linear prediction; NaN in digital silence.
 
     Raises:
         BadInput: a sample is not a number.
@@ -73,13 +74,15 @@ class Voice:
                 f"the sound holds values that are no numbers (NaN or inf): {int((~finite).sum())} "
                 f"of {len(finite)} samples, the first at {int(np.argmin(finite)) / rate:.3f} s"
             )
-        self.rate, self.compat = rate, compat
+        self.samples, self.rate, self.compat = samples, rate, compat
         self.rows = RowGrid(len(samples), rate, compat)
-        self.signal = np.array(samples, np.float64)
-        self.residual = lp_residual(self.signal, rate)
-        if len(samples) >= LEAST_SAMPLES and polarity(self.signal, rate, self.residual) < 0:
-            self.signal *= -1
-            self.residual *= -1
+
+    @cached_property
+    def sign(self) -> int:
+        """-1 where the polarity is negative."""
+        if len(self.samples) < LEAST_SAMPLES:
+            return 1
+        return polarity(self.samples, self.rate) or 1
 
     @cached_property
     def pitch(self) -> Pitch:
@@ -88,30 +91,16 @@ class Voice:
         Raises:
             NotDefined: there is no frame, or (not in ``compat``) none with sound.
         """
-        residual = srh_residual(self.signal, self.rate)
+        residual = srh_residual(self.samples, self.rate)
         if not self.compat:
             residual = without_nan(residual)
-        pitch = srh_pitch(self.signal, self.rate, residual=residual)
+        pitch = srh_pitch(self.samples, self.rate, residual=residual)
         if not len(pitch):
-            seconds = len(self.signal) / self.rate
+            seconds = len(self.samples) / self.rate
             raise NotDefined(f"it needs more than 100 ms of sound, not {seconds:.3f} s")
         if not (self.compat or np.any(pitch.strength > 0)):
             raise NotDefined("there is no periodic sound")
         return pitch
-
-    @cached_property
-    def closures(self) -> Array:
-        """Instants of glottal closure, two at least.
-
-        Raises:
-            NotDefined: there are fewer.
-        """
-        if not self.pitch.voiced.any():
-            raise NotDefined("nothing is voiced")
-        closures = glottal_closures(self.signal, self.rate, self.pitch, self.residual)
-        if len(closures) < 2:
-            raise NotDefined(f"it needs two closures of the glottis, not {len(closures)}")
-        return closures
 
 
 def covarep_rows(
@@ -143,7 +132,7 @@ def covarep_rows(
         ("rd", "mcep", "hmpd"): lambda wanted: _harmonic(voice, wanted, conjugate),
     }
     columns: dict[str, Array] = {}
-    notes: list[str] = []
+    missing: dict[str, list[str]] = {}  # reason -> families
     for group, make in makers.items():
         wanted = tuple(name for name in group if name in families)
         if not wanted:
@@ -152,12 +141,13 @@ def covarep_rows(
             with np.errstate(divide="ignore", invalid="ignore"):  # digital silence
                 columns |= make(wanted)
         except NotDefined as reason:
-            notes.append(f"{_named(wanted)} not defined: {reason}")
+            missing.setdefault(str(reason), []).extend(wanted)
     names = tuple(name for family in FAMILIES if family in families for name in FAMILIES[family])
     values = np.full((len(voice.rows), len(names)), np.nan)
     for i, name in enumerate(names):
         if name in columns:
             values[:, i] = columns[name]
+    notes = [f"{_named(group)} not defined: {reason}" for reason, group in missing.items()]
     return _finished(voice, values, names, notes)
 
 
@@ -167,14 +157,20 @@ def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[s
     mask = np.asarray(np.isfinite(values).any(axis=1))
     if voice.compat and notes:
         mask[:] = False
-        notes = [f"COVAREP gives nothing for this sound: {note}" for note in notes]
+        notes = [f"COVAREP has no features at all for this sound: {'; '.join(notes)}"]
     elif voice.compat:
         infinite = np.asarray(np.isinf(values).any(axis=1))
         mask = ~infinite
         if infinite.any():
             notes.append(f"peakSlope is infinite beside digital silence: {infinite.sum()} rows")
     else:
-        silent = grid.silent(voice.signal)
+        voiced = values[:, names.index("VUV")].sum() if "VUV" in names else np.inf
+        if not notes and voiced < FEW_VOICED * len(mask):
+            notes.append(
+                f"only {voiced:.0f} of {len(mask)} rows are voiced: in the others what is measured "
+                "of the glottis (NAQ to Rd_conf) has no meaning"
+            )
+        silent = grid.silent(voice.samples)
         mask &= ~silent
         if silent.any():
             notes.append(f"digital silence: {silent.sum()} of {len(silent)} rows are masked")
@@ -183,8 +179,10 @@ def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[s
     return CovarepRows(values, mask, names, grid.samples, tuple(notes))
 
 
-def _named(families: tuple[str, ...]) -> str:
-    return ", ".join(f"{FAMILIES[name][0]} to {FAMILIES[name][-1]}" for name in families)
+def _named(families: Collection[str]) -> str:
+    """Columns of families in few words: ``F0 to VUV, MCEP_0 to MCEP_24``."""
+    ends = [(FAMILIES[name][0], FAMILIES[name][-1]) for name in families]
+    return ", ".join(first if first == last else f"{first} to {last}" for first, last in ends)
 
 
 def _pitch(voice: Voice) -> dict[str, Array]:
@@ -196,17 +194,28 @@ def _pitch(voice: Voice) -> dict[str, Array]:
 
 
 def _cycles(voice: Voice) -> dict[str, Array]:
-    closures = voice.closures
-    spread = voice.rows.inside(closures - 1, mdq(voice.residual, closures))
-    flow, derivative = glottal_flow(voice.signal, voice.rate, closures)
-    cycles = glottal_cycles(flow, derivative, voice.rate, closures)
+    pitch, rate, rows = voice.pitch, voice.rate, voice.rows
+    if not pitch.voiced.any():
+        raise NotDefined("nothing is voiced")
+    rises = mean_based_rises(voice.samples, rate, pitch.median, voice.sign)
+    residual = lp_residual(voice.samples, rate)
+    residual *= voice.sign
+    np.nan_to_num(residual, copy=False)
+    closures = closures_in_rises(residual, rises, pitch)
+    if len(closures) < 2:
+        raise NotDefined(f"it needs two closures of the glottis, not {len(closures)}")
+    columns = {"MDQ": rows.inside(closures - 1, mdq(residual, closures))}
+    del residual
+    flow, derivative = glottal_flow(voice.samples, rate, closures)
+    flow *= voice.sign
+    derivative *= voice.sign
+    cycles = glottal_cycles(flow, derivative, rate, closures)
     values = {"NAQ": cycles.naq, "QOQ": cycles.qoq, "H1H2": cycles.h1h2, "PSP": cycles.psp}
-    placed = {name: voice.rows.inside(closures, value) for name, value in values.items()}
-    return placed | {"MDQ": spread}
+    return columns | {name: rows.inside(closures, value) for name, value in values.items()}
 
 
 def _slope(voice: Voice) -> dict[str, Array]:
-    where, slope = peak_slope(voice.signal, voice.rate)
+    where, slope = peak_slope(voice.samples, voice.rate)
     if not len(where):
         raise NotDefined("it needs 40 ms of sound")
     slope[np.isnan(slope) if voice.compat else ~np.isfinite(slope)] = 0 if voice.compat else np.nan
@@ -217,9 +226,12 @@ def _harmonic(voice: Voice, wanted: tuple[str, ...], conjugate: bool) -> dict[st
     """Rd, MCEP and HMPD: all that starts from the sinusoidal frames."""
     pitch, rows = voice.pitch, voice.rows
     f0 = pitch.f0 if voice.compat else np.where(pitch.strength > 0, pitch.f0, 0)
+    sign = voice.sign if {"rd", "hmpd"} & set(wanted) else 1
+    upright = voice.samples * np.float64(sign)
     found = sinusoidal_features(
-        voice.signal, voice.rate, f0, pitch.centres, wanted, conjugate, compat=voice.compat
+        upright, voice.rate, f0, pitch.centres, wanted, conjugate, compat=voice.compat
     )
+    del upright
     n = len(found.index)
     if n == 0:
         raise NotDefined("no frame holds three periods")

@@ -8,6 +8,8 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ....cache.records import Array
@@ -39,18 +41,14 @@ def lp_residual(signal: Array, rate: int, order: int | None = None) -> Array:
         (n_samples,) float64 in [-1, 1], 1 at the strongest sample; NaN in every frame that holds
         nothing but zeros.
     """
-    signal = np.asarray(signal, np.float64)
     residual = np.zeros(len(signal))
     order = prediction_order(rate) if order is None else order
-    add_residual_frames(residual, signal, signal, _window(rate), rounded(STEP * rate), order)
+    for begin, piece in _residual_pieces(signal, signal, rate, order):
+        residual[begin : begin + len(piece)] = piece
     peak = max(np.nanmax(residual, initial=0.0), -np.nanmin(residual, initial=0.0))
     if peak > 0:
         residual /= peak
     return residual
-
-
-def _window(rate: int) -> Array:
-    return hanning(rounded(LENGTH * rate) + 1)
 
 
 def polarity(signal: Array, rate: int, residual: Array | None = None) -> int:
@@ -67,34 +65,31 @@ def polarity(signal: Array, rate: int, residual: Array | None = None) -> int:
     Raises:
         ValueError: the signal has 27 samples or less (30 at some rates).
     """
-    signal = np.asarray(signal, np.float64)
     if residual is None:
         residual = lp_residual(signal, rate)
     high = forward_backward(*highpass(480, 500, rate), signal)
-    plain = _Skewness()
-    for begin in range(0, len(residual), PIECE):
-        plain.add(residual[begin : begin + PIECE])
-    return int(np.sign(plain.value - _rough_skewness(signal, high, rate)))
+    plain, rough = _Skewness(), _Skewness()
+    for begin, piece in _residual_pieces(signal, high, rate, prediction_order(rate)):
+        plain.add(residual[begin : begin + len(piece)])
+        rough.add(piece)
+    return int(np.sign(plain.value - rough.value))
 
 
-def _rough_skewness(signal: Array, model: Array, rate: int) -> float:
-    """Skewness of the residual whose predictors know ``model`` only, a piece at a time."""
-    window, step = _window(rate), rounded(STEP * rate)
-    found = _Skewness()
+def _residual_pieces(
+    signal: Array, model: Array, rate: int, order: int
+) -> Iterator[tuple[int, Array]]:
+    """Residual of ``signal`` under the predictors of ``model``, piece by piece, with its place."""
+    window, step = hanning(rounded(LENGTH * rate) + 1), rounded(STEP * rate)
     n_piece = max(PIECE // step, 1) * step
-    open_end = np.zeros(0)  # what the frames so far add to the samples to come
+    reach = n_piece + len(window) - step + 1  # a frame needs a sample after it
+    begun = np.zeros(0)  # what earlier frames add to the next samples
     for begin in range(0, len(signal), n_piece):
-        stop = min(begin + n_piece + len(window) - step, len(signal))
-        sums = np.zeros(max(stop - begin, len(open_end)))
-        sums[: len(open_end)] = open_end
-        # Frames begin in this piece only, since the next one would reach past ``stop``.
-        last = begin + n_piece + len(window) - step + 1
-        add_residual_frames(
-            sums, signal[begin:last], model[begin:last], window, step, prediction_order(rate)
-        )
-        found.add(sums[:n_piece])
-        open_end = sums[n_piece:]
-    return found.value
+        parts = [np.asarray(x[begin : begin + reach], np.float64) for x in (signal, model)]
+        sums = np.zeros(len(parts[0]))
+        sums[: len(begun)] = begun
+        add_residual_frames(sums, *parts, window, step, order)
+        yield begin, sums[:n_piece]
+        begun = sums[n_piece:]
 
 
 class _Skewness:

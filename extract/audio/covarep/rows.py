@@ -77,12 +77,9 @@ class RowGrid:
     def silent(self, signal: Array) -> Array:
         """Rows with nothing but zeros within 25 ms, (T,) bool."""
         reach = round(SILENCE * self.rate)
-        sounding = np.flatnonzero(signal)
-        if not len(sounding):
-            return np.ones(len(self), bool)
-        after = np.searchsorted(sounding, self.samples)
-        right = sounding[np.minimum(after, len(sounding) - 1)]
-        left = sounding[np.maximum(after - 1, 0)]
-        nearest = np.minimum(np.abs(right - self.samples), np.abs(left - self.samples))
-        quiet: Array = nearest > reach
+        counts = np.zeros(len(signal) + 1, np.int32)
+        np.cumsum(signal != 0, out=counts[1:])
+        first = np.maximum(self.samples - reach, 0)
+        stop = np.minimum(self.samples + reach + 1, len(signal))
+        quiet: Array = counts[stop] == counts[first]
         return quiet

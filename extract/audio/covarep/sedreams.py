@@ -50,17 +50,27 @@ def glottal_closures(
         (n,) int, ascending numbers of samples (from 0) of the residual's peaks; COVAREP's own list
         is one sample earlier. Empty where nothing is voiced or the sound is shorter than the mean.
     """
+    rises = mean_based_rises(signal, rate, pitch.median)
     if residual is None:
         residual = lp_residual(signal, rate)
-    mean = mean_based_signal(signal, rate, pitch.median)
-    troughs, rises = _rises(mean)
+    return closures_in_rises(without_nan(residual), rises, pitch)
+
+
+def closures_in_rises(residual: Array, rises: tuple[Array, Array], pitch: Pitch) -> Array:
+    """The second half of ``glottal_closures``: the residual's highest peak in each rise.
+
+    Args:
+        residual: (n_samples,) without NaN.
+        rises: see ``mean_based_rises``.
+        pitch: whose voicing counts.
+    """
+    troughs, lengths = rises
     if not len(troughs):
         return np.empty(0, np.int64)
-    residual = without_nan(residual)
     peak = max(residual.max(), -residual.min())
-    place = _usual_place(residual, SURE * peak, troughs, rises)
-    first = troughs + half_away((place - REACH) * rises).astype(np.int64)
-    last = troughs + half_away((place + REACH) * rises).astype(np.int64)
+    place = _usual_place(residual, SURE * peak, troughs, lengths)
+    first = troughs + half_away((place - REACH) * lengths).astype(np.int64)
+    last = troughs + half_away((place + REACH) * lengths).astype(np.int64)
     first, last = np.maximum(first, 0), np.minimum(last, len(residual) - 1)
     found = [
         a + int(np.argmax(residual[a : b + 1]))
@@ -106,9 +116,17 @@ def mean_based_signal(signal: Array, rate: int, f0: float) -> Array:
     return mean
 
 
-def _rises(mean: Array) -> tuple[Array, Array]:
-    """Each minimum (sample) and the length (samples) of the rise to the maximum after it."""
-    troughs, crests = local_maxima(mean, -1.0), local_maxima(mean, 1.0)
+def mean_based_rises(signal: Array, rate: int, f0: float, sign: int = 1) -> tuple[Array, Array]:
+    """Rises of the mean-based signal, one a cycle: samples of the minima, and lengths in samples.
+
+    Args:
+        signal: (n_samples,) mono.
+        rate: Hz.
+        f0: typical F0 of the voice, Hz.
+        sign: -1 where the signal is of negative polarity.
+    """
+    mean = mean_based_signal(signal, rate, f0)
+    troughs, crests = local_maxima(mean, -float(sign)), local_maxima(mean, float(sign))
     if len(troughs) and len(crests):
         crests = crests[crests > troughs[0]]
     if len(troughs) and len(crests):
