@@ -188,7 +188,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     asked = parser.parse_args()
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     if asked.threads:
         os.environ["OMP_NUM_THREADS"] = str(asked.threads)
         torch.set_num_threads(asked.threads)

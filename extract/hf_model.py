@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from ..cache.errors import BadCall
 
 #: What a network may compute in; the setting ``precision`` of every neural extractor.
 PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-def load_errors() -> tuple[type[Exception], ...]:
-    """What reading a folder of a saved model may raise."""
-    from safetensors import SafetensorError
-
-    return (
-        *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
-        *(UnpicklingError, SafetensorError),
-    )
 
 
 def load_network(folder: Path, unused: tuple[str, ...] = (), head: str = "AutoModel") -> Any:
@@ -49,7 +38,7 @@ def load_network(folder: Path, unused: tuple[str, ...] = (), head: str = "AutoMo
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except load_errors() as error:
+    except Exception as error:  # each reader of a file has errors of its own
         reason = str(error).strip().split("\n")[0]
         raise BadCall(f"the model in {folder} cannot be loaded: {reason}") from error
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ..hf_folder import model_config, model_files
-from ..hf_model import load_errors, load_network
+from ..hf_model import load_network
 from ..loaded import LoadedModels
 from ..packing import pack, pack_rows
 
@@ -312,7 +312,7 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
-    except load_errors() as error:
+    except Exception as error:  # each of its readers has errors of its own
         reason = str(error).strip().split("\n")[0]
         raise BadCall(f"the tokenizer in {folder} cannot be loaded: {reason}") from error
     if not tokenizer.is_fast:
