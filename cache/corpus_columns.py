@@ -180,12 +180,13 @@ def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:
 
 def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
     """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
-    whole: list[bool] = (~np.isnan(values)).all(axis=1).tolist()
+    missing: Array = np.isnan(values)
+    gaps: list[bool] = list(missing.any(axis=1))
     return (
-        dict(zip(tasks, row, strict=True))
-        if all_there
-        else {task: value for task, value in zip(tasks, row, strict=True) if value == value}
-        for row, all_there in zip(values.tolist(), whole, strict=True)
+        {task: value for task, value in zip(tasks, row, strict=True) if value == value}
+        if gap
+        else dict(zip(tasks, row, strict=True))
+        for row, gap in zip(values.tolist(), gaps, strict=True)
     )
 
 

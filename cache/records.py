@@ -213,17 +213,21 @@ class Features:
         }
         return xarray.DataArray(flat, dims=("time", "column"), coords=coords)
 
-    def _repr_html_(self) -> str:
-        head = (
+    def __repr__(self) -> str:
+        more = f"; also {', '.join(self.more)}" if self.more else ""
+        return (
             f"Features: {len(self)} rows of {self.values.shape[1:]} {self.values.dtype}, "
-            f"{int(self.mask.sum())} unmasked, {_span(self.times)}"
+            f"{int(self.mask.sum())} unmasked, {_span(self.times)}{more}"
         )
+
+    def _repr_html_(self) -> str:
         parts = "".join(
             f"<li><code>{html.escape(name)}</code>: {part.values.shape} {part.values.dtype}</li>"
             for name, part in self.more.items()
         )
         table = self.to_frame().head(5).to_html(float_format=lambda x: f"{x:.4g}", max_cols=12)
-        return f"<p><b>{html.escape(head)}</b></p>{table}" + (f"<ul>{parts}</ul>" if parts else "")
+        head = html.escape(repr(self))
+        return f"<p><b>{head}</b></p>{table}" + (f"<ul>{parts}</ul>" if parts else "")
 
 
 def _span(times: Array) -> str:

@@ -197,6 +197,16 @@ def test_html_of_rows_without_times_and_of_no_rows():
     assert "0 rows" in Features(np.zeros((0, 1)), no_times(0))._repr_html_()
 
 
+def test_features_show_themselves_in_one_line_that_says_what_they_hold():
+    boxes = Features(np.zeros((1, 4)), no_times(1))
+    mask = np.array([True, False])
+    found = Features(
+        np.zeros((2, 3), np.float16), frame_times(2, 0.5), mask=mask, more={"b": boxes}
+    )
+    assert repr(found) == "Features: 2 rows of (3,) float16, 1 unmasked, 0 to 1 s; also b"
+    assert repr(boxes) == "Features: 1 rows of (4,) float64, 1 unmasked, no times"
+
+
 # FeatureTable
 
 
