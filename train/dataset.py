@@ -142,12 +142,16 @@ def _line_up(given: Input, ids: tuple[str, ...]) -> Input:
     return Input(given.name, given.modality, table.select(chosen))
 
 
-def fmlmsn_length(lengths: Array, factor: float = 3.0) -> int:
+def length_statistic(lengths: Array, factor: float = 3.0) -> dict[str, float]:
     """FmlMSN's length rule: mean + factor x standard deviation of the lengths, rounded down.
 
     Args:
         lengths: rows of each utterance; utterances without any do not count.
         factor: the paper's lambda.
+
+    Returns:
+        ``rows``: how many are kept, at least 1; ``mean`` and ``std`` of the lengths, ``n`` of
+        them, the ``longest``, and ``longer``: how many of them the rule cuts.
 
     Source:
         Peng et al. (2023), eq. 1-2, population standard deviation. They take it over the whole
@@ -155,17 +159,22 @@ def fmlmsn_length(lengths: Array, factor: float = 3.0) -> int:
     """
     some = np.asarray(lengths, np.float64)
     some = some[some > 0]
-    return max(1, int(some.mean() + factor * some.std())) if len(some) else 1
+    if not len(some):
+        return {"rows": 1, "mean": 0.0, "std": 0.0, "n": 0, "longest": 0, "longer": 0}
+    mean, std = float(some.mean()), float(some.std())
+    rows = max(1, int(mean + factor * std))
+    cut = int((some > rows).sum())
+    values = {"mean": mean, "std": std, "n": len(some), "longest": int(some.max()), "longer": cut}
+    return {"rows": rows, **values}
 
 
 def rows_to_keep(given: Input, train: Array, rule: int | str, factor: float) -> int:
     """Rows kept of each utterance under a ``Training.length`` rule; ``train``: its row numbers."""
-    lengths = given.table.lengths[train]
     if isinstance(rule, int):
         return rule
     if rule == "longest":
         return max(1, int(given.table.lengths.max(initial=1)))
-    return fmlmsn_length(lengths, factor)
+    return int(length_statistic(given.table.lengths[train], factor)["rows"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,7 @@ def fit(
     family: str,
     device: str = "cpu",
     progress: Progress | None = None,
+    lengths: Mapping[str, int] | None = None,
 ) -> Fitted:
     """Fit every seed, choose each one's epoch and one of them by validation, then score.
 
@@ -72,6 +73,8 @@ def fit(
         family: metrics to report, ``sims``, ``mosi`` or ``mag``.
         device: ``cpu``, ``cuda`` ...
         progress: called after each epoch.
+        lengths: input name -> rows kept of each utterance, where a statistic says it already;
+            otherwise ``training.length`` is applied here.
 
     Raises:
         BadCall: model, inputs and tasks do not fit each other.
@@ -83,7 +86,7 @@ def fit(
     if family not in FAMILIES:
         raise unknown("metric family", family, FAMILIES)
     truth = _truth(dataset, training, tasks)
-    specs, scalers, readings = _readings(model, training, dataset)
+    specs, scalers, readings = _readings(model, training, dataset, lengths or {})
     rows = {split: dataset.rows(split) for split in SPLITS}
 
     def part(split: str) -> Part:
@@ -149,14 +152,16 @@ def _truth(dataset: Dataset, training: Training, tasks: Sequence[str]) -> Array:
 
 
 def _readings(
-    model: ModelSettings, training: Training, dataset: Dataset
+    model: ModelSettings, training: Training, dataset: Dataset, lengths: Mapping[str, int]
 ) -> tuple[list[InputSpec], dict[str, Scaler], dict[str, Reading | MappedReading]]:
     """What the model reads of each input, and the normaliser that the training split gives."""
     train = dataset.rows("train")
     specs, scalers, readings = [], {}, {}
     for given in dataset.inputs:
         check_finite(given)
-        length = rows_to_keep(given, train, training.length, training.length_factor)
+        length = lengths.get(given.name) or rows_to_keep(
+            given, train, training.length, training.length_factor
+        )
         scaler = (
             scaler_of(given, length, train)
             if training.normalize == "rows"

@@ -16,6 +16,8 @@ CHOICES = {
     "normalize": ("rows", "none"),
 }
 LENGTHS = ("fmlmsn", "longest")
+#: Of FmlMSN's length rule; raise it when the same lengths give another number of rows.
+LENGTH_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Training:
             multimodal label (FmlMSN-m), for corpora without labels of single modalities.
         length: rows kept of each utterance, the first ones: ``fmlmsn`` (mean + length_factor x
             standard deviation of the lengths in the training split), ``longest``, or a number.
-        length_factor: lambda of that rule.
+        length_factor: lambda of that rule; without it, it means nothing and is its default.
         normalize: ``rows``: each column to mean 0 and standard deviation 1 over the real rows of
             the training split; ``none``.
 
@@ -87,6 +89,8 @@ class Training:
                 raise BadCall(f"{name} must be at least 0, not {getattr(self, name)!r}")
         if any(not weight >= 0 for weight in self.task_weights):
             raise BadCall(f"task_weights must be at least 0, not {self.task_weights!r}")
+        if self.length != "fmlmsn":  # it changes nothing then, so neither the fingerprint
+            object.__setattr__(self, "length_factor", type(self).length_factor)
 
 
 def primary_task(tasks: tuple[str, ...] | list[str]) -> str:

@@ -139,6 +139,7 @@ class Assignment:
             splits=tuple(str(split) for split in corpus.splits),
             labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
             inputs=self._inputs(node.on),
+            statistics=self.board.statistics(node),
             device=self.device,
             allow_mixed=self.allow_mixed,
         )

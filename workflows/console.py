@@ -124,6 +124,29 @@ def show_plan(states: Sequence[NodeState]) -> None:
         failed = f"{len(state.failed)}" if state.failed else ""
         table.add_row(state.node.name, state.node.what, cached, todo, failed, state.why)
     OUT.print(table)
+    _show_statistics(states)
+
+
+def _show_statistics(states: Sequence[NodeState]) -> None:
+    """Rows kept of each input, and the statistic that says so; one that fits share stands once."""
+    found = {
+        one.fingerprint: (name, one)
+        for state in states
+        for name, one in state.statistics.items()
+        if one is not None
+    }
+    if not found:
+        return
+    columns = ("rows kept", "of", "mean", "deviation", "utterances", "longer", "statistic")
+    table = Table(*columns, box=None, pad_edge=False)
+    for mark, (name, one) in found.items():
+        v = one.values
+        factor = one.description["settings"]["factor"]
+        mean, deviation = f"{v['mean']:.1f}", f"{factor:g} x {v['std']:.1f}"
+        numbers = (f"{v['n']:.0f}", f"{v['longer']:.0f}", mark[:12])
+        table.add_row(f"{v['rows']:.0f}", name, mean, deviation, *numbers)
+    OUT.print()
+    OUT.print(table)
 
 
 def show_run(run: Run) -> None:

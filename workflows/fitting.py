@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cache import checkpoints
+from ..cache import checkpoints, statistics
 from ..cache.errors import CacheError, TrainingError
 from ..cache.records import ArraySpec, Features, concat, no_times
 from ..cache.runs import Failure
+from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
 from ..train.training import Training
 from .batch import Made
 from .machine import memory, n_threads
+
+if TYPE_CHECKING:
+    from ..train.dataset import Dataset
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
 #: take more than memory / MAPPED_FROM: copied, made float32, padded and split they take several
@@ -36,7 +40,12 @@ class InputRef:
 
 @dataclass(frozen=True)
 class FitTask:
-    """One fit: everything it learns from, by place."""
+    """One fit: everything it learns from, by place.
+
+    Args:
+        statistics: input name -> what the statistic is made from that says how many rows of it
+            are kept; an input without one goes by ``training.length`` alone.
+    """
 
     root: str
     node: str
@@ -50,6 +59,7 @@ class FitTask:
     splits: tuple[str, ...]
     labels: Mapping[str, np.ndarray[Any, Any]]
     inputs: tuple[InputRef, ...]
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str = "cpu"
     allow_mixed: bool = False
 
@@ -141,6 +151,26 @@ def read_inputs(
     return inputs
 
 
+def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
+    """The length rule's statistic of each input: read where another fit made it, else made."""
+    from ..train.dataset import length_statistic
+
+    found: dict[str, Statistic] = {}
+    train = data.rows("train")
+    for given in data.inputs:
+        if given.name not in task.statistics:
+            continue
+        description = task.statistics[given.name]
+        made = statistics.load(Path(task.root), description)
+        if made is None:
+            lengths = given.table.lengths[train]
+            values = length_statistic(lengths, float(description["settings"]["factor"]))
+            made = Statistic(description, values)
+            statistics.publish(Path(task.root), made)
+        found[given.name] = made
+    return found
+
+
 def make_fit(task: FitTask) -> Trained:
     """Train, publish the checkpoint (or find that another won)."""
     from ..train import fit as training
@@ -151,11 +181,21 @@ def make_fit(task: FitTask) -> Trained:
     note = must_map(task, store)
     inputs = read_inputs(task, store, {}, mapped=bool(note))
     data = join(task.ids, task.splits, task.labels, inputs)
+    found = length_statistics(task, data)
     fitted = training.fit(
-        task.settings, task.training, data, task.tasks, task.family, device=task.device
+        task.settings,
+        task.training,
+        data,
+        task.tasks,
+        task.family,
+        device=task.device,
+        lengths={name: int(one.values["rows"]) for name, one in found.items()},
     )
     meta = {
         **fitted.meta,
+        "statistics": {
+            name: {"fingerprint": one.fingerprint, **one.values} for name, one in found.items()
+        },
         "description": dict(task.description),
         "seconds": time.perf_counter() - begin,
         "threads": n_threads(),

@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
-from ..cache import audit, checkpoints
+from ..cache import audit, checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
 from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
 from ..cache.records import Utterance
 from ..cache.runs import Failure
+from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore
-from ..train.training import label_columns
+from ..train.training import LENGTH_VERSION, label_columns
 from .batch import ClipRef
 from .graph import (
     Encode,
@@ -51,6 +52,8 @@ class NodeState:
         failed: utterance number -> what stands in the way.
         checkpoint: of a fit that is done.
         why: why something is to be made again; empty where nothing is.
+        statistics: of a fit, input name -> statistic of the training split that it uses; None
+            where that is still to be made.
     """
 
     node: Node
@@ -61,6 +64,7 @@ class NodeState:
     failed: dict[int, Failure] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     why: str = ""
+    statistics: Mapping[str, Statistic | None] = field(default_factory=dict)
 
     @property
     def todo(self) -> list[int]:
@@ -240,7 +244,30 @@ class Board:
         mark = fingerprint(description)
         checkpoint = checkpoints.load(self.store.root, mark)
         why = "" if checkpoint else audit.why(self.store.root, description)
-        return NodeState(node, (), mark, checkpoint=checkpoint, why=why)
+        found = {
+            name: statistics.load(self.store.root, made_from)
+            for name, made_from in self.statistics(node).items()
+        }
+        return NodeState(node, (), mark, checkpoint=checkpoint, why=why, statistics=found)
+
+    def statistics(self, node: Fit) -> dict[str, dict[str, object]]:
+        """Input name -> what the statistic is made from that says how many of its rows are kept.
+
+        Only FmlMSN's rule needs one; see ``train.dataset.length_statistic``.
+        """
+        if node.training.length != "fmlmsn":
+            return {}
+        train = np.flatnonzero(self.corpus.splits == "train")
+        return {
+            name: statistics.describe(
+                "length",
+                LENGTH_VERSION,
+                {"rule": node.training.length, "factor": node.training.length_factor},
+                self.states[name].fingerprint,
+                [key for i in train if (key := self.present(name, int(i)))],
+            )
+            for name in node.on
+        }
 
     def fit_description(self, node: Fit) -> dict[str, object]:
         """What a fit is made from, its joined table included."""

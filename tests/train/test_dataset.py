@@ -6,8 +6,8 @@ from affectflow.cache.records import FeatureTable
 from affectflow.train.dataset import (
     Input,
     check_finite,
-    fmlmsn_length,
     join,
+    length_statistic,
     read,
     rows_to_keep,
     scaler_of,
@@ -125,10 +125,13 @@ def test_a_masked_row_may_hold_anything():
 
 def test_the_length_rule_is_mean_plus_three_deviations():
     lengths = np.array([2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, standard deviation 2
-    assert fmlmsn_length(lengths) == 11
-    assert fmlmsn_length(lengths, factor=0) == 5
-    assert fmlmsn_length(np.append(lengths, [0, 0])) == 11  # absent ones do not count
-    assert fmlmsn_length(np.array([0])) == 1
+    assert length_statistic(lengths) == {
+        "rows": 11, "mean": 5.0, "std": 2.0, "n": 8, "longest": 9, "longer": 0,
+    }  # fmt: skip
+    assert length_statistic(lengths, factor=0)["rows"] == 5
+    assert length_statistic(lengths, factor=0)["longer"] == 2
+    assert length_statistic(np.append(lengths, [0, 0])) == length_statistic(lengths)  # absent ones
+    assert length_statistic(np.array([0]))["rows"] == 1
 
 
 def test_lengths_come_from_the_training_split():

@@ -76,6 +76,7 @@ class FitRow:
     tasks: str
     settings: str
     training: str
+    lengths: str
     seeds: str
     seconds: float | None
     threads: int | None
@@ -191,6 +192,17 @@ def _libraries(run: Run, state: NodeState) -> tuple[tuple[str, ...], str]:
     return tuple(sorted(found)), ""
 
 
+def _lengths(state: NodeState) -> str:
+    """Rows kept of each input, where FmlMSN's rule says it; see ``train.dataset``."""
+    return "; ".join(
+        f"{name}: {one.values['rows']:.0f} rows kept (mean {one.values['mean']:.1f}, "
+        f"deviation {one.values['std']:.1f}, {one.values['longer']:.0f} of "
+        f"{one.values['n']:.0f} are longer; statistic {one.fingerprint[:12]})"
+        for name, one in state.statistics.items()
+        if one is not None
+    )
+
+
 def fit_rows(run: Run) -> list[FitRow]:
     """Every fit of the recipe, done or not."""
     rows = []
@@ -208,6 +220,7 @@ def fit_rows(run: Run) -> list[FitRow]:
                 tasks=", ".join(node.tasks),
                 settings=_settings(settings_of(node.settings)),
                 training=_settings({k: v for k, v in training.items() if k != "seeds"}),
+                lengths=_lengths(state),
                 seeds=", ".join(str(seed) for seed in node.training.seeds),
                 seconds=meta.get("seconds"),
                 threads=meta.get("threads"),
