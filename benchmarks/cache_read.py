@@ -2,7 +2,8 @@
 
 1. About 1 GB of float16 features (HuBERT-like: 768 columns, 50 rows a second, utterances of 1 to
    9 s) in 64 MiB shards through ``FeatureStore.table``, against ``np.copy`` of the same array into
-   fresh memory; page faults are in both. Taken in turns, medians.
+   fresh memory; page faults are in both. Taken in turns, medians. And the same as a mapped table:
+   made for the first time in a process (every value is checked, none is kept), and again.
 2. 2,000 utterances by random key over 100 shards, index look-up included, in a store that was
    just opened: one by one through ``places`` and ``read_many``.
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from affectflow.cache import bulk as bulk_read
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.cache.store import FeatureStore
 
@@ -61,8 +63,11 @@ def bulk(folder: Path, gigabytes: float, rounds: int) -> None:
     ids = [str(i) for i in range(len(keys))]
     places = with_index.places(NODE, keys)
     values = with_index.table(ids, places).values
-    reads, copies = [], []
+    reads, copies, first, again = [], [], [], []
     for _ in range(rounds):
+        bulk_read._checked.clear()
+        for times in (first, again):
+            times.append(seconds(lambda: with_index.table(ids, places, mapped=True)))
         copies.append(seconds(lambda: np.copy(values)))
         reads.append(seconds(lambda: with_index.table(ids, places)))
     read, copy = statistics.median(reads), statistics.median(copies)
@@ -70,6 +75,8 @@ def bulk(folder: Path, gigabytes: float, rounds: int) -> None:
     print(f"figure cache_read_speed = {values.nbytes / 1e9 / read:.2f} GB/s")
     print(f"figure memcpy_speed = {values.nbytes / 1e9 / copy:.2f} GB/s")
     print(f"figure cache_read_against_memcpy = {copy / read:.2f} ratio")
+    print(f"figure cache_map_against_memcpy = {copy / statistics.median(first):.2f} ratio")
+    print(f"figure cache_map_again = {statistics.median(again):.3f} s")
 
 
 def scattered(folder: Path, rounds: int) -> None:

@@ -37,9 +37,13 @@ def make_batch(batch: Batch) -> Made:
     outputs = {job.node: Output(store, batch.run, job) for job in batch.jobs}
     for run in _runs([job for job in batch.jobs if not outputs[job.node].whole]):
         batched = run[0].extractor.batched
-        groups = run[0].grouped(batch.clips) if batched else [[clip] for clip in batch.clips]
-        for refs in groups:
+        watched = any(job.reads_media for job in run)
+        for refs in run[0].grouped(batch.clips) if batched else [[clip] for clip in batch.clips]:
             _make(run, refs, outputs, batch.device)
+            for ref in refs if watched else ():
+                _take_back_if_changed(run, ref, outputs)
+            for job in run:
+                outputs[job.node].publish_if_due()
     for output in outputs.values():
         output.publish()
     return Made(
@@ -72,11 +76,6 @@ def _make(jobs: Sequence[Job], refs: Sequence[ClipRef], outputs: Outputs, device
         mine = [ref for ref in refs if ref.number in job.keys]
         if mine:
             _run_job(job, mine, clips, outputs, device)
-    if any(job.reads_media for job in jobs):
-        for ref in refs:
-            _take_back_if_changed(jobs, ref, outputs)
-    for job in jobs:
-        outputs[job.node].publish_if_due()
 
 
 def _run_job(

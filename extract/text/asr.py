@@ -72,6 +72,8 @@ class Asr(Extractor):
     provides: ClassVar[tuple[str, ...]] = (TRANSCRIPT, "words")
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
     paper: ClassVar[str] = "Radford et al. (2022)"
+    sizes: ClassVar[str] = "1"
+    rows: ClassVar[str] = "a word"
     batched: ClassVar[bool] = True
     peak_memory: ClassVar[int] = 3 << 30
 

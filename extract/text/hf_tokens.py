@@ -42,6 +42,10 @@ class HfTokens(Extractor):
         revision: branch, tag or commit on the hub; see ``hf-text``.
         long: what to do with a transcript over the model's limit: ``error`` or ``truncate``.
         max_length: a lower limit of tokens, added ones included; None: the model's own.
+
+    Source:
+        Devlin et al. (2019), section 3 (WordPiece, [CLS] and [SEP]), or what the model's own
+        tokenizer does.
     """
 
     name: ClassVar[str] = "hf-tokens"

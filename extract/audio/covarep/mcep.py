@@ -16,7 +16,7 @@ def mcep(log_magnitude: Array, f0: Array, rate: int, n_coefficients: int = 25) -
 
     Args:
         log_magnitude: (n, n_bins), natural logarithm of magnitude, 0 to rate / 2 inclusive;
-            ``n_bins - 1`` must be a multiple of four.
+            ``n_bins - 1`` must be a multiple of 16.
         f0: (n,) Hz; the envelope follows the harmonics and not what lies between them.
         rate: Hz.
         n_coefficients: how many, the 0th counted.

@@ -22,6 +22,10 @@ TOLERANCE = np.log(10**0.1)
 MOST_STEPS = 200
 #: Spectra that are raised at once: enough for quick matrix products, few enough for the cache.
 POOL = 48
+#: How often a line of bins is halved, and into how many pieces.
+HALVINGS, PIECES = 4, 16
+#: Sums may be taken in any order, as long as infinity stays itself.
+FAST = {"nsz", "reassoc", "contract", "nnan"}
 
 
 def true_envelope(log_magnitude: Array, order: Array) -> Array:
@@ -32,7 +36,7 @@ def true_envelope(log_magnitude: Array, order: Array) -> Array:
 
     Args:
         log_magnitude: (n, n_bins), natural logarithm of magnitude, 0 to rate / 2 inclusive,
-            finite; ``n_bins - 1`` must be a multiple of four.
+            finite; ``n_bins - 1`` must be a multiple of 16.
         order: (n,) int, cepstral order; rate / (2 F0) resolves the harmonics. It is raised by
             a fifth, for the flanks of the lifter.
 
@@ -61,8 +65,8 @@ def _iterate(spectra: Array, order: Array) -> Array:
     the matrix products stay large however much the numbers of steps differ.
     """
     envelopes = np.empty_like(spectra)
-    queue = np.argsort(order, kind="stable")  # like orders share a short matrix
-    pool = _Pool(min(POOL, len(queue)), spectra.shape[1])
+    queue = np.argsort(order, kind="stable")  # like orders are done in as many terms
+    pool = _Pool(min(POOL, len(queue)), spectra.shape[1], int(order.max()))
     free = np.arange(pool.size)
     while True:
         pool.load(free[: len(queue)], queue[: len(free)], spectra, order)
@@ -78,149 +82,215 @@ def _iterate(spectra: Array, order: Array) -> Array:
 class _Pool:
     """Spectra that are raised at once.
 
-    A spectrum of bins 0..K is kept folded into four pieces of K / 4 + 1 bins, which start at 0,
-    K / 2 (downwards), K (downwards) and K / 2 (upwards). Cosines of a quefrency that is a
-    multiple of four, of two, or odd then see only sums and differences of the pieces.
+    Cosine series of a few terms at many bins are made by halving: even terms are the same on
+    both halves of the bins, odd terms opposite, and an odd term is ``2 cos`` times a sum of even
+    ones, up to its neighbour. After four halvings sixteen short pieces need one small matrix.
     """
 
-    def __init__(self, size: int, n_bins: int) -> None:
+    def __init__(self, size: int, n_bins: int, order: int) -> None:
         self.size = size
-        self.end = (n_bins - 1) // 4
+        n_piece = (n_bins - 1) // PIECES + 1
+        self.turns = _turns(n_bins - 1)
+        self.cosines = _cosines(n_piece - 1, order // PIECES + 1)
         self.owner, self.steps, self.order = np.zeros((3, size), np.int64)
-        self.floor, self.raised = np.empty((2, size, 4, self.end + 1))
-        self.waves, self.folds = np.empty((2, size, 4 * (self.end + 1)))
+        self.floor, self.raised = np.empty((2, size, n_bins))
+        self.folds, self.waves = np.empty((2, size, PIECES, n_piece))
         self.power, self.gap = np.empty((2, size))
-        self.cepstrum = np.zeros((size, 4 * (self.end + 1)))
+        self.lifter, self.cepstrum = np.zeros((2, size, PIECES * self.cosines.shape[1]))
 
     def load(self, slots: Array, owner: Array, spectra: Array, order: Array) -> None:
         """Put the spectra numbered ``owner`` into slots."""
         self.owner[slots], self.steps[slots], self.order[slots] = owner, 0, order[owner]
+        quefrency = np.arange(self.lifter.shape[1])
+        widths = order[owner][:, None]
+        window = 0.54 + 0.46 * np.cos(np.pi / widths * quefrency)  # right half of a Hamming one
+        self.lifter[slots] = np.where(quefrency <= widths, window, 0)
         self.cepstrum[slots] = 0
-        down, middle = slice(None, None, -1), 2 * self.end
-        pieces = np.stack(
-            [
-                spectra[owner, : self.end + 1],
-                spectra[owner, self.end : middle + 1][:, down],
-                spectra[owner, middle + self.end :][:, down],
-                spectra[owner, middle : middle + self.end + 1],
-            ],
-            axis=1,
-        )
-        self.floor[slots] = self.raised[slots] = pieces
+        self.floor[slots] = self.raised[slots] = spectra[owner]
         self.waves[slots] = 0
-        self.waves[slots, : self.end + 1] = -np.inf  # an envelope below everything raises nothing
-        _rise(slots, self.waves, self.floor, self.raised, self.folds, self.power, self.gap)
+        self.waves[slots, 0] = -np.inf  # an envelope below everything raises nothing
+        self._rise(slots)
 
     def shrink(self, free: Array) -> None:
         """Give up slots for which no spectrum is left."""
-        for name in vars(self):
-            if isinstance(value := getattr(self, name), np.ndarray):
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray) and name not in ("turns", "cosines"):
                 setattr(self, name, np.delete(value, free, axis=0))
         self.size -= len(free)
 
     def step(self) -> Array:
         """One iteration of all; the slots (k,) whose envelope now covers its spectrum."""
-        cosines = _cosines(self.end, int(self.order.max()))
-        seen, total = self._analyse(cosines)
-        quefrency = np.arange(seen.shape[1])
-        order = self.order[:, None]
-        lifter = 0.54 + 0.46 * np.cos(np.pi / order * quefrency)  # right half of a Hamming window
-        seen[quefrency > order] = lifter[quefrency > order] = 0
-        inside = np.einsum("mq,mq->m", seen, seen)
-        beyond = np.maximum(total - (inside - seen[:, 0] ** 2), 0)
-        gain = 1 + np.sqrt(beyond / inside)
-        cepstrum = self.cepstrum[:, : seen.shape[1]]
-        cepstrum += gain[:, None] * lifter * (seen - cepstrum)
-        for columns, part, matrix in self._parts(cosines):
-            np.matmul(cepstrum[:, part].copy(), matrix.T, out=self.waves[:, columns])
-        slots = np.arange(self.size)
-        _rise(slots, self.waves, self.floor, self.raised, self.folds, self.power, self.gap)
+        n_terms = int(self.order.max()) // PIECES + 1
+        cosines = self.cosines[:, :n_terms]
+        n_piece = len(cosines)
+        seen = (self.folds.reshape(-1, n_piece) @ cosines).reshape(self.size, PIECES, n_terms)
+        _renew(seen, self.folds, self.power, self.order, self.lifter, self.cepstrum)
+        np.matmul(seen.reshape(-1, n_terms), cosines.T, out=self.waves.reshape(-1, n_piece))
+        self._rise(np.arange(self.size))
         self.steps += 1
         return np.flatnonzero((self.gap <= TOLERANCE) | (self.steps >= MOST_STEPS))
 
-    def _parts(self, cosines: tuple[Array, Array, Array]) -> tuple[tuple[slice, slice, Array], ...]:
-        """Columns of folds and waves, their quefrencies, and the matrix between the two."""
-        n = self.end + 1
-        return (
-            (slice(0, n), slice(0, None, 4), cosines[0]),
-            (slice(n, 2 * n), slice(2, None, 4), cosines[1]),
-            (slice(2 * n, 4 * n), slice(1, None, 2), cosines[2]),
-        )
-
-    def _analyse(self, cosines: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        """Cosine coefficients (m, Q) and the energy (m,) of all but the 0th, beyond Q too."""
-        seen = np.empty((self.size, 4 * cosines[0].shape[1]))
-        for columns, part, matrix in self._parts(cosines):
-            seen[:, part] = self.folds[:, columns] @ matrix
-        top = 4 * self.end
-        seen *= 2 / top
-        seen[:, 0] /= 2
-        # The coefficient at K, where the cosine alternates, belongs to no quefrency below.
-        last = self.folds[:, : self.end + 1] @ (-1.0) ** np.arange(self.end + 1) / top
-        return seen, self.power / top - 2 * (seen[:, 0] ** 2 + last**2)
-
     def curves(self, slots: Array) -> Array:
         """Envelopes (k, K + 1) as they stand."""
-        fours, twos, first, second = self.waves[slots].reshape(-1, 4, self.end + 1).swapaxes(0, 1)
-        return np.concatenate(
-            [
-                fours + twos + first,
-                (fours - twos + second)[:, -2::-1],
-                (fours - twos - second)[:, 1:],
-                (fours + twos - first)[:, -2::-1],
-            ],
-            axis=1,
-        )
+        found = np.empty((len(slots), self.floor.shape[1]))
+        _curves(slots, self.waves, self.turns, found)
+        return found
+
+    def _rise(self, slots: Array) -> None:
+        _rise(
+            slots, self.waves, self.turns, self.floor, self.raised,
+            self.folds, self.power, self.gap,
+        )  # fmt: skip
 
 
-@numba.njit(cache=True, fastmath={"nsz", "reassoc", "contract", "nnan"})
+@lru_cache(maxsize=4)
+def _turns(top: int) -> Array:
+    """2 cos of the lower half of the angles at each halving of K bins, (halvings, K / 2)."""
+    turns = np.zeros((HALVINGS, top // 2))
+    for level in range(HALVINGS):
+        n = top >> level
+        turns[level, : n // 2] = 2 * np.cos(np.pi / n * np.arange(n // 2))
+    return turns
+
+
+@lru_cache(maxsize=8)
+def _cosines(top: int, n_terms: int) -> Array:
+    """Matrix (bins, terms) of a piece."""
+    table = np.cos(np.pi / top * np.arange(2 * top))
+    cosines: Array = table[np.outer(np.arange(top + 1), np.arange(n_terms)) % (2 * top)]
+    return cosines
+
+
+# What follows is compiled. Functions stand before their callers, as numba wants them.
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def _fold(line, turns, spare, pieces):  # type: ignore[no-untyped-def]
+    """Halve a line of K + 1 bins (overwritten) four times, into pieces (16, K / 16 + 1)."""
+    source, target = line, spare
+    for level in range(HALVINGS):
+        n = (pieces.shape[1] - 1) << (HALVINGS - level)
+        half = n // 2
+        for group in range(1 << level):
+            at, to = group * (n + 1), 2 * group * (half + 1)
+            x = source[at : at + n + 1]
+            even, odd = target[to : to + half + 1], target[to + half + 1 : to + 2 * half + 2]
+            for k in range(half):
+                even[k] = x[k] + x[n - k]
+                odd[k] = (x[k] - x[n - k]) * turns[level, k]
+            even[half], odd[half] = x[half], 0.0
+        source, target = target, source
+    for group in range(pieces.shape[0]):
+        start = group * pieces.shape[1]
+        pieces[group] = source[start : start + pieces.shape[1]]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def _unfold(pieces, turns, line, spare):  # type: ignore[no-untyped-def]
+    """The line of K + 1 bins of which pieces (16, K / 16 + 1) are the terms."""
+    n_piece = pieces.shape[1]
+    source, target = line, spare
+    for group in range(pieces.shape[0]):
+        source[group * n_piece : (group + 1) * n_piece] = pieces[group]
+    for level in range(HALVINGS - 1, -1, -1):
+        n = (n_piece - 1) << (HALVINGS - level)
+        half = n // 2
+        for group in range(1 << level):
+            to, at = group * (n + 1), 2 * group * (half + 1)
+            x = target[to : to + n + 1]
+            even, odd = source[at : at + half + 1], source[at + half + 1 : at + 2 * half + 2]
+            for k in range(half):
+                turned = odd[k] * turns[level, k]
+                x[k], x[n - k] = even[k] + turned, even[k] - turned
+            x[half] = even[half]
+        source, target = target, source
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _rise(  # type: ignore[no-untyped-def]
-    slots, waves, floor, raised, folds, power, gap
-):  # pragma: no cover - compiled
-    """Raise spectra to their envelopes and fold them anew, all in one pass over the memory.
+    slots, waves, turns, floor, raised, folds, power, gap
+):
+    """Raise spectra to their envelopes and fold them anew, while they are in the core's cache.
 
     ``power`` becomes the sum of squares over the whole circle, ``gap`` the largest distance of
     the first spectrum above the envelope.
     """
-    n = floor.shape[2]
+    top = floor.shape[1] - 1
+    line, spare = np.empty(top + PIECES), np.empty(top + PIECES)
     for i in slots:
-        fours, twos = waves[i, :n], waves[i, n : 2 * n]
-        first, second = waves[i, 2 * n : 3 * n], waves[i, 3 * n :]
+        _unfold(waves[i], turns, line, spare)
         most, energy = -np.inf, 0.0
-        for k in range(n):
-            outer, inner = fours[k] + twos[k], fours[k] - twos[k]
-            a, b = outer + first[k], inner + second[k]
-            c, d = outer - first[k], inner - second[k]
-            most = max(most, floor[i, 0, k] - a, floor[i, 1, k] - b)
-            most = max(most, floor[i, 2, k] - c, floor[i, 3, k] - d)
-            a, b = max(raised[i, 0, k], a), max(raised[i, 1, k], b)
-            c, d = max(raised[i, 2, k], c), max(raised[i, 3, k], d)
-            raised[i, 0, k], raised[i, 1, k], raised[i, 2, k], raised[i, 3, k] = a, b, c, d
-            weight = 0.5 if k == 0 or k == n - 1 else 1.0  # a bin at the seam lies in two pieces
-            energy += weight * (a * a + b * b + c * c + d * d)
-            folds[i, k] = weight * (a + b + c + d)
-            folds[i, n + k] = weight * (a - b + c - d)
-            folds[i, 2 * n + k] = weight * (a - c)
-            folds[i, 3 * n + k] = weight * (b - d)
-        power[i], gap[i] = 2 * energy, most
+        for k in range(top + 1):
+            most = max(most, floor[i, k] - line[k])
+            line[k] = max(raised[i, k], line[k])
+            raised[i, k] = line[k]
+            energy += line[k] * line[k]
+        power[i], gap[i] = 2 * energy - line[0] ** 2 - line[top] ** 2, most
+        line[0] /= 2
+        line[top] /= 2
+        _fold(line, turns, spare, folds[i])
 
 
-def _cosines(end: int, order: int) -> tuple[Array, Array, Array]:
-    """Cosines (bins, quefrencies) up to an order: quefrencies 4j, 4j + 2, 2j + 1."""
-    n = order // 4 + 1
-    fours, twos, odd = _all_cosines(end, 64 if n <= 64 else end + 1)
-    return fours[:, :n], twos[:, :n], odd[:, : 2 * n]
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def _curves(slots, waves, turns, found):  # type: ignore[no-untyped-def]
+    line, spare = np.empty(found.shape[1] + PIECES), np.empty(found.shape[1] + PIECES)
+    for row, slot in enumerate(slots):
+        _unfold(waves[slot], turns, line, spare)
+        found[row] = line[: found.shape[1]]
 
 
-@lru_cache(maxsize=4)
-def _all_cosines(end: int, n: int) -> tuple[Array, Array, Array]:
-    table = np.cos(np.pi / (4 * end) * np.arange(8 * end))
-    first = np.arange(end + 1)[:, None]
-    both = np.concatenate([first, 2 * end - first])
-    fours, twos = 4 * np.arange(n), 4 * np.arange(n) + 2
-    odd = 2 * np.arange(2 * n) + 1
-    return (
-        table[first * fours % (8 * end)],
-        table[first * twos % (8 * end)],
-        table[both * odd % (8 * end)],
-    )
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _merge(terms, spare):  # type: ignore[no-untyped-def]
+    """Terms (16 * n,) of the pieces, one after another, become those of the whole, in place."""
+    n = len(terms) // PIECES
+    while n < len(terms):
+        for start in range(0, len(terms), 2 * n):
+            last = 0.0
+            for j in range(n):
+                odd = terms[start + n + j]
+                last = odd - last if j else odd / 2
+                spare[start + 2 * j], spare[start + 2 * j + 1] = terms[start + j], last
+        terms[:] = spare
+        n *= 2
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _split(terms, spare):  # type: ignore[no-untyped-def]
+    """Terms of the whole become those of the pieces, in place."""
+    n = len(terms) // 2
+    while n >= len(terms) // PIECES:
+        for start in range(0, len(terms), 2 * n):
+            last = 0.0
+            for j in range(n - 1, -1, -1):
+                last = terms[start + 2 * j + 1] - last
+                spare[start + j], spare[start + n + j] = terms[start + 2 * j], last
+            spare[start + n] /= 2
+        terms[:] = spare
+        n //= 2
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _renew(seen, folds, power, order, lifter, cepstrum):  # type: ignore[no-untyped-def]
+    """Move each cepstrum towards that of its raised spectrum; its terms then stand in ``seen``."""
+    top = PIECES * (folds.shape[2] - 1)
+    n = seen.shape[1] * seen.shape[2]
+    spare = np.empty(n)
+    for i in range(len(seen)):
+        terms = seen[i].reshape(n)
+        _merge(terms, spare)
+        last, sign = 0.0, 1.0  # the term at K, where the cosine alternates, is in no cepstrum
+        for k in range(folds.shape[2]):
+            last += sign * folds[i, 0, k] / top
+            sign = -sign
+        inside = 0.0
+        for q in range(n):
+            terms[q] = terms[q] * 2 / top if q <= order[i] else 0.0
+        terms[0] /= 2
+        for q in range(n):
+            inside += terms[q] * terms[q]
+        beyond = power[i] / top - 2 * (terms[0] ** 2 + last**2) - (inside - terms[0] ** 2)
+        gain = 1 + np.sqrt(max(beyond, 0.0) / inside)
+        for q in range(n):
+            cepstrum[i, q] += gain * lifter[i, q] * (terms[q] - cepstrum[i, q])
+            terms[q] = cepstrum[i, q]
+        _split(terms, spare)
