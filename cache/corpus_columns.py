@@ -180,13 +180,12 @@ def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:
 
 def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float]]:
     """Labels (n, tasks) as a mapping for each utterance, without the missing ones."""
-    missing: Array = np.isnan(values)
-    gaps: list[bool] = list(missing.any(axis=1))
+    gaps: Array = np.logical_or.reduce(np.isnan(values), axis=1)
     return (
         {task: value for task, value in zip(tasks, row, strict=True) if value == value}
         if gap
         else dict(zip(tasks, row, strict=True))
-        for row, gap in zip(values.tolist(), gaps, strict=True)
+        for row, gap in zip(values.tolist(), gaps.tolist(), strict=True)
     )
 
 

@@ -112,7 +112,7 @@ def _h1h2(derivative: Array, rate: int, closures: Array, periods: Array) -> Arra
     return np.array(
         [
             _first_over_second(spectrum, f0, rate)
-            for spectrum, f0 in zip(np.ascontiguousarray(power.T), rate / periods, strict=True)
+            for spectrum, f0 in zip(power, rate / periods, strict=True)
         ]
     )
 

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from ....cache.records import Array
-from .lpc import autocorrelation, centred_fir, inverse_filter, leaky_integral, levinson
+from .lpc import autocorrelation, inverse_filter, leaky_integral, levinson
 from .signal import hanning, rounded
 
 #: Leak of the integration that undoes the radiation at the lips.
@@ -67,7 +67,8 @@ def iaif(frame: Array, rate: int) -> tuple[Array, Array] | None:
     n_tract, n_glottis = 2 * rounded(rate / 2000) + 4, 2 * rounded(rate / 4000)
     if len(frame) <= n_tract:
         return None
-    speech = centred_fir(_highpass(rate), frame)
+    taps = _highpass(rate)
+    speech = np.convolve(frame, taps)[len(taps) // 2 :][: len(frame)]
     window = _window(len(frame))
     ramp = np.linspace(-speech[0], speech[0], n_tract + 1)
     started = np.concatenate([ramp, speech])  # so that no filter begins with a step

@@ -59,9 +59,9 @@ def inverse_filter(filter_: Array, signal: Array) -> Array:
     error: Array = filter_[0] * signal
     n_samples = len(signal)
     for k in range(1, min(len(filter_), n_samples)):
-        factor = filter_[k]
-        for n in range(k, n_samples):
-            error[n] += factor * signal[n - k]
+        factor, later, before = filter_[k], error[k:], signal[: n_samples - k]
+        for n in range(n_samples - k):
+            later[n] += factor * before[n]
     return error
 
 
@@ -74,19 +74,6 @@ def leaky_integral(signal: Array, leak: float) -> Array:
         last = signal[n] + leak * last
         sums[n] = last
     return sums
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def centred_fir(taps: Array, signal: Array) -> Array:
-    """Convolution with an odd number of taps, delay compensated, silence around; same length."""
-    n_samples, half = len(signal), len(taps) // 2
-    result = np.zeros(n_samples)
-    for k in range(len(taps)):
-        shift = k - half
-        factor = taps[k]
-        for n in range(max(0, shift), min(n_samples, n_samples + shift)):
-            result[n] += factor * signal[n - shift]
-    return result
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
@@ -141,28 +142,24 @@ def zero_padded_power(frames: Array, n_fft: int, n_bins: int) -> tuple[Array, Ar
         n_bins: bins that are wanted, at most ``n_fft // 2 + 1``.
 
     Returns:
-        (n_bins, n) power from 0 Hz on; (n,) sum of the power over the lower ``n_fft // 2`` bins.
+        (n, n_bins) power from 0 Hz on; (n,) sum of the power over the lower ``n_fft // 2`` bins.
     """
     from scipy import fft
 
     n_short, length = n_fft // 10, frames.shape[1]
     if n_fft % 20 or length > n_short:
-        power = _power(fft.rfft(frames, n_fft)).T
-        return power[:n_bins], power[: n_fft // 2].sum(axis=0)
-    n_each = -(-n_bins // 10)
-    power = np.empty((n_each, 10, len(frames)))
+        spectra = fft.rfft(frames, n_fft)
+        power = spectra.real**2 + spectra.imag**2
+        return power[:, :n_bins], power[:, : n_fft // 2].sum(axis=1)
+    power = np.empty((len(frames), n_bins))
     moved = np.zeros((len(frames), n_short), np.complex128)
     for r, turns in enumerate(_turns(length, n_fft)):
-        moved[:, length:] = 0
-        np.multiply(frames, turns, out=moved[:, :length])
-        spectrum = fft.fft(moved, overwrite_x=True)
-        power[:, r] = _power(spectrum[:, :n_each]).T
-        if 0 < r < 5:  # the negative frequencies of a real frame
-            power[:, 10 - r] = _power(spectrum[:, : -n_each - 1 : -1]).T
+        _move(frames, turns, moved)
+        _sort_in(fft.fft(moved), r, power)
     signs = np.where(np.arange(length) % 2, -1.0, 1.0)
     ends = frames.sum(axis=1) ** 2 - (frames @ signs) ** 2  # at 0 and at half the rate
     whole: Array = (n_fft * np.einsum("ij,ij->i", frames, frames) + ends) / 2
-    return power.reshape(10 * n_each, -1)[:n_bins], whole
+    return power, whole
 
 
 @functools.lru_cache(maxsize=8)
@@ -172,6 +169,22 @@ def _turns(length: int, n_fft: int) -> Array:
     return turns
 
 
-def _power(spectrum: Array) -> Array:
-    power: Array = spectrum.real**2 + spectrum.imag**2
-    return power
+@numba.njit(cache=True, nogil=True)
+def _move(frames: Array, turns: Array, moved: Array) -> None:
+    """Frames (n, length) times turns (length,), to the beginning of ``moved``'s rows."""
+    for i in range(frames.shape[0]):
+        for k in range(frames.shape[1]):
+            moved[i, k] = frames[i, k] * turns[k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort_in(spectra: Array, r: int, power: Array) -> None:
+    """Put the power of moved frames to bins 10 q + r, and 10 q - r: a real frame's other half."""
+    n_short, n_bins = spectra.shape[1], power.shape[1]
+    for i in range(spectra.shape[0]):
+        for q in range((n_bins - r + 9) // 10):
+            value = spectra[i, q]
+            power[i, 10 * q + r] = value.real**2 + value.imag**2
+        for q in range(1, (n_bins + r + 9) // 10):
+            value = spectra[i, n_short - q]
+            power[i, 10 * q - r] = value.real**2 + value.imag**2

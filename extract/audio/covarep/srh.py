@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
 from .residual import lp_residual
-from .signal import HOP, blackman, half_away, interpolated, rounded, zero_padded_power
+from .signal import HOP, blackman, interpolated, rounded, zero_padded_power
 
 #: F0 is looked for in this range, Hz.
 LOWEST, HIGHEST = 50, 500
@@ -142,19 +143,14 @@ class _Frames:
     def search(self, lowest: int, highest: int, which: Array | None = None) -> tuple[Array, Array]:
         """F0 in whole Hz and strength of all frames or of some; 1 and 0 where nothing is > 0."""
         which = np.arange(len(self)) if which is None else which
-        candidates = np.arange(lowest, highest + 1)
         f0, strength = np.ones(len(which)), np.zeros(len(which))
         for begin, spectra in self._spectra(which, (N_HARMONICS + 1) * highest):
-            sums = _harmonic_sums(spectra, candidates, self.rate // 2)  # (n_candidates, n)
-            best = np.argmax(sums, axis=0)
-            value = np.take_along_axis(sums, best[None], axis=0)[0]
-            found = np.flatnonzero(value > 0)
-            f0[begin + found] = candidates[best[found]]
-            strength[begin + found] = value[found]
+            part = slice(begin, begin + len(spectra))
+            _best(spectra, lowest, highest, self.rate // 2, f0[part], strength[part])
         return f0, strength
 
     def _spectra(self, which: Array, n_wanted: int) -> Iterator[tuple[int, Array]]:
-        """Pieces of magnitudes (n_bins, n), bins of 1 Hz, each frame's scaled to unit norm."""
+        """Pieces of magnitudes (n, n_bins), bins of 1 Hz, each frame's scaled to unit norm."""
         n_bins = min(self.rate // 2, n_wanted)
         inside = np.arange(self.length)
         for begin in range(0, len(which), PIECE):
@@ -163,15 +159,30 @@ class _Frames:
             frames -= frames.mean(axis=1, keepdims=True)
             power, whole = zero_padded_power(frames, self.rate, n_bins)
             with np.errstate(invalid="ignore", divide="ignore"):
-                yield begin, np.sqrt(power / whole)
+                yield begin, np.sqrt(power / whole[:, None])
 
 
-def _harmonic_sums(spectra: Array, candidates: Array, n_bins: int) -> Array:
-    """What lies at the harmonics less what lies between them, (n_candidates, n)."""
-    sums = np.zeros((len(candidates), spectra.shape[1]))
-    for k in range(1, N_HARMONICS + 1):
-        sums += spectra[(k * candidates - 1) % n_bins]
-    for k in range(1, N_HARMONICS):
-        between = half_away((k + 0.5) * candidates).astype(np.int64)
-        sums -= spectra[(between - 1) % n_bins]
-    return sums
+@numba.njit(cache=True, nogil=True)
+def _best(
+    spectra: Array, lowest: int, highest: int, n_bins: int, f0: Array, strength: Array
+) -> None:
+    """Write the candidate whose harmonics stand out most, and by how much, where by more than 0.
+
+    Args:
+        spectra: (n, n_wanted) magnitudes, bins of 1 Hz.
+        lowest: first candidate, Hz.
+        highest: last candidate, Hz.
+        n_bins: of the whole spectrum; harmonics above it are read from the beginning again.
+        f0: (n,) written to.
+        strength: (n,) written to.
+    """
+    for j in range(len(spectra)):
+        spectrum = spectra[j]
+        for candidate in range(lowest, highest + 1):
+            total = spectrum[(candidate - 1) % n_bins]
+            for k in range(2, 6):  # N_HARMONICS
+                between = (2 * k - 1) * candidate
+                total += spectrum[(k * candidate - 1) % n_bins]
+                total -= spectrum[((between + 1) // 2 - 1) % n_bins]  # halves are rounded up
+            if total > strength[j]:
+                strength[j], f0[j] = total, candidate

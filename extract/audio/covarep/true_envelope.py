@@ -84,17 +84,19 @@ class _Pool:
 
     Cosine series of a few terms at many bins are made by halving: even terms are the same on
     both halves of the bins, odd terms opposite, and an odd term is ``2 cos`` times a sum of even
-    ones, up to its neighbour. After four halvings sixteen short pieces need one small matrix.
+    ones, up to its neighbour. After four halvings sixteen short pieces need one small matrix. A
+    line is kept as those pieces all along, in such an order and direction (``_places``) that
+    bins which meet in a halving stand at the same place of two pieces.
     """
 
     def __init__(self, size: int, n_bins: int, order: int) -> None:
         self.size = size
-        n_piece = (n_bins - 1) // PIECES + 1
+        self.places = _places(n_bins - 1)
         self.turns = _turns(n_bins - 1)
+        n_piece = self.places.shape[1]
         self.cosines = _cosines(n_piece - 1, order // PIECES + 1)
         self.owner, self.steps, self.order = np.zeros((3, size), np.int64)
-        self.floor, self.raised = np.empty((2, size, n_bins))
-        self.folds, self.waves = np.empty((2, size, PIECES, n_piece))
+        self.floor, self.raised, self.folds, self.waves = np.empty((4, size, PIECES, n_piece))
         self.power, self.gap = np.empty((2, size))
         self.lifter, self.cepstrum = np.zeros((2, size, PIECES * self.cosines.shape[1]))
 
@@ -106,7 +108,7 @@ class _Pool:
         window = 0.54 + 0.46 * np.cos(np.pi / widths * quefrency)  # right half of a Hamming one
         self.lifter[slots] = np.where(quefrency <= widths, window, 0)
         self.cepstrum[slots] = 0
-        self.floor[slots] = self.raised[slots] = spectra[owner]
+        self.floor[slots] = self.raised[slots] = spectra[owner][:, self.places]
         self.waves[slots] = 0
         self.waves[slots, 0] = -np.inf  # an envelope below everything raises nothing
         self._rise(slots)
@@ -114,7 +116,7 @@ class _Pool:
     def shrink(self, free: Array) -> None:
         """Give up slots for which no spectrum is left."""
         for name, value in vars(self).items():
-            if isinstance(value, np.ndarray) and name not in ("turns", "cosines"):
+            if isinstance(value, np.ndarray) and name not in ("places", "turns", "cosines"):
                 setattr(self, name, np.delete(value, free, axis=0))
         self.size -= len(free)
 
@@ -132,8 +134,8 @@ class _Pool:
 
     def curves(self, slots: Array) -> Array:
         """Envelopes (k, K + 1) as they stand."""
-        found = np.empty((len(slots), self.floor.shape[1]))
-        _curves(slots, self.waves, self.turns, found)
+        found = np.empty((len(slots), PIECES * (self.places.shape[1] - 1) + 1))
+        found[:, self.places] = self.waves[slots]
         return found
 
     def _rise(self, slots: Array) -> None:
@@ -144,13 +146,21 @@ class _Pool:
 
 
 @lru_cache(maxsize=4)
+def _places(top: int) -> Array:
+    """Bin of each place of each piece, (16, K / 16 + 1); a bin between two pieces is in both."""
+    places = np.arange(top // PIECES + 1)[None]
+    for level in reversed(range(HALVINGS)):
+        places = np.concatenate([places, (top >> level) - places])
+    return places
+
+
+@lru_cache(maxsize=4)
 def _turns(top: int) -> Array:
-    """2 cos of the lower half of the angles at each halving of K bins, (halvings, K / 2)."""
-    turns = np.zeros((HALVINGS, top // 2))
-    for level in range(HALVINGS):
-        n = top >> level
-        turns[level, : n // 2] = 2 * np.cos(np.pi / n * np.arange(n // 2))
-    return turns
+    """2 cos of the angles that odd terms are divided by, (halvings, 8, K / 16 + 1)."""
+    bins = _places(top)
+    half = PIECES // 2
+    angles = [np.pi / (top >> level) * (bins % (top + 1)) for level in range(HALVINGS)]
+    return np.stack([2 * np.cos(angle[:half]) for angle in angles])
 
 
 @lru_cache(maxsize=8)
@@ -165,45 +175,31 @@ def _cosines(top: int, n_terms: int) -> Array:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _fold(line, turns, spare, pieces):  # type: ignore[no-untyped-def]
-    """Halve a line of K + 1 bins (overwritten) four times, into pieces (16, K / 16 + 1)."""
-    source, target = line, spare
+def _fold(pieces, turns):  # type: ignore[no-untyped-def]
+    """Halve a line of pieces (16, K / 16 + 1) four times, in place."""
     for level in range(HALVINGS):
-        n = (pieces.shape[1] - 1) << (HALVINGS - level)
-        half = n // 2
-        for group in range(1 << level):
-            at, to = group * (n + 1), 2 * group * (half + 1)
-            x = source[at : at + n + 1]
-            even, odd = target[to : to + half + 1], target[to + half + 1 : to + 2 * half + 2]
-            for k in range(half):
-                even[k] = x[k] + x[n - k]
-                odd[k] = (x[k] - x[n - k]) * turns[level, k]
-            even[half], odd[half] = x[half], 0.0
-        source, target = target, source
-    for group in range(pieces.shape[0]):
-        start = group * pieces.shape[1]
-        pieces[group] = source[start : start + pieces.shape[1]]
+        apart = PIECES >> (level + 1)
+        for start in range(0, PIECES, 2 * apart):
+            for i in range(apart):
+                even, odd = pieces[start + i], pieces[start + i + apart]
+                turn = turns[level, i]
+                for k in range(len(turn)):
+                    a, b = even[k], odd[k]
+                    even[k], odd[k] = a + b, (a - b) * turn[k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _unfold(pieces, turns, line, spare):  # type: ignore[no-untyped-def]
-    """The line of K + 1 bins of which pieces (16, K / 16 + 1) are the terms."""
-    n_piece = pieces.shape[1]
-    source, target = line, spare
-    for group in range(pieces.shape[0]):
-        source[group * n_piece : (group + 1) * n_piece] = pieces[group]
+def _unfold(pieces, turns):  # type: ignore[no-untyped-def]
+    """Sums of even and odd terms become the line of pieces, in place."""
     for level in range(HALVINGS - 1, -1, -1):
-        n = (n_piece - 1) << (HALVINGS - level)
-        half = n // 2
-        for group in range(1 << level):
-            to, at = group * (n + 1), 2 * group * (half + 1)
-            x = target[to : to + n + 1]
-            even, odd = source[at : at + half + 1], source[at + half + 1 : at + 2 * half + 2]
-            for k in range(half):
-                turned = odd[k] * turns[level, k]
-                x[k], x[n - k] = even[k] + turned, even[k] - turned
-            x[half] = even[half]
-        source, target = target, source
+        apart = PIECES >> (level + 1)
+        for start in range(0, PIECES, 2 * apart):
+            for i in range(apart):
+                even, odd = pieces[start + i], pieces[start + i + apart]
+                turn = turns[level, i]
+                for k in range(len(turn)):
+                    a, b = even[k], odd[k] * turn[k]
+                    even[k], odd[k] = a + b, a - b
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
@@ -215,28 +211,23 @@ def _rise(  # type: ignore[no-untyped-def]
     ``power`` becomes the sum of squares over the whole circle, ``gap`` the largest distance of
     the first spectrum above the envelope.
     """
-    top = floor.shape[1] - 1
-    line, spare = np.empty(top + PIECES), np.empty(top + PIECES)
+    end = floor.shape[2] - 1
     for i in slots:
-        _unfold(waves[i], turns, line, spare)
+        _unfold(waves[i], turns)
         most, energy = -np.inf, 0.0
-        for k in range(top + 1):
-            most = max(most, floor[i, k] - line[k])
-            line[k] = max(raised[i, k], line[k])
-            raised[i, k] = line[k]
-            energy += line[k] * line[k]
-        power[i], gap[i] = 2 * energy - line[0] ** 2 - line[top] ** 2, most
-        line[0] /= 2
-        line[top] /= 2
-        _fold(line, turns, spare, folds[i])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _curves(slots, waves, turns, found):  # type: ignore[no-untyped-def]
-    line, spare = np.empty(found.shape[1] + PIECES), np.empty(found.shape[1] + PIECES)
-    for row, slot in enumerate(slots):
-        _unfold(waves[slot], turns, line, spare)
-        found[row] = line[: found.shape[1]]
+        for piece in range(PIECES):
+            curve, under = waves[i, piece], floor[i, piece]
+            line, fold = raised[i, piece], folds[i, piece]
+            for k in range(end + 1):
+                most = max(most, under[k] - curve[k])
+                top = max(line[k], curve[k])
+                line[k], fold[k] = top, top
+                energy += top * top
+            energy -= (line[0] ** 2 + line[end] ** 2) / 2  # these bins count in two pieces
+            fold[0] /= 2
+            fold[end] /= 2
+        power[i], gap[i] = 2 * energy, most
+        _fold(folds[i], turns)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
