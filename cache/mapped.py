@@ -91,7 +91,7 @@ class MappedRows:
     def announce(self, start: int, stop: int) -> None:
         """Have the operating system read rows ``start:stop`` of one utterance; returns at once.
 
-        A batch whose utterances are all announced first gives a cold disk all of them to do at once.
+        Where all utterances of a batch are announced first, a cold disk has them to do at once.
         """
         if start < stop and self._row_items:
             i = self._owner(start)
