@@ -1,7 +1,7 @@
 """Speed of the acoustic extractors: real-time factor of one core, two workers against one, memory.
 
-The sound is the demo corpus' voice: utterances of 1 to 12 s as 16-bit wav files of 44.1 kHz, so that
-decoding and resampling count. Real-time factor: seconds of one core for a second of sound, the
+The sound is the demo corpus' voice: utterances of 1 to 12 s as 16-bit wav files of 44.1 kHz, so
+that decoding and resampling count. Real-time factor: seconds of one core for a second of sound, the
 whole node (decode to cached shard) in this process, best of three, after a warm-up. Two workers
 against one: the same node on dask workers of one thread that have imported everything, each run
 with a cache of its own, in turns, best of three.

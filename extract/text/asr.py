@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from ...cache.errors import BadCall, BadInput
+from ...cache.errors import BadCall
 from ...cache.keys import WHERE
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
+from ..audio.samples import samples_of
 from ..base import TRANSCRIPT, Extractor, Needs
 from ..clip import Clip
 from ..hf_folder import Companion, model_config, model_folder, model_weights
@@ -163,32 +164,28 @@ class Asr(Extractor):
         self, clips: Sequence[Clip], model: ctc_model.CtcModel
     ) -> Iterator[Features | Exception]:
         for clip in clips:
-            sound = _sound(clip)
-            if isinstance(sound, Exception):
-                yield sound
-            elif not sound.any():
-                yield recognised([])
-            else:
-                heard = model.emissions(sound)
-                tokens, path = greedy(heard.log_probs, model.blank)
-                texts = model.texts(tokens.tolist())
-                times = heard.times(path.starts, path.ends)
-                yield recognised(
-                    [
-                        Piece(text, float(start), float(end), float(score))
-                        for text, (start, end), score in zip(texts, times, path.scores, strict=True)
-                    ]
-                )
+            try:
+                sound = samples_of(clip, self.name, RATE, max(SHORTEST, model.shortest))
+                yield recognised(_read(sound, model) if sound.any() else [])
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+
+def _read(sound: Array, model: ctc_model.CtcModel) -> list[Piece]:
+    """What a CTC model reads in a sound, character by character."""
+    heard = model.emissions(sound)
+    tokens, path = greedy(heard.log_probs, model.blank)
+    times = heard.times(path.starts, path.ends)
+    return [
+        Piece(text, float(start), float(end), float(score))
+        for text, (start, end), score in zip(
+            model.texts(tokens.tolist()), times, path.scores, strict=True
+        )
+    ]
 
 
 def _sound(clip: Clip) -> Array | Exception:
     try:
-        samples = clip.audio(RATE).samples
-        if len(samples) < SHORTEST:
-            raise BadInput(
-                f"'asr' needs at least {SHORTEST / RATE * 1000:.0f} ms of sound, "
-                f"'{clip.id}' has {len(samples) / RATE * 1000:.0f} ms"
-            )
-        return samples
+        return samples_of(clip, Asr.name, RATE, SHORTEST)
     except Exception as error:  # recorded by the caller with its utterance
         return error

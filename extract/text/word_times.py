@@ -12,6 +12,7 @@ import numpy as np
 from ...cache.errors import BadCall, BadInput, EmptyTranscript
 from ...cache.keys import WHERE
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec, no_times
+from ..audio.samples import samples_of
 from ..base import Extractor, Needs
 from ..clip import Clip
 from ..hf_folder import model_folder, model_weights
@@ -119,10 +120,11 @@ class WordTimes(Extractor):
                 f"'{clip.id}': no word of the transcript {clip.text[:60]!r} has a character that "
                 f"'{self.model}' knows; use a model of its language"
             )
+        sound = samples_of(clip, self.name, RATE, model.shortest)
         columns = sorted({model.blank, *spelling.tokens})
         place = {column: i for i, column in enumerate(columns)}
         try:
-            heard = model.emissions(clip.audio(RATE).samples, columns)
+            heard = model.emissions(sound, columns)
             tokens = [place[token] for token in spelling.tokens]
             path = align(heard.log_probs, tokens, place[model.blank])
         except BadInput as error:

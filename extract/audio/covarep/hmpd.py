@@ -80,8 +80,8 @@ def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     cepstrum: Array = np.fft.irfft(envelope, axis=1)
     cepstrum[:, n_bins:] *= -1
     cepstrum[:, [0, n_bins - 1]] = 0
-    minimum = np.fft.rfft(cepstrum, axis=1).imag  # (n, 513)
-    bins = np.arange(height.shape[1]) * frames.spacing[:, None] * (N_GRID / rate)
+    minimum: Array = np.fft.rfft(cepstrum, axis=1).imag  # (n, 513)
+    bins = np.arange(frames.amplitude.shape[1]) * frames.spacing[:, None] * (N_GRID / rate)
     low = np.clip(bins.astype(np.int64), 0, n_bins - 2)
     first = np.take_along_axis(minimum, low, axis=1)
     second = np.take_along_axis(minimum, low + 1, axis=1)

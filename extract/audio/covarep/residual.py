@@ -84,10 +84,11 @@ def _residual_pieces(
     reach = n_piece + len(window) - step + 1  # a frame needs a sample after it
     begun = np.zeros(0)  # what earlier frames add to the next samples
     for begin in range(0, len(signal), n_piece):
-        parts = [np.asarray(x[begin : begin + reach], np.float64) for x in (signal, model)]
-        sums = np.zeros(len(parts[0]))
+        part = np.asarray(signal[begin : begin + reach], np.float64)
+        model_part = np.asarray(model[begin : begin + reach], np.float64)
+        sums = np.zeros(len(part))
         sums[: len(begun)] = begun
-        add_residual_frames(sums, *parts, window, step, order)
+        add_residual_frames(sums, part, model_part, window, step, order)
         yield begin, sums[:n_piece]
         begun = sums[n_piece:]
 

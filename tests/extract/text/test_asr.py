@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import BadCall, BadInput
+from affectflow.cache.errors import BadCall, BadInput, InputWarning
 from affectflow.extract.clip import Clip, Waveform
 from affectflow.extract.registry import extractor
 from affectflow.extract.text.transcript import as_text
@@ -29,7 +29,8 @@ def noise(seconds, seed=0):
     random = np.random.default_rng(seed)
     n = round(seconds * RATE)
     gate = np.repeat(random.random(n // 4000 + 1) < 0.6, 4000)[:n]
-    return 0.3 * np.cumsum(random.standard_normal(n)) / 50 % 1 * gate
+    sound = 0.3 * np.cumsum(random.standard_normal(n)) / 50 % 1 * gate
+    return 0.5 * (sound - gate * sound.sum() / max(gate.sum(), 1))
 
 
 @pytest.fixture(params=["whisper", "ctc"])
@@ -80,7 +81,8 @@ def test_the_same_alone_and_among_others(asr):
 
 
 def test_silence_is_an_empty_transcript(asr):
-    found = asr(Sound(np.zeros(RATE)))
+    with pytest.warns(InputWarning, match="the sound is zero throughout"):
+        found = asr(Sound(np.zeros(RATE)))
     assert as_text(found) == ""
     assert len(found) == len(found["spans"]) == 0
 
@@ -131,7 +133,7 @@ def test_gives_what_the_model_itself_gives(whisper, whisper_folder):
     text, chances, starts = directly(whisper_folder, samples)
     found = whisper(language="en")(Sound(samples))
     assert as_text(found) == text.strip()
-    assert len(found) > 3
+    assert len(found) > 2
     assert found.times[0, 0] == pytest.approx(starts[0])
     assert found.times[-1, 1] == pytest.approx(starts[-1])
     assert set(found.times[:, 0].round(6)) <= set(starts.round(6))
@@ -219,3 +221,8 @@ def test_a_feature_extractor_of_another_window_is_refused(changed):
 
 def test_what_generates_counts_towards_the_fingerprint(whisper):
     assert {"generation_config.json", "preprocessor_config.json"} < set(whisper().weights())
+
+
+def test_an_offset_is_warned_of(asr):
+    with pytest.warns(InputWarning, match="'u': the sound has a DC offset of"):
+        asr(Sound(0.2 + noise(1)))

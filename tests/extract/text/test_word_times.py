@@ -45,6 +45,7 @@ def hears(ctc_folder, monkeypatch):
         class Hearing:
             tokenizer = load_ctc(ctc_folder(), "cpu").tokenizer
             blank = 0
+            shortest = 1
 
             def emissions(self, samples, columns):
                 return Emissions(np.log(probs)[:, columns], centres, HOP)
