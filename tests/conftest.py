@@ -1,11 +1,17 @@
 """Small media made on the spot, so that no test depends on a file from elsewhere."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+from affectflow.cache.index import cache_folder
+
+# Tests have folders of their own as home; what numba compiles is made once for all of them.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
 
 #: What `clip_path` and `tone_wav` hold; tests that need the numbers ask `clip_facts`.
 FACTS = {"seconds": 2.0, "fps": 25, "size": (160, 120), "audio_rate": 44100, "tone": 440.0}

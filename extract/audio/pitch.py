@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...cache.records import Array
+from .load_librosa import load_librosa
 from .spectra import BLOCK, CONTEXT, Grid
 
 
@@ -25,7 +26,7 @@ def pyin(samples: Array, grid: Grid, lowest: float, highest: float) -> Array:
         Mauch and Dixon (2014), "pYIN: A Fundamental Frequency Estimator Using Probabilistic
         Threshold Distributions", ICASSP; computed by librosa.
     """
-    import librosa
+    librosa = load_librosa()
 
     n_rows, half = grid.rows(samples), grid.n_fft // 2
     size, beside = (max(1, seconds * grid.rate // grid.n_hop) for seconds in (BLOCK, CONTEXT))

@@ -26,6 +26,7 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
+from .load_librosa import load_librosa
 
 #: Seconds that are worked through in one go.
 BLOCK = 120
@@ -93,7 +94,7 @@ class Grid:
 
     def spectra(self, samples: Array) -> Iterator[tuple[slice, Array]]:
         """Rows of each block and the magnitudes of their spectra, (1 + n_fft // 2, rows)."""
-        import librosa
+        librosa = load_librosa()
 
         for rows, piece in self.blocks(samples):
             spectrum = librosa.stft(piece, n_fft=self.n_fft, hop_length=self.n_hop, center=False)
@@ -121,7 +122,7 @@ def _one_thread() -> Any:
 
 def zero_crossings(samples: Array, grid: Grid) -> Array:
     """Share of a frame's samples at which the sign changes, (T, 1) in [0, 1]."""
-    import librosa
+    librosa = load_librosa()
 
     found = np.empty((grid.rows(samples), 1), np.float32)
     for rows, piece in grid.blocks(samples, "edge"):
@@ -133,7 +134,7 @@ def zero_crossings(samples: Array, grid: Grid) -> Array:
 
 def root_mean_square(samples: Array, grid: Grid) -> Array:
     """Linear amplitude of each frame, (T, 1); 1 is full scale."""
-    import librosa
+    librosa = load_librosa()
 
     found = np.empty((grid.rows(samples), 1), np.float32)
     for rows, piece in grid.blocks(samples):
@@ -156,7 +157,7 @@ def mel_levels(samples: Array, grid: Grid, n_mels: int, htk: bool, floor: float)
     Raises:
         BadCall: a band is narrower than the spectrum's bins.
     """
-    import librosa
+    librosa = load_librosa()
 
     levels = np.empty((grid.rows(samples), n_mels), np.float32)
     with warnings.catch_warnings():
@@ -186,7 +187,7 @@ def cepstrum(levels: Array, n_mfcc: int) -> Array:
 
 def slope(values: Array, order: int, width: int) -> Array:
     """Derivative over time of (T, columns), a row, by a polynomial fitted to ``width`` rows."""
-    import librosa
+    librosa = load_librosa()
 
     found: Array = librosa.feature.delta(values, width=width, order=order, axis=0)
     return found
@@ -200,7 +201,7 @@ def tempogram(levels: Array, grid: Grid, n_lags: int) -> Array:
         grid: how the sound was cut into frames.
         n_lags: rows of the window, and number of lags.
     """
-    import librosa
+    librosa = load_librosa()
 
     strength = librosa.onset.onset_strength(
         S=levels.T, sr=grid.rate, n_fft=grid.n_fft, hop_length=grid.n_hop
@@ -220,7 +221,7 @@ def tempogram(levels: Array, grid: Grid, n_lags: int) -> Array:
 
 def chroma_stft(samples: Array, grid: Grid) -> Array:
     """Energy of the 12 notes from the short-time spectrum, (T, 12), 1 at a frame's strongest."""
-    import librosa
+    librosa = load_librosa()
 
     tuning = _tuning(samples, grid, len(NOTES), power=2)
     found = np.empty((grid.rows(samples), len(NOTES)), np.float32)
@@ -236,7 +237,7 @@ def chroma_cqt(samples: Array, rate: int, n_hop: int) -> Array:
 
     ``n_hop`` is a multiple of 64: it is halved for each octave below the highest.
     """
-    import librosa
+    librosa = load_librosa()
 
     # librosa tunes on frames of its own default, whatever the hop of the chroma
     tuning = _tuning(samples, Grid(rate, 2048, 512), _BINS, power=1)
@@ -255,7 +256,7 @@ def chroma_cqt(samples: Array, rate: int, n_hop: int) -> Array:
 
 def _tuning(samples: Array, grid: Grid, bins_per_octave: int, power: int) -> float:
     """Deviation from 440 Hz that most of the stronger spectral peaks share, in bins."""
-    import librosa
+    librosa = load_librosa()
 
     pitches, levels = [], []
     for _, spectrum in grid.spectra(samples):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...cache.records import Array
+from .load_librosa import load_librosa
 from .spectra import LEAST_POWER, Grid
 
 #: Upper bounds of the bands of the contrast, Hz; the last band goes on to half the rate.
@@ -41,7 +42,7 @@ def flatness(samples: Array, grid: Grid) -> Array:
 
 
 def _by_librosa(name: str, samples: Array, grid: Grid, **settings: Any) -> Array:
-    import librosa
+    librosa = load_librosa()
 
     measure: Callable[..., Array] = getattr(librosa.feature, name)
     found = np.empty((grid.rows(samples), 1), np.float32)

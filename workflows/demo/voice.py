@@ -193,6 +193,8 @@ def _finish(sound: Array, prosody: Prosody, rng: np.random.Generator) -> Array:
     """Bring to the wanted level (about -23 dB of full scale), add the room, keep off the edge."""
     level = 10 ** ((-23 + 4.5 * prosody.loudness + rng.normal(0, 0.8)) / 20)
     room = signal.lfilter([1.0], [1.0, -0.9], rng.standard_normal(len(sound))) * 4e-4
+    highpass = signal.butter(2, 50, "highpass", fs=RATE, output="sos")  # as a microphone has
+    sound = signal.sosfilt(highpass, sound)
     mixed = sound / np.sqrt(np.mean(sound**2)) * level + room
     fade = np.minimum(1, np.arange(len(mixed)) / (0.01 * RATE))
     mixed *= fade * fade[::-1]
