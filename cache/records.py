@@ -146,7 +146,7 @@ class Features:
             raise BadInput(f"{n} rows need a mask of shape ({n},), got {mask.shape}")
         if columns and values.shape[1:] != (len(columns),):
             raise BadInput(f"{len(columns)} column names do not fit values of {values.shape}")
-        if np.any(times[:, 1] < times[:, 0]):
+        if (times[:, 1] < times[:, 0]).any():
             raise BadInput("a row ends before it starts")
         for name, part in self.more.items():
             if name == MAIN or part.more:
@@ -182,6 +182,8 @@ class Features:
             raise BadInput(f"promised arrays {sorted(spec)}, got {sorted(arrays)}")
         done = {name: _cast(name, arrays[name], spec[name]) for name in arrays}
         main = done.pop(MAIN)
+        if main is self:
+            return self
         return Features(main.values, main.times, main.columns, main.mask, done)
 
     def to_frame(self) -> pd.DataFrame:
@@ -261,6 +263,8 @@ def _cast(name: str, part: Features, spec: ArraySpec) -> Features:
         _check_finite(name, part, spec.columns)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(part.values, np.dtype(spec.dtype))
+    if values is part.values and part.columns == spec.columns:
+        return part
     if values.dtype.kind == "f" and part.values.dtype.kind == "f":
         lost = np.isfinite(part.values) & ~np.isfinite(values)
         if lost.any():

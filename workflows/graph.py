@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,12 @@ class Extract:
         names = set(self.extractor.libraries)
         for stream in self.extractor.needs.streams:
             names.update(STREAM_LIBRARIES.get(stream, ()))
-        return {name: metadata.version(name) for name in sorted(names)}
+        return {name: _version(name) for name in sorted(names)}
+
+
+@cache  # asked for each shard; the version that was imported does not change
+def _version(library: str) -> str:
+    return metadata.version(library)
 
 
 @dataclass(frozen=True)
