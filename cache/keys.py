@@ -7,6 +7,7 @@ key in every corpus and on every machine. Not in it: paths, dates, device, batch
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -82,8 +83,12 @@ def segment_digest(media: bytes, start: float | None, end: float | None) -> byte
 
     No start is the same as a start of 0; no end is the end of the file.
     """
-    span = canonical([float(start or 0.0), None if end is None else float(end)])
-    return hashlib.sha256(b"media\0" + media + span).digest()
+    return hashlib.sha256(b"media\0" + media + _span(start, end)).digest()
+
+
+@functools.lru_cache(maxsize=1)  # most corpora cut no file into segments
+def _span(start: float | None, end: float | None) -> bytes:
+    return canonical([float(start or 0.0), None if end is None else float(end)])
 
 
 def feature_key(node: str, contents: Sequence[bytes]) -> bytes:
