@@ -35,8 +35,9 @@ from .loop import Curve, Loop, Progress, denormals_flushed, run_net
 from .metrics import FAMILIES, rows_seen, scores
 from .models.base import Model
 from .normalize import Scaler, identity
-from .registry import ModelSettings, network_class
+from .registry import network_class
 from .seeds import Streams
+from .settings.base import ModelSettings
 from .training import Training, primary_task
 
 if TYPE_CHECKING:

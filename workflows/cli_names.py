@@ -70,17 +70,17 @@ def extractors(name: str | None) -> None:
 @click.argument("name", required=False, shell_complete=complete(_model_names))
 def models(name: str | None) -> None:
     """List all models, or one with its settings and those of its training."""
-    from ..train.registry import MODELS, settings_table
+    from ..train.registry import MODELS, model_class, settings_table
     from ..train.training import Training
     from .console import OUT, show_rows
 
     if name is None:
         show_rows(
             ("model", "what"),
-            [(key, (e.settings.__doc__ or "").split("\n")[0]) for key, e in MODELS.items()],
+            [(key, (model_class(key).__doc__ or "").split("\n")[0]) for key in MODELS],
         )
         return
     rows = settings_table(name).items()
-    for explained in (MODELS[name].settings, Training):
+    for explained in (model_class(name), Training):
         OUT.print(f"{inspect.getdoc(explained)}\n", highlight=False)
     show_rows(("setting", "default"), rows)

@@ -19,7 +19,7 @@ from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import feature_key, fingerprint, settings_of
 from ..cache.records import FeatureSpec
 from ..extract.base import TRANSCRIPT, Extractor
-from ..train.registry import ModelSettings
+from ..train.settings.base import ModelSettings
 from ..train.training import Training
 
 #: What an utterance can give a node, in the order in which it enters a key.

@@ -7,6 +7,7 @@ from affectflow.cache.errors import BadCall, UnknownName
 from affectflow.train.registry import (
     MODELS,
     fit_settings,
+    model_class,
     model_settings,
     network_class,
     settings_table,
@@ -43,8 +44,8 @@ def test_a_model_brings_the_training_of_its_source():
 
 def test_no_setting_of_a_model_is_also_one_of_the_training():
     training = set(Training.__dataclass_fields__)
-    for entry in MODELS.values():
-        assert not training & set(entry.settings.__dataclass_fields__)
+    for name in MODELS:
+        assert not training & set(model_class(name).__dataclass_fields__)
 
 
 def test_defaults_of_fmlmsn_are_the_ch_sims_column_of_table_3():

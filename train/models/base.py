@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ..dataset import InputSpec
 from ..objectives import Objective
-from ..registry import ModelSettings
 from ..seeds import Streams
+from ..settings.base import ModelSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..registry import LETTERS
 from ..seeds import Streams
+from ..settings.base import LETTERS
 from .base import Batch, Model, Output
 from .blocks import MeanSubnet, Predictor, TextSubnet, outer
 

@@ -13,7 +13,7 @@ from ...cache.checkpoints import Checkpoint
 from ...cache.errors import BadInput
 from ...train.compare import Comparison, Spread, compare, spread, welch
 from ...train.metrics import SMALLER_IS_BETTER, scores
-from ...train.registry import LETTERS
+from ...train.settings.base import LETTERS
 from ...train.training import label_columns, primary_task
 from ..graph import Extract, Fit, Workflow
 from ..result import Run

@@ -1,0 +1,71 @@
+"""What all models' settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from ...cache.errors import BadCall, unknown
+from ..training import number
+
+#: Letter of a modality in task names (``TA`` is the task of text and audio together).
+LETTERS = {"text": "T", "audio": "A", "vision": "V"}
+MODALITIES = (*LETTERS, "fused")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Base of all settings; the fields of a subclass are all that can change the network.
+
+    Class attributes:
+        name: registry name.
+        version: raise it when the same settings give another network.
+        training: settings of ``Training`` that the source uses, where ours differ.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    training: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            where = f"setting '{field.name}' of '{self.name}'"
+            if field.type == "int" and (type(value) is not int or value < 1):
+                raise BadCall(f"{where} must be a whole number of at least 1, not {value!r}")
+            if field.type == "float":  # 1 and 1.0 are the same setting: the same fingerprint
+                object.__setattr__(self, field.name, number(where, value))
+            if field.name.endswith("dropout") and not 0 <= value < 1:
+                raise BadCall(f"{where} must lie in [0, 1), not {value!r}")
+
+    def reads(self, modality: str) -> str:
+        """How inputs of a modality are read: ``mean`` over the real rows, or ``sequence``."""
+        return "mean"
+
+    def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
+        """See that the model can work on these inputs (name to modality) and tasks.
+
+        Raises:
+            BadCall: it cannot; the message says what it needs and what it got.
+        """
+        for name, modality in inputs.items():
+            if modality not in MODALITIES:
+                raise unknown(f"modality of input '{name}'", modality, MODALITIES)
+        if not inputs:
+            raise BadCall(f"model '{self.name}' needs at least one input, got none")
+        if not tasks:
+            raise BadCall(f"model '{self.name}' needs at least one task, got none")
+        if len(set(tasks)) < len(tasks):
+            raise BadCall(f"model '{self.name}': a task is named twice in {list(tasks)}")
+
+    def distinct(self, inputs: Mapping[str, str], least: int, most: int) -> None:
+        """Insist on ``least`` to ``most`` inputs, each of another one of text, audio, vision."""
+        got = ", ".join(f"{name} ({modality})" for name, modality in inputs.items())
+        kinds = set(inputs.values())
+        if not least <= len(inputs) <= most or len(kinds) < len(inputs) or "fused" in kinds:
+            many = str(least) if least == most else f"{least} to {most}"
+            raise BadCall(
+                f"model '{self.name}' needs {many} inputs, each of another modality out of "
+                f"text, audio, vision; got {got}"
+            )
