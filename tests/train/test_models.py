@@ -8,31 +8,29 @@ from torch.nn import functional
 from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec, check_finite, read, scaler_of
 from affectflow.train.models.base import Model
-from affectflow.train.models.blocks import OuterLinear, outer, with_one
+from affectflow.train.models.blocks import LowRankLinear, OuterLinear, outer, with_one
 from affectflow.train.objectives import label_weights, masked_loss
 from affectflow.train.registry import model_settings, network_class
 from affectflow.train.seeds import Dropout, Linear, Lstm, Streams
 
+NO_DROPOUT = {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0}
+NO_POST_DROPOUT = {**NO_DROPOUT, "post_dropout": 0}
 MODELS = {
     "unimodal": (("text",), ("M",), {"dropout": 0}),
     "sf": (("text", "audio", "vision"), ("M", "T"), {"units": 16, "dropout": 0}),
-    "lf-dnn": (
-        ("text", "audio", "vision"),
-        ("M",),
-        {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0, "post_dropout": 0},
-    ),
+    "lf-dnn": (("text", "audio", "vision"), ("M",), NO_POST_DROPOUT),
     "tfn": (
         ("text", "audio", "vision"),
         ("M",),
-        {
-            "text_units": 16,
-            "audio_units": 16,
-            "vision_units": 16,
-            "text_dropout": 0,
-            "audio_dropout": 0,
-            "vision_dropout": 0,
-            "post_dropout": 0,
-        },
+        {"text_units": 16, "audio_units": 16, "vision_units": 16, **NO_POST_DROPOUT},
+    ),
+    "lmf": (("text", "audio", "vision"), ("M", "T"), NO_DROPOUT),
+    "mlf-dnn": (("text", "audio", "vision"), ("T", "A", "V", "M"), NO_POST_DROPOUT),
+    "mlmf": (("text", "audio", "vision"), ("T", "A", "V", "M"), NO_POST_DROPOUT),
+    "mtfn": (
+        ("text", "audio", "vision"),
+        ("T", "V", "M"),
+        {"text_units": 16, "audio_units": 16, "vision_units": 16, **NO_POST_DROPOUT},
     ),
     "fmlmsn-pair": (("audio", "text"), ("A", "T", "TA"), {}),
     "fmlmsn-meta": (("fused", "fused2", "fused3"), ("M",), {}),
@@ -92,7 +90,7 @@ def test_what_a_model_learns_is_the_gradient_that_autograd_finds(dataset_of, nam
     net, specs = build(dataset, name, seeds=(0, 1), training=True)
     part = part_of(dataset, specs, tasks)
     index = torch.stack([torch.arange(12), torch.arange(12, 24)])
-    weights = label_weights(part.known[index], torch.tensor([2.0, 0.5, 1.0])[: len(tasks)])
+    weights = label_weights(part.known[index], torch.tensor([2.0, 0.5, 1.0, 1.5])[: len(tasks)])
     truth = 3 * part.truth[index]  # errors on both sides of Huber's delta
     reference = {
         "l1": functional.l1_loss,
@@ -236,6 +234,28 @@ def test_a_linear_layer_on_the_outer_product_equals_the_product_laid_out():
     torch.testing.assert_close(
         layer(*vectors), torch.bmm(product, laid_out) + layer.bias, atol=1e-6, rtol=1e-5
     )
+
+
+def test_a_low_rank_layer_equals_a_layer_on_the_product_with_its_factors_multiplied_out():
+    generator = torch.Generator().manual_seed(0)
+    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 6, 5)]
+    layer = LowRankLinear((5, 7, 6), 8, 3, Streams((0, 1)))
+    factors = [factor.unflatten(-1, (3, 8)) for factor in layer.factors]  # (S, H_i, rank, out)
+    weight = torch.einsum("siro,sjro,skro->sijko", *factors) / 3**0.5
+    laid_out = torch.bmm(outer(*vectors), weight.flatten(1, 3)) + layer.bias
+    torch.testing.assert_close(layer.total(layer.shares(*vectors)), laid_out, atol=1e-5, rtol=1e-4)
+
+
+def test_a_unimodal_task_hears_only_its_modality(dataset_of):
+    dataset = dataset_of(("text", "audio", "vision"))
+    net, specs = build(dataset, "mtfn")
+    part = part_of(dataset, specs, ("T", "V", "M"))
+    batch = part.batch(torch.arange(8).unsqueeze(0))
+    before = net(batch).predictions
+    batch.values["vision"].zero_()
+    after = net(batch).predictions
+    changed = (before - after).abs().amax(dim=(0, 1)) > 1e-6
+    assert changed.tolist() == [False, True, True]
 
 
 def test_the_lstm_is_that_of_torch_on_packed_sequences():

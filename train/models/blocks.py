@@ -153,6 +153,36 @@ class OuterLinear(nn.Module):
         return left.view(*first.shape[:2], -1) + self.bias
 
 
+class LowRankLinear(nn.Module):
+    """A linear layer on the outer product of several vectors, with weights of a given rank.
+
+    The weights of output k are the sum over ranks r of the outer products of one column a vector,
+    ``factors[i][:, r, k]``; so the map is a sum of products of ordinary linear maps.
+    """
+
+    def __init__(self, sizes: Sequence[int], n_out: int, rank: int, streams: Streams) -> None:
+        super().__init__()
+        self.rank, self.n_out = rank, n_out
+        # maps to unit variance, so that the products keep theirs however many vectors there are
+        self.factors = nn.ParameterList(
+            nn.Parameter(streams.uniform((size, rank * n_out), math.sqrt(3 / size)))
+            for size in sizes
+        )
+        self.bias = nn.Parameter(streams.uniform((1, n_out), 1 / math.sqrt(math.prod(sizes))))
+
+    def shares(self, *embeddings: Tensor) -> Tensor:
+        """Map vectors (S, B, H_i) to what each rank adds to each output, (S, B, rank * n_out)."""
+        product = torch.bmm(embeddings[0], self.factors[0])
+        for x, factor in zip(embeddings[1:], self.factors[1:], strict=True):
+            product = product * torch.bmm(x, factor)
+        return product / math.sqrt(self.rank)
+
+    def total(self, shares: Tensor) -> Tensor:
+        """The outputs, (S, B, n_out)."""
+        by_rank = shares.view(*shares.shape[:2], self.rank, self.n_out)
+        return by_rank.sum(dim=2) + self.bias
+
+
 def outer(*embeddings: Tensor) -> Tensor:
     """Outer product of vectors (S, B, H_i), flattened to (S, B, H_1 * H_2 * ...)."""
     product = embeddings[0]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from ..seeds import Streams
-from .base import Batch, Model, Output
-from .blocks import Heads, MeanSubnet
+from .blocks import Heads
+from .late import LateFusion
 
 
-class LfDnnNet(Model):
+class LfDnnNet(LateFusion):
     """Each input's mean through three ReLU layers; their outputs side by side to the predictors.
 
     Source:
@@ -22,21 +23,14 @@ class LfDnnNet(Model):
         theirs (0.005) was tuned on test scores.
     """
 
-    def build(self, settings: Any, streams: Streams) -> None:
-        """A subnet an input, as wide as its modality's setting says."""
-        widths = [getattr(settings, f"{spec.modality}_units") for spec in self.inputs]
-        self.subnets = nn.ModuleList(
-            MeanSubnet(spec.width, n, getattr(settings, f"{spec.modality}_dropout"), streams)
-            for spec, n in zip(self.inputs, widths, strict=True)
-        )
-        self.heads = Heads(
-            sum(widths), settings.post_units, settings.post_dropout, self.tasks, streams
-        )
+    def build_fusion(
+        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+    ) -> None:
+        """A predictor a task."""
+        units, dropout = settings.post_units, settings.post_dropout
+        self.heads = Heads(sum(widths), units, dropout, tasks, streams)
 
-    def forward(self, batch: Batch) -> Output:
+    def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores (S, B, K) and the hidden layer (S, B, post_units)."""
-        done = [
-            subnet(batch.values[spec.name], batch.mask[spec.name])
-            for spec, subnet in zip(self.inputs, self.subnets, strict=True)
-        ]
-        return Output(*self.heads(torch.cat(done, dim=-1)))
+        fused: tuple[Tensor, Tensor] = self.heads(torch.cat(list(embedded), dim=-1))
+        return fused

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..seeds import Dropout, Linear, Streams
-from .base import Batch, Model, Output
-from .blocks import MeanSubnet, OuterLinear, TextSubnet, with_one
+from .blocks import OuterLinear, with_one
+from .late import LateFusion
 
 
-class TfnNet(Model):
+class TfnNet(LateFusion):
     """Embed each modality, append 1, take the outer product, two hidden layers, a score a task.
 
     The first layer after the product is shared by the tasks. A missing modality is the embedding
@@ -25,32 +26,19 @@ class TfnNet(Model):
         the product, we of the layer after it. Widths 128 / 32 / 128 are ours.
     """
 
-    def build(self, settings: Any, streams: Streams) -> None:
-        """A subnet a modality and the layers after the product."""
-        self.subnets = nn.ModuleList()
-        sizes = []
-        for spec in self.inputs:
-            units = getattr(settings, f"{spec.modality}_units")
-            dropout = getattr(settings, f"{spec.modality}_dropout")
-            sizes.append(units + 1)
-            self.subnets.append(
-                TextSubnet(spec.width, units, units, dropout, streams)
-                if spec.modality == "text"
-                else MeanSubnet(spec.width, units, dropout, streams)
-            )
+    def build_fusion(
+        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+    ) -> None:
+        """The layers after the product."""
         post = settings.post_units
-        self.first = OuterLinear(sizes, post, streams)
+        self.first = OuterLinear([width + 1 for width in widths], post, streams)
         self.drop = Dropout(settings.post_dropout, streams)
-        self.second = nn.ModuleList(Linear(post, post, streams) for _ in self.tasks)
-        self.score = nn.ModuleList(Linear(post, 1, streams) for _ in self.tasks)
+        self.second = nn.ModuleList(Linear(post, post, streams) for _ in tasks)
+        self.score = nn.ModuleList(Linear(post, 1, streams) for _ in tasks)
 
-    def forward(self, batch: Batch) -> Output:
+    def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores (S, B, K) and the last task's second hidden layer (S, B, post_units)."""
-        embedded = [
-            with_one(subnet(batch.values[spec.name], batch.mask[spec.name]))
-            for spec, subnet in zip(self.inputs, self.subnets, strict=True)
-        ]
-        fused = self.drop(torch.relu(self.first(*embedded)))
+        fused = self.drop(torch.relu(self.first(*[with_one(x) for x in embedded])))
         hidden = [torch.relu(layer(fused)) for layer in self.second]
         scores = [layer(h) for layer, h in zip(self.score, hidden, strict=True)]
-        return Output(torch.cat(scores, dim=-1), hidden[-1])
+        return torch.cat(scores, dim=-1), hidden[-1]

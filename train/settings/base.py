@@ -69,3 +69,17 @@ class ModelSettings:
                 f"model '{self.name}' needs {many} inputs, each of another modality out of "
                 f"text, audio, vision; got {got}"
             )
+
+    def unimodal_first(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
+        """Insist on tasks out of T, A, V of these inputs first, and one that is none of them last.
+
+        Every input is of another modality: see ``distinct``.
+        """
+        own = [LETTERS[modality] for modality in inputs.values()]
+        if set(tasks[:-1]) - set(own) or tasks[-1] in own:
+            whole = "".join(own) if len(own) < len(LETTERS) else "M"
+            raise BadCall(
+                f"model '{self.name}' on {', '.join(inputs)} predicts tasks "
+                f"[{', '.join([*own, whole])}]: unimodal ones first, that of all inputs last; "
+                f"got [{', '.join(tasks)}]"
+            )

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...cache.errors import BadCall
-from .base import LETTERS, ModelSettings
+from .base import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,4 @@ class FmlmsnPair(ModelSettings):
         """Two modalities; the last task is the pair's, those before it are T, A or V of these."""
         super().check(inputs, tasks)
         self.distinct(inputs, 2, 2)
-        letters = {LETTERS[modality] for modality in inputs.values()}
-        if set(tasks[:-1]) - letters or tasks[-1] in letters:
-            first, second = (LETTERS[modality] for modality in inputs.values())
-            raise BadCall(
-                f"model 'fmlmsn-pair' on {', '.join(inputs)} predicts tasks "
-                f"[{first}, {second}, {first + second}]: unimodal ones first, the pair's last; "
-                f"got [{', '.join(tasks)}]"
-            )
+        self.unimodal_first(inputs, tasks)
