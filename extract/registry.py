@@ -17,7 +17,9 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "covarep-hmpd": ("audio.covarep_features", "CovarepHmpd"),
     "covarep-mcep": ("audio.covarep_features", "CovarepMcep"),
     "egemaps": ("audio.egemaps", "Egemaps"),
+    "face-crops": ("vision.face_crops", "FaceCrops"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
+    "faces": ("vision.faces", "TrackedFaces"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
     "hf-tokens": ("text.hf_tokens", "HfTokens"),
@@ -27,14 +29,16 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
     "opensmile": ("audio.opensmile_sets", "OpenSmile"),
     "pool-words": ("pool_words", "PoolWords"),
+    "r2plus1d": ("vision.swin3d", "R2plus1d"),
     "srh-pitch": ("audio.covarep_features", "SrhPitch"),
+    "swin3d": ("vision.swin3d", "Swin3d"),
     "vader": ("text.vader", "Vader"),
     "word-times": ("text.word_times", "WordTimes"),
     "word-times-file": ("text.word_times_file", "WordTimesFile"),
     "word-vectors": ("text.vectors", "WordVectors"),
 }
 #: Role that extractors ask for -> the extractor that fills it where nothing else is named.
-PROVIDERS = {"faces": "mtcnn-face"}
+PROVIDERS = {"faces": "mtcnn-face", "tracks": "faces"}
 
 
 def extractor_class(name: str) -> type[Extractor]:

@@ -108,7 +108,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _whole_float32(device: str) -> AbstractContextManager[None]:
+def whole_float32(device: str) -> AbstractContextManager[None]:
     """Convolutions of a GPU in whole float32: by default they round to 10 bits of mantissa."""
     import torch
 
@@ -201,7 +201,7 @@ class Cascade:
         """
         import torch
 
-        with torch.inference_mode(), _whole_float32(self.device):
+        with torch.inference_mode(), whole_float32(self.device):
             table = SummedTable(image)
             boxes = self._propose(table, min_size)
             boxes = self._refine(table, boxes) if len(boxes) else boxes
@@ -238,16 +238,55 @@ class Cascade:
     def _finish(self, table: SummedTable, boxes: Array, threshold: float) -> Faces:
         """Faces that the last net finds in the boxes, with their landmarks."""
         boxes, corners = inside(boxes, table.height, table.width)
-        shift, points, probability = self._run(self.onet, table.crops(corners, 48))
-        kept = probability[:, 1] > threshold
-        boxes, shift, probability = boxes[kept], shift[kept], probability[kept, 1]
-        size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, :, None]  # (n, 2, 1)
-        points = points[kept].reshape(-1, 2, 5) * size + boxes[:, :2, None] - 1  # (n, 2, 5)
-        boxes = moved(boxes, shift)
+        boxes, probability, points = self._look(table.crops(corners, 48), boxes)
+        kept = probability > threshold
+        boxes, probability, points = boxes[kept], probability[kept], points[kept]
         best = contained_removed(boxes, probability, 0.7)
         area = np.prod(boxes[best, 2:] - boxes[best, :2], axis=1)
         order = best[np.argsort(-area, kind="stable")]
-        return Faces(boxes[order], probability[order], points[order].transpose(0, 2, 1))
+        return Faces(boxes[order], probability[order], points[order])
+
+    def _look(self, crops: Array, boxes: Array) -> tuple[Array, Array, Array]:
+        """What the last net says of crops (n, 48, 48, 3) of boxes: boxes, probabilities, points."""
+        shift, points, probability = self._run(self.onet, crops)
+        size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, :, None]  # (n, 2, 1)
+        points = points.reshape(-1, 2, 5) * size + boxes[:, :2, None] - 1  # (n, 2, 5)
+        return moved(boxes, shift), probability[:, 1], points.transpose(0, 2, 1)
+
+    def follow(self, image: Array, boxes: Array, threshold: float) -> tuple[Array, Faces]:
+        """Faces that were in boxes (n, 4) a moment before, looked for there by the last net only.
+
+        Args:
+            image: (height, width, 3) uint8 RGB.
+            boxes: (n, 4) float32 as ``Faces`` has them.
+            threshold: probability that a face must reach.
+
+        Returns:
+            (n,) bool: whether it is still there, and the faces that are, in the order of the boxes.
+        """
+        import torch
+
+        height, width = image.shape[:2]
+        found = np.zeros(len(boxes), bool)
+        wanted = squared(boxes)
+        corners = np.trunc(wanted).astype(np.int64)
+        corners[:, :2] = np.clip(corners[:, :2] - 1, 0, None)
+        corners[:, 2:] = np.minimum(corners[:, 2:], (width, height))
+        touches = np.flatnonzero(np.all(corners[:, 2:] > corners[:, :2], axis=1))
+        if not len(touches):
+            return found, NO_FACES
+        crops = [_crop(image, *corners[n]) for n in touches]
+        with torch.inference_mode(), whole_float32(self.device):
+            seen, probability, points = self._look(np.concatenate(crops), wanted[touches])
+        kept = probability > threshold
+        found[touches[kept]] = True
+        return found, Faces(seen[kept], probability[kept], points[kept])
+
+
+def _crop(image: Array, left: int, top: int, right: int, bottom: int) -> Array:
+    """One rectangle for the last net, (1, 48, 48, 3); the table is made of that part alone."""
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    return SummedTable(part).crops(np.array([[0, 0, right - left, bottom - top]]), 48)
 
 
 def _tensor(pictures: Array) -> torch.Tensor:

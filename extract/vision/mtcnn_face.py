@@ -148,11 +148,11 @@ def _features(found: Sequence[Faces], frames: Array, hop: float) -> Features:
     for row, faces, time in zip(values, found, frames[:, 0], strict=True):
         if len(faces):
             number = main.among(faces, time)
-            row[: len(FACE_COLUMNS)] = _face_rows(faces)[number]
+            row[: len(FACE_COLUMNS)] = face_rows(faces)[number]
             row[-4] = main.track
     times = np.stack([frames[:, 0], frames[:, 0] + hop], axis=1)
     rows = np.repeat(np.arange(len(found)), [len(faces) for faces in found])
-    every = np.concatenate([_face_rows(faces) for faces in found])  # (n_faces, 15)
+    every = np.concatenate([face_rows(faces) for faces in found])  # (n_faces, 15)
     every = np.concatenate([rows[:, None].astype(np.float32), every], axis=1)
     return Features(
         values,
@@ -163,7 +163,7 @@ def _features(found: Sequence[Faces], frames: Array, hop: float) -> Features:
     )
 
 
-def _face_rows(faces: Faces) -> Array:
+def face_rows(faces: Faces) -> Array:
     """Faces as rows of ``FACE_COLUMNS``, (n, 15) float32."""
     points = faces.landmarks.reshape(-1, 2 * len(LANDMARKS))
     return np.concatenate([faces.boxes, faces.probabilities[:, None], points], axis=1)
