@@ -20,8 +20,6 @@ from .signal import half_away
 TOLERANCE = np.log(10**0.1)
 #: Iterations after which an envelope counts as found.
 MOST_STEPS = 200
-#: Spectra that are raised at once: enough for quick matrix products, few enough for the cache.
-POOL = 48
 #: How often a line of bins is halved, and into how many pieces.
 HALVINGS, PIECES = 4, 16
 #: Sums may be taken in any order, as long as infinity stays itself.
@@ -59,90 +57,13 @@ def _widened(order: Array, top: int) -> Array:
 
 
 def _iterate(spectra: Array, order: Array) -> Array:
-    """Raise each spectrum (n, K + 1) to its envelope, step by step, until that covers it.
-
-    A pool of spectra is in work at any time. One that is done makes room for the next, so that
-    the matrix products stay large however much the numbers of steps differ.
-    """
+    """Raise each spectrum (n, K + 1) to its envelope, step by step, until that covers it."""
+    top = spectra.shape[1] - 1
+    n_terms = int(order.max()) // PIECES + 1
     envelopes = np.empty_like(spectra)
-    queue = np.argsort(order, kind="stable")  # like orders are done in as many terms
-    pool = _Pool(min(POOL, len(queue)), spectra.shape[1], int(order.max()))
-    free = np.arange(pool.size)
-    while True:
-        pool.load(free[: len(queue)], queue[: len(free)], spectra, order)
-        free, queue = free[len(queue) :], queue[len(free) :]
-        if len(free):
-            pool.shrink(free)
-        if not pool.size:
-            return envelopes
-        free = pool.step()
-        envelopes[pool.owner[free]] = pool.curves(free)
-
-
-class _Pool:
-    """Spectra that are raised at once.
-
-    Cosine series of a few terms at many bins are made by halving: even terms are the same on
-    both halves of the bins, odd terms opposite, and an odd term is ``2 cos`` times a sum of even
-    ones, up to its neighbour. After four halvings sixteen short pieces need one small matrix. A
-    line is kept as those pieces all along, in such an order and direction (``_places``) that
-    bins which meet in a halving stand at the same place of two pieces.
-    """
-
-    def __init__(self, size: int, n_bins: int, order: int) -> None:
-        self.size = size
-        self.places = _places(n_bins - 1)
-        self.turns = _turns(n_bins - 1)
-        n_piece = self.places.shape[1]
-        self.cosines = _cosines(n_piece - 1, order // PIECES + 1)
-        self.owner, self.steps, self.order = np.zeros((3, size), np.int64)
-        self.floor, self.raised, self.folds, self.waves = np.empty((4, size, PIECES, n_piece))
-        self.power, self.gap = np.empty((2, size))
-        self.lifter, self.cepstrum = np.zeros((2, size, PIECES * self.cosines.shape[1]))
-
-    def load(self, slots: Array, owner: Array, spectra: Array, order: Array) -> None:
-        """Put the spectra numbered ``owner`` into slots."""
-        self.owner[slots], self.steps[slots], self.order[slots] = owner, 0, order[owner]
-        quefrency = np.arange(self.lifter.shape[1])
-        widths = order[owner][:, None]
-        window = 0.54 + 0.46 * np.cos(np.pi / widths * quefrency)  # right half of a Hamming one
-        self.lifter[slots] = np.where(quefrency <= widths, window, 0)
-        self.cepstrum[slots] = 0
-        self.floor[slots] = self.raised[slots] = spectra[owner][:, self.places]
-        self.waves[slots] = 0
-        self.waves[slots, 0] = -np.inf  # an envelope below everything raises nothing
-        self._rise(slots)
-
-    def shrink(self, free: Array) -> None:
-        """Give up slots for which no spectrum is left."""
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray) and name not in ("places", "turns", "cosines"):
-                setattr(self, name, np.delete(value, free, axis=0))
-        self.size -= len(free)
-
-    def step(self) -> Array:
-        """One iteration of all; the slots (k,) whose envelope now covers its spectrum."""
-        n_terms = int(self.order.max()) // PIECES + 1
-        cosines = self.cosines[:, :n_terms]
-        n_piece = len(cosines)
-        seen = (self.folds.reshape(-1, n_piece) @ cosines).reshape(self.size, PIECES, n_terms)
-        _renew(seen, self.folds, self.power, self.order, self.lifter, self.cepstrum)
-        np.matmul(seen.reshape(-1, n_terms), cosines.T, out=self.waves.reshape(-1, n_piece))
-        self._rise(np.arange(self.size))
-        self.steps += 1
-        return np.flatnonzero((self.gap <= TOLERANCE) | (self.steps >= MOST_STEPS))
-
-    def curves(self, slots: Array) -> Array:
-        """Envelopes (k, K + 1) as they stand."""
-        found = np.empty((len(slots), PIECES * (self.places.shape[1] - 1) + 1))
-        found[:, self.places] = self.waves[slots]
-        return found
-
-    def _rise(self, slots: Array) -> None:
-        _rise(
-            slots, self.waves, self.turns, self.floor, self.raised,
-            self.folds, self.power, self.gap,
-        )  # fmt: skip
+    cosines = _cosines(top // PIECES, n_terms)
+    _raise_all(spectra, order, _places(top), _turns(top), cosines, envelopes)
+    return envelopes
 
 
 @lru_cache(maxsize=4)
@@ -165,9 +86,9 @@ def _turns(top: int) -> Array:
 
 @lru_cache(maxsize=8)
 def _cosines(top: int, n_terms: int) -> Array:
-    """Matrix (bins, terms) of a piece."""
+    """Matrix (terms, bins) of a piece."""
     table = np.cos(np.pi / top * np.arange(2 * top))
-    cosines: Array = table[np.outer(np.arange(top + 1), np.arange(n_terms)) % (2 * top)]
+    cosines: Array = table[np.outer(np.arange(n_terms), np.arange(top + 1)) % (2 * top)]
     return cosines
 
 
@@ -203,31 +124,28 @@ def _unfold(pieces, turns):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _rise(  # type: ignore[no-untyped-def]
-    slots, waves, turns, floor, raised, folds, power, gap
-):
-    """Raise spectra to their envelopes and fold them anew, while they are in the core's cache.
+def _rise(wave, floor, raised, fold):  # type: ignore[no-untyped-def]
+    """Raise a spectrum to its envelope; ``fold`` becomes a copy that can be folded.
 
-    ``power`` becomes the sum of squares over the whole circle, ``gap`` the largest distance of
-    the first spectrum above the envelope.
+    Returns:
+        Sum of squares over the whole circle, and in how many places the first spectrum is above
+        the envelope by more than the tolerance.
     """
-    end = floor.shape[2] - 1
-    for i in slots:
-        _unfold(waves[i], turns)
-        most, energy = -np.inf, 0.0
-        for piece in range(PIECES):
-            curve, under = waves[i, piece], floor[i, piece]
-            line, fold = raised[i, piece], folds[i, piece]
-            for k in range(end + 1):
-                most = max(most, under[k] - curve[k])
-                top = max(line[k], curve[k])
-                line[k], fold[k] = top, top
-                energy += top * top
-            energy -= (line[0] ** 2 + line[end] ** 2) / 2  # these bins count in two pieces
-            fold[0] /= 2
-            fold[end] /= 2
-        power[i], gap[i] = 2 * energy, most
-        _fold(folds[i], turns)
+    end = floor.shape[1] - 1
+    energy, n_above = 0.0, 0
+    for piece in range(PIECES):
+        curve, under, line, copy = wave[piece], floor[piece], raised[piece], fold[piece]
+        for k in range(end + 1):
+            top = max(line[k], curve[k])
+            line[k], copy[k] = top, top
+        for k in range(end + 1):
+            energy += line[k] * line[k]
+        for k in range(end + 1):  # a loop of its own, and a count: so it takes several at once
+            n_above += under[k] - curve[k] > TOLERANCE
+        energy -= (line[0] ** 2 + line[end] ** 2) / 2  # these bins count in two pieces
+        copy[0] /= 2
+        copy[end] /= 2
+    return 2 * energy, n_above
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -260,28 +178,66 @@ def _split(terms, spare):  # type: ignore[no-untyped-def]
         n //= 2
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+def _renew(seen, fold, power, lifter, cepstrum, spare):  # type: ignore[no-untyped-def]
+    """Move a cepstrum towards that of its raised spectrum; its terms then stand in ``seen``."""
+    n_piece, order = fold.shape[1], len(lifter) - 1
+    top = PIECES * (n_piece - 1)
+    terms = seen.reshape(seen.size)
+    _merge(terms, spare)
+    last = 0.0  # the term at K, where the cosine alternates, is in no cepstrum
+    for k in range(n_piece):
+        last += (1 - 2 * (k & 1)) * fold[0, k]
+    last /= top
+    inside = 0.0
+    terms[0] /= 2
+    for q in range(order + 1):
+        terms[q] *= 2 / top
+        inside += terms[q] * terms[q]
+    beyond = power / top - 2 * (terms[0] ** 2 + last**2) - (inside - terms[0] ** 2)
+    gain = 1 + np.sqrt(max(beyond, 0.0) / inside)
+    for q in range(order + 1):
+        cepstrum[q] += gain * lifter[q] * (terms[q] - cepstrum[q])
+        terms[q] = cepstrum[q]
+    terms[order + 1 :] = 0
+    _split(terms, spare)
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _renew(seen, folds, power, order, lifter, cepstrum):  # type: ignore[no-untyped-def]
-    """Move each cepstrum towards that of its raised spectrum; its terms then stand in ``seen``."""
-    top = PIECES * (folds.shape[2] - 1)
-    n = seen.shape[1] * seen.shape[2]
-    spare = np.empty(n)
-    for i in range(len(seen)):
-        terms = seen[i].reshape(n)
-        _merge(terms, spare)
-        last, sign = 0.0, 1.0  # the term at K, where the cosine alternates, is in no cepstrum
-        for k in range(folds.shape[2]):
-            last += sign * folds[i, 0, k] / top
-            sign = -sign
-        inside = 0.0
-        for q in range(n):
-            terms[q] = terms[q] * 2 / top if q <= order[i] else 0.0
-        terms[0] /= 2
-        for q in range(n):
-            inside += terms[q] * terms[q]
-        beyond = power[i] / top - 2 * (terms[0] ** 2 + last**2) - (inside - terms[0] ** 2)
-        gain = 1 + np.sqrt(max(beyond, 0.0) / inside)
-        for q in range(n):
-            cepstrum[i, q] += gain * lifter[i, q] * (terms[q] - cepstrum[i, q])
-            terms[q] = cepstrum[i, q]
-        _split(terms, spare)
+def _raise_all(  # type: ignore[no-untyped-def]
+    spectra, orders, places, turns, cosines, envelopes
+):
+    """Envelopes (n, K + 1) of spectra, one after another, each in the core's cache all along.
+
+    Cosine series of a few terms at many bins are made by halving: even terms are the same on
+    both halves of the bins, odd terms opposite, and an odd term is ``2 cos`` times a sum of even
+    ones, up to its neighbour. After four halvings sixteen short pieces need one small matrix. A
+    line is kept as those pieces all along, in such an order and direction (``_places``) that
+    bins which meet in a halving stand at the same place of two pieces.
+    """
+    n_piece = places.shape[1]
+    floor, raised = np.empty((PIECES, n_piece)), np.empty((PIECES, n_piece))
+    fold, wave = np.empty((PIECES, n_piece)), np.empty((PIECES, n_piece))
+    for i in range(len(spectra)):
+        order = orders[i]
+        n_terms = order // PIECES + 1
+        to_bins = cosines[:n_terms]
+        seen, spare = np.empty((PIECES, n_terms)), np.empty(PIECES * n_terms)
+        lifter = 0.54 + 0.46 * np.cos(np.pi / order * np.arange(order + 1))  # half a Hamming one
+        cepstrum = np.zeros(order + 1)
+        for piece in range(PIECES):
+            for k in range(n_piece):
+                floor[piece, k] = raised[piece, k] = spectra[i, places[piece, k]]
+        power, n_above = _rise(raised, floor, raised, fold)
+        for _ in range(MOST_STEPS):
+            _fold(fold, turns)
+            np.dot(fold, to_bins.T, seen)
+            _renew(seen, fold, power, lifter, cepstrum, spare)
+            np.dot(seen, to_bins, wave)
+            _unfold(wave, turns)
+            power, n_above = _rise(wave, floor, raised, fold)
+            if not n_above:
+                break
+        for piece in range(PIECES):
+            for k in range(n_piece):
+                envelopes[i, places[piece, k]] = wave[piece, k]

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from affectflow.extract.audio.covarep import true_envelope as module
 from affectflow.extract.audio.covarep.true_envelope import TOLERANCE, true_envelope
 
 N_BINS = 1025
@@ -52,7 +51,7 @@ def test_spectra_do_not_depend_on_their_company():
     orders = np.random.default_rng(1).integers(8, 80, len(spectra))
     together = true_envelope(spectra, orders)
     alone = [true_envelope(spectra[i : i + 1], orders[i : i + 1])[0] for i in (0, 64, 129)]
-    np.testing.assert_allclose(together[[0, 64, 129]], alone, atol=1e-11)
+    np.testing.assert_array_equal(together[[0, 64, 129]], alone)
 
 
 def test_lies_on_the_peaks():
@@ -63,7 +62,7 @@ def test_lies_on_the_peaks():
     assert np.abs(envelope - smooth)[:, inner].max() < 0.6
 
 
-def test_a_spectrum_that_is_never_covered_ends_all_the_same(monkeypatch):
-    monkeypatch.setattr(module, "MOST_STEPS", 2)
-    spectra, _ = harmonic_spectra(2)
-    assert np.isfinite(true_envelope(spectra, np.array([3, 30]))).all()
+def test_a_spectrum_that_is_never_covered_ends_all_the_same():
+    spectra = np.random.default_rng(0).normal(size=(2, N_BINS))
+    spectra[:, 300] = 60.0  # no curve of three terms climbs this needle
+    assert np.isfinite(true_envelope(spectra, np.array([2, 3]))).all()
