@@ -11,6 +11,7 @@ from .base import Extractor
 
 #: Registry name -> module inside ``affectflow.extract`` and class.
 EXTRACTORS: dict[str, tuple[str, str]] = {
+    "active-speaker": ("vision.active_speaker", "ActiveSpeaker"),
     "asr": ("text.asr", "Asr"),
     "covarep": ("audio.covarep_features", "Covarep"),
     "covarep-glottal": ("audio.covarep_features", "CovarepGlottal"),

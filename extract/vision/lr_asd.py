@@ -46,13 +46,14 @@ class LrAsd(nn.Module):
 
     def pictures(self, faces: Tensor) -> Tensor:
         """Map grey faces (B, T, 112, 112) in 0..255 to features of pictures (B, T, 128)."""
-        grey = (faces / 255 - GREY_MEAN) / GREY_STD
+        grey = ((faces / 255 - GREY_MEAN) / GREY_STD).to(self.lossAV.FC.weight.dtype)
         sight: Tensor = self.model.visualEncoder(grey.unsqueeze(1))
         return sight
 
     def scores(self, mfcc: Tensor, pictures: Tensor) -> Tensor:
         """Map MFCC (B, 4T, 13) and features of pictures (B, T, 128) to logits (B, T)."""
-        sound = self.model.audioEncoder(mfcc.transpose(1, 2).unsqueeze(1))  # (B, T, 128)
+        image = mfcc.to(pictures.dtype).transpose(1, 2).unsqueeze(1)  # (B, 1, 13, 4T)
+        sound = self.model.audioEncoder(image)  # (B, T, 128)
         both = self.model.fusion(torch.cat([sound, pictures], dim=2))  # (B, T, 256)
         logits: Tensor = self.lossAV.FC(self.model.detector(both))
         return logits[..., 1]

@@ -50,13 +50,13 @@ class TalkNet(nn.Module):
 
     def pictures(self, faces: Tensor) -> Tensor:
         """Map grey faces (B, T, 112, 112) in 0..255 to features of pictures (B, T, 512)."""
-        grey = (faces / 255 - GREY_MEAN) / GREY_STD
+        grey = ((faces / 255 - GREY_MEAN) / GREY_STD).to(self.lossAV.FC.weight.dtype)
         frontend: Tensor = self.model.visualFrontend(grey.unsqueeze(1))
         return frontend
 
     def scores(self, mfcc: Tensor, pictures: Tensor) -> Tensor:
         """Map MFCC (B, 4T, 13) and features of pictures (B, T, 512) to logits (B, T)."""
-        sound = self.model.audioEncoder(mfcc)  # (B, T, 128)
+        sound = self.model.audioEncoder(mfcc.to(pictures.dtype))  # (B, T, 128)
         sight = self.model.visualConv1D(self.model.visualTCN(pictures.transpose(1, 2)))
         sight = sight.transpose(1, 2)  # (B, T, 128)
         heard = self.model.crossA2V(sound, sight)

@@ -1,0 +1,248 @@
+"""The face of the one who speaks: which of the faces that are seen moves as what is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import numpy as np
+
+from ...cache.errors import BadCall
+from ...cache.keys import WHERE
+from ...cache.records import Array, ArraySpec, Features, FeatureSpec
+from ..base import Extractor, Needs
+from ..clip import Clip
+from ..hf_model import PRECISIONS
+from ..loaded import LoadedModels
+from .asd_scores import FRAMES, Network, common_cut, smoothed, track_scores
+from .asd_sound import HOP, WIDTH, as_integers, mfcc
+from .asd_sound import RATE as SOUND_RATE
+from .chosen import CHOSEN_SPEC, chosen_faces, track_numbers
+from .speaker_choice import at_rows, taken_tracks
+from .speaker_crops import RATE, Piece, lower_faces
+
+if TYPE_CHECKING:
+    from .lr_asd import LrAsd
+    from .talknet import TalkNet
+
+MODELS = ("lr-asd", "talknet")
+NOBODY = ("best", "masked")
+#: Crops that are scored at once, whatever the number of tracks; and of one track at most.
+CROPS_AT_ONCE = 3000
+SCORE_COLUMNS = ("track", "score", "smoothed")
+
+#: Scores of a track: step of the first one at 25 Hz, and all of them (n,).
+Scores = Mapping[int, tuple[int, Array]]
+
+
+@dataclass(frozen=True)
+class ActiveSpeaker(Extractor):
+    """The face that speaks, by a network that sees each face and hears the sound.
+
+    ``values`` (n_pictures, 20) has the pictures of ``tracks`` and the columns of ``mtcnn-face``,
+    so whatever reads faces reads it, and ``score``: the network's logit that the face speaks,
+    averaged over 0.2 s; above 0 it does. ``scores`` (n, 3) has every face at 25 Hz, in order of
+    time: ``track``, ``score`` (the mean over chunks of 1 to 6 s) and ``smoothed``.
+
+    Which face is taken in an utterance:
+
+    - A track *speaks* where its smoothed scores are above 0, for ``least`` seconds in all at
+      least. The track with the largest sum of scores above 0 is taken; then each further track
+      that speaks and shares no picture with one taken before: after a cut the speaker is another
+      track.
+    - One track in the whole utterance is taken, whether it speaks or not.
+    - Nobody speaks: see ``nobody``.
+    - Pictures without the face that is taken are masked; another face never stands in.
+
+    Each track is cut, scored once and forgotten; sound that ends before the pictures goes on
+    silent. Tracks may be at any rate, but are looked at at 25 Hz.
+
+    Args:
+        checkpoint: file of weights of the model.
+        model: ``lr-asd`` or ``talknet``.
+        nobody: where nobody speaks, take the track with the ``best`` mean score, or none
+            (``masked``).
+        least: seconds for which a track must speak.
+        precision: what the network computes in: ``float32``, ``bfloat16``, ``float16``.
+
+    Source:
+        Tao et al. (2021), see ``TalkNet``; Liao et al. (2025), see ``LrAsd``. Crops, sound,
+        chunks and smoothing are those of the authors' demonstrations, here with MTCNN's faces;
+        what is left out is said at ``track_scores`` and ``smoothed``. Which track an utterance
+        takes is ours: they only draw the scores.
+    """
+
+    name: ClassVar[str] = "active-speaker"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "vision"
+    provides: ClassVar[str] = "faces"
+    rows: ClassVar[str] = "as 'tracks'"
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "opencv-python-headless")
+    paper: ClassVar[str] = "Tao et al. (2021), TalkNet; Liao et al. (2025), LR-ASD"
+    licence: ClassVar[str] = "weights: the authors' own"
+    peak_memory: ClassVar[int] = 3 << 29
+
+    checkpoint: str = field(metadata=WHERE)
+    model: str = "lr-asd"
+    nobody: str = "best"
+    least: float = 0.2
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.checkpoint or not isinstance(self.checkpoint, str):
+            raise BadCall("active-speaker: checkpoint must be the path of a file of weights")
+        choices = {"model": MODELS, "nobody": NOBODY, "precision": PRECISIONS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise BadCall(
+                    f"active-speaker: {name} must be {' or '.join(map(repr, known))}, "
+                    f"not {getattr(self, name)!r}"
+                )
+        if not 0 <= self.least <= 60:
+            raise BadCall(f"active-speaker: least must be in [0, 60] s, not {self.least:g}")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(audio=SOUND_RATE, frames=float(RATE), features=("tracks",))
+
+    @property
+    def spec(self) -> FeatureSpec:
+        scores = ArraySpec((len(SCORE_COLUMNS),), "float32", SCORE_COLUMNS)
+        return {**CHOSEN_SPEC, "scores": scores}
+
+    def weights(self) -> Mapping[str, Path]:
+        return {"checkpoint": Path(self.checkpoint).expanduser()}
+
+    def extract(self, clip: Clip) -> Features:
+        """Map the faces of a clip to that of the speaker.
+
+        Raises:
+            NoAudio: there is no sound.
+            NoVideo: there are no pictures.
+            BadCall: the weights cannot be read, or are of another network.
+        """
+        return self._extract(clip, "cpu")
+
+    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
+        """Features of many clips; the tracks of each go through the network together."""
+        for clip in clips:
+            try:
+                yield self._extract(clip, device)
+            except BadCall:
+                raise
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+    def _extract(self, clip: Clip, device: str) -> Features:
+        tracks = self.upstream(clip, "tracks")
+        network = load_network(self.model, self.weights()["checkpoint"], device, self.precision)
+        scores = clip_scores(clip, tracks, network, device)
+        even = {track: (first, smoothed(values)) for track, (first, values) in scores.items()}
+        order = self._order(clip, even)
+        chosen = chosen_faces(tracks, taken_tracks(tracks, order), at_rows(tracks, even, RATE))
+        more = {"scores": _score_rows(scores, even)}
+        return Features(chosen.values, chosen.times, chosen.columns, chosen.mask, more)
+
+    def _order(self, clip: Clip, scores: Scores) -> list[int]:
+        """Tracks that may be taken, the best first."""
+        values = {track: of_track for track, (_, of_track) in scores.items()}
+        speaking = {t: float(np.maximum(v, 0).sum()) for t, v in values.items()}
+        speaks = [t for t, v in values.items() if (v > 0).sum() >= max(self.least * RATE, 1)]
+        if speaks:
+            return sorted(speaks, key=lambda track: -speaking[track])
+        if not values:
+            clip.warn("no face was seen, so every row is masked")
+            return []
+        best = max(values, key=lambda track: float(values[track].mean()))
+        if len(values) > 1:
+            done = "the best face is taken" if self.nobody == "best" else "every row is masked"
+            clip.warn(f"none of {len(values)} faces speaks for {self.least:g} s, so {done}")
+        return [best] if self.nobody == "best" or len(values) == 1 else []
+
+
+def clip_scores(
+    clip: Clip, tracks: Features, network: Network, device: str
+) -> dict[int, tuple[int, Array]]:
+    """Score of each step of each track: its first step, and (n,) logits.
+
+    Memory does not grow with the clip: crops are scored as soon as ``CROPS_AT_ONCE`` have come,
+    in pieces that end where the chunks of all lengths do.
+    """
+    if not len(track_numbers(tracks)):
+        return {}
+    sound = clip.audio(SOUND_RATE).samples
+    found: dict[int, tuple[int, list[Array]]] = {}
+    for pieces in _groups(lower_faces(clip, tracks, common_cut())):
+        heard = [_sound_of(sound, piece) for piece in pieces]
+        scored = track_scores(network, heard, [piece.faces for piece in pieces], device=device)
+        for piece, values in zip(pieces, scored, strict=True):
+            found.setdefault(piece.track, (piece.first, []))[1].append(values)
+    return {track: (first, np.concatenate(parts)) for track, (first, parts) in found.items()}
+
+
+def _groups(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Pieces in groups of about ``CROPS_AT_ONCE`` crops."""
+    group: list[Piece] = []
+    for piece in pieces:
+        group.append(piece)
+        if sum(len(p.faces) for p in group) >= CROPS_AT_ONCE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _sound_of(sound: Array, piece: Piece) -> Array:
+    """MFCC (4 n, 13) of the sound of a piece; silent where there is no more of it."""
+    step = FRAMES * HOP  # samples of a picture
+    first, end = piece.first * step, (piece.first + len(piece.faces)) * step + WIDTH - HOP
+    samples = sound[first:end]
+    return mfcc(as_integers(np.pad(samples, (0, end - first - len(samples)))))
+
+
+def _score_rows(scores: Scores, even: Scores) -> Features:
+    """Rows of all tracks and steps, in order of time."""
+    if not scores:
+        return Features(np.empty((0, 3), np.float32), np.empty((0, 2)), SCORE_COLUMNS)
+    blocks = []
+    for track, (first, values) in scores.items():
+        step = first + np.arange(len(values))
+        numbers = np.full(len(values), track)
+        blocks.append(np.stack([step, numbers, values, even[track][1]], axis=1))
+    rows = np.concatenate(blocks)
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    times = np.stack([rows[:, 0], rows[:, 0] + 1], axis=1) / RATE
+    return Features(rows[:, 1:].astype(np.float32), times, SCORE_COLUMNS)
+
+
+_LOADED: LoadedModels[Network] = LoadedModels()
+
+
+def load_network(
+    model: str, path: Path, device: str = "cpu", precision: str = "float32"
+) -> Network:
+    """An active speaker network with its weights, loaded once a process while it is used.
+
+    Raises:
+        BadCall: the weights cannot be read, or are of another network.
+    """
+    from .tensor_file import file_mark
+
+    key = (model, file_mark(path), device, precision)
+    return _LOADED.get(key, lambda: _load(model, path, device, precision))
+
+
+def _load(model: str, path: Path, device: str, precision: str) -> tuple[Network, int]:
+    import torch
+
+    from .lr_asd import load_lr_asd
+    from .talknet import load_talknet
+
+    network: TalkNet | LrAsd
+    network = load_talknet(path) if model == "talknet" else load_lr_asd(path)
+    network = network.to(device, getattr(torch, precision))
+    size = sum(p.numel() * p.element_size() for p in network.parameters())
+    return cast(Network, network), size
