@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BadInput, CacheError, Damaged, NewerCache
+from .errors import BadCall, BadInput, CacheError, Damaged, NewerCache
 from .layout import describe, node_name
 from .publish import make_folder, store_errors, sync_folder, temporary
 from .publish import publish as publish_file
@@ -165,6 +165,24 @@ def load(root: Path, fingerprint: str) -> Checkpoint | None:
     if record["fingerprint"] != fingerprint:
         raise _damaged(path, f"it is that of fit {record['fingerprint'][:12]}")
     return Checkpoint(fingerprint, record["digest"], record["meta"], folder, record["files"])
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
+    """All tensors of a file that somebody else wrote, by name.
+
+    Raises:
+        BadCall: it is no whole safetensors file, or holds numbers that numpy has no type for.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors: dict[str, Array] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadCall(f"'{path}' cannot be read as safetensors: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise BadCall(f"'{path}' holds numbers of a type that numpy lacks: {error}") from error
+    return tensors
 
 
 def checkpoint_names(root: Path) -> list[str]:

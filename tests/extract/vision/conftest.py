@@ -42,3 +42,24 @@ def run_python():
         ).stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def still_faces():
+    """The function: a face that keeps its place, as the role `faces` gives it."""
+    from affectflow.cache.records import Features, frame_times
+    from affectflow.extract.vision.mtcnn_face import COLUMNS
+
+    # Eye, eye, nose tip, mouth corner, mouth corner, as shares of the box.
+    places = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+
+    def make(n, box, shape, rate=10.0, mask=None):
+        low, high = np.array(box[:2]), np.array(box[2:])
+        points = (low + places * (high - low)).ravel()
+        row = [*box, 1.0, *points, 1.0, shape[1], shape[0]]
+        values = np.column_stack([np.tile(row, (n, 1)), np.arange(n) / rate])
+        mask = np.ones(n, bool) if mask is None else np.array(mask, bool)
+        values[~mask, :-3] = 0
+        return Features(values.astype(np.float32), frame_times(n, 1 / rate), COLUMNS, mask)
+
+    return make

@@ -1,0 +1,265 @@
+"""What pretrained video networks see in the face of a clip: Video Swin (t, s, b) and R(2+1)D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from ...cache.errors import BadCall, NoFace, NoVideo
+from ...cache.keys import WHERE
+from ...cache.records import Array, ArraySpec, Features, FeatureSpec
+from ..base import Extractor, Needs
+from ..clip import Clip
+from ..hf_model import PRECISIONS
+from .crops import face_crops
+from .tensor_file import from_hub
+from .video_network import KINDS, Kind, VideoNetwork, load_video_network, weights_url
+from .video_windows import VideoWindow, video_windows
+
+LEVELS = ("frame", "mean")
+DTYPES = ("float16", "float32")
+#: Names of weights that torchvision offers.
+OFFERED = {
+    "kinetics400": "KINETICS400_V1",
+    "kinetics400-imagenet22k": "KINETICS400_IMAGENET22K_V1",
+}
+
+
+@dataclass(frozen=True)
+class FaceVideo(Extractor):
+    """Base of ``swin3d`` and ``r2plus1d``: a video network over the crops of one face."""
+
+    modality: ClassVar[str] = "vision"
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "opencv-python-headless")
+    peak_memory: ClassVar[int] = 3 << 30
+
+    checkpoint: str = field(default="kinetics400", metadata=WHERE)
+    rate: float = 10.0
+    size: int = 128
+    margin: float = 0.0
+    aligned: bool = False
+    level: str = "frame"
+    window: float = 9.6
+    overlap: float = 3.2
+    precision: str = "float32"
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choices = {"level": LEVELS, "precision": PRECISIONS, "dtype": DTYPES}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise BadCall(
+                    f"{self.name}: {name} must be {' or '.join(map(repr, known))}, "
+                    f"not {getattr(self, name)!r}"
+                )
+        if not 0 < self.rate <= 240:
+            raise BadCall(f"{self.name}: rate must be in (0, 240] Hz, not {self.rate:g}")
+        if not 32 <= self.size <= 1024:
+            raise BadCall(f"{self.name}: size must be in [32, 1024] pixels, not {self.size}")
+        if self._pictures(self.window) < 2 * self._kind.align:
+            raise BadCall(
+                f"{self.name}: window must be at least {2 * self._kind.align} pictures "
+                f"({2 * self._kind.align / self.rate:g} s at {self.rate:g} Hz), not "
+                f"{self.window:g} s"
+            )
+        if not 0 <= self.overlap <= self.window / 2:
+            raise BadCall(
+                f"{self.name}: overlap must be from 0 to half of window ({self.window / 2:g} s), "
+                f"not {self.overlap:g}"
+            )
+        if self.checkpoint in OFFERED and self.checkpoint not in self.offered:
+            raise BadCall(
+                f"{self.name}: there are no weights '{self.checkpoint}' of {self.network}"
+            )
+
+    @property
+    def network(self) -> str:
+        """Name of the network in ``KINDS``."""
+        raise NotImplementedError
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Names of the weights that torchvision offers for the network."""
+        return ("kinetics400",)
+
+    @property
+    def _kind(self) -> Kind:
+        return KINDS[self.network]
+
+    def _pictures(self, seconds: float) -> int:
+        """Pictures in a span, a whole number of the steps at which windows may start."""
+        return round(seconds * self.rate) // self._kind.align * self._kind.align
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(frames=self.rate, features=("faces",))
+
+    @property
+    def spec(self) -> FeatureSpec:
+        hop = self._kind.stride / self.rate if self.level == "frame" else None
+        return {"values": ArraySpec((self._kind.width,), self.dtype, hop=hop)}
+
+    def weights(self) -> Mapping[str, Path]:
+        if self.checkpoint in OFFERED:
+            url = weights_url(self.network, OFFERED[self.checkpoint])
+            return {"checkpoint": from_hub(url, self.network)}
+        return {"checkpoint": Path(self.checkpoint).expanduser()}
+
+    def extract(self, clip: Clip) -> Features:
+        """Map the face's pictures to (n_rows, D), or (1, D) where ``level`` is ``mean``.
+
+        Raises:
+            NoFace: no row has a face.
+            NoVideo: there are no pictures.
+            BadCall: the weights cannot be read, or are of another network.
+        """
+        return self._extract(clip, "cpu")
+
+    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
+        """Features of many clips, one at a time: one clip's window fills the machine."""
+        for clip in clips:
+            try:
+                yield self._extract(clip, device)
+            except BadCall:
+                raise
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+    def _extract(self, clip: Clip, device: str) -> Features:
+        faces = self.upstream(clip, "faces")
+        network = load_video_network(
+            self.network, self.weights()["checkpoint"], device, self.precision
+        )
+        crops = face_crops(
+            clip, faces, self.size, self.rate, margin=self.margin, aligned=self.aligned
+        )
+        windows = video_windows(
+            crops,
+            self._pictures(self.window),
+            self._pictures(self.overlap),
+            self._kind.align,
+            self._kind.stride,
+        )
+        parts = [self._rows(window, network) for window in windows]
+        if not parts:
+            raise NoVideo(f"'{clip.id}' has no picture at {self.rate:g} Hz: the segment is empty")
+        values, times, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if not mask.any():
+            raise NoFace(f"'{clip.id}': none of {len(mask)} rows has a face to look at")
+        if self.level == "mean":
+            whole = np.array([[times[0, 0], times[-1, 1]]])
+            return Features(values[mask].mean(axis=0, dtype=np.float64)[None], whole)
+        return Features(values, times, mask=mask)
+
+    def _rows(self, window: VideoWindow, network: VideoNetwork) -> tuple[Array, Array, Array]:
+        """Values (n, D), times (n, 2) and mask (n,) of the rows that are taken from a window."""
+        kind = self._kind
+        n = len(window.mask)
+        starts = np.arange(kind.n_rows(n)) * kind.stride - kind.lead
+        first, last = np.maximum(starts, 0), np.minimum(starts + kind.stride, n)  # half open
+        seen = np.concatenate([[0], np.cumsum(window.mask)])
+        mask = 2 * (seen[last] - seen[first]) >= last - first
+        values = np.zeros((len(mask), kind.width), np.float32)
+        if mask.any():
+            values = network.rows(window.pictures, window.mask)
+            values[~mask] = 0
+        times = np.stack([window.times[first, 0], window.times[last - 1, 1]], axis=1)
+        kept = slice(
+            (window.keep_start - window.start) // kind.stride,
+            kind.n_rows(window.keep_end - window.start),
+        )
+        return values[kept], times[kept], mask[kept]
+
+
+@dataclass(frozen=True)
+class Swin3d(FaceVideo):
+    """Video Swin on the face: a row for every two pictures, the mean over space.
+
+    ``values`` (n_rows, D), D = 768 (t, s) or 1024 (b), 5 rows a second by default. The network is
+    torchvision's without its classifier: final norm, then the mean over height and width. An odd
+    last picture is a row of its own.
+
+    The crops are the boxes of the role ``faces`` at ``rate`` Hz. A picture without a face is the
+    mean picture (0 for the network); a row is masked unless at least half of its pictures show a
+    face. Attention reaches across such gaps, so rows beside one know of it.
+
+    A clip up to ``window`` is seen whole; a longer one in windows that overlap and start at
+    multiples of 16 pictures, each row taken from the window in which it lies farther from an end.
+    Clips are computed one at a time, so a feature never depends on its company; float16 and
+    bfloat16 stay within 3e-2 of the largest value in float32.
+
+    Args:
+        variant: ``t``, ``s`` or ``b``.
+        checkpoint: a file of weights: torchvision's state dict (``torch.save`` or safetensors),
+            or a checkpoint of the authors of Video Swin, whose names are translated; or
+            ``kinetics400``, for b also ``kinetics400-imagenet22k``: torchvision's, fetched on
+            first use. Its content counts towards the fingerprint; a classifier in it is ignored.
+        rate: pictures a second, Hz.
+        size: side of the crops in pixels.
+        margin: share of the face's box added on each side; see ``crops.Window``.
+        aligned: turn and scale the face by its landmarks instead of cutting its box.
+        level: ``frame``, or ``mean`` for one row, the mean over the rows with a face.
+        window: seconds that are seen at once; memory goes with it (2 GB for t at 9.6 s).
+        overlap: seconds that two windows share.
+        precision: what the network computes in: ``float32``, ``bfloat16`` or ``float16``.
+        dtype: how it is stored: ``float16`` or ``float32``.
+
+    Source:
+        Liu et al. (2022), "Video Swin Transformer", CVPR; trained on 32 of 64 pictures of
+        224x224 of Kinetics-400.
+    """
+
+    name: ClassVar[str] = "swin3d"
+    version: ClassVar[int] = 1
+    rows: ClassVar[str] = "two pictures, or one"
+    sizes: ClassVar[str] = "768 (t, s), 1024 (b)"
+    paper: ClassVar[str] = "Liu et al. (2022), Video Swin Transformer"
+
+    variant: str = "t"
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("t", "s", "b"):
+            raise BadCall(f"swin3d: variant must be 't', 's' or 'b', not {self.variant!r}")
+        super().__post_init__()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        return tuple(OFFERED) if self.variant == "b" else ("kinetics400",)
+
+    @property
+    def network(self) -> str:
+        return f"swin3d_{self.variant}"
+
+
+@dataclass(frozen=True)
+class R2plus1d(FaceVideo):
+    """R(2+1)D-18 on the face: a row for every eight pictures, the mean over space.
+
+    ``values`` (n_rows, 512); row k is centred on picture 8 k and stands for those from 8 k - 4
+    on. What is said of ``swin3d`` of crops, gaps, windows and weights holds here too; windows
+    start at multiples of 8 pictures.
+
+    Args:
+        checkpoint: a file of torchvision's state dict, or ``kinetics400``: fetched on first use.
+        rate, size, margin, aligned, level, window, overlap, precision, dtype: see ``swin3d``.
+
+    Source:
+        Tran et al. (2018), "A Closer Look at Spatiotemporal Convolutions for Action
+        Recognition", CVPR; trained on 16 pictures of 112x112 of Kinetics-400.
+    """
+
+    name: ClassVar[str] = "r2plus1d"
+    version: ClassVar[int] = 1
+    rows: ClassVar[str] = "eight pictures, or one"
+    paper: ClassVar[str] = "Tran et al. (2018), R(2+1)D"
+
+    size: int = 112
+
+    @property
+    def network(self) -> str:
+        return "r2plus1d_18"

@@ -1,0 +1,140 @@
+"""Files of weights that others made: read without running anything in them, and fitted by name."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...cache.checkpoints import read_safetensors
+from ...cache.errors import BadCall
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Entries under which training programs put the tensors beside their own state.
+WRAPPERS = ("state_dict", "model", "model_state_dict", "module")
+#: Names of tensors that a message lists before it says how many more there are.
+LISTED = 3
+
+
+def file_mark(path: Path) -> tuple[str, int, int]:
+    """What tells a file of weights from another one, to keep what was loaded from it.
+
+    Raises:
+        BadCall: there is no such file.
+    """
+    if not path.is_file():
+        raise BadCall(f"there is no file of weights at '{path}'")
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name: safetensors, or what ``torch.save`` wrote.
+
+    The latter is read with ``weights_only``. A state dict may lie under ``state_dict`` or
+    ``model`` beside other things, and its names may carry ``DataParallel``'s ``module.``.
+
+    Raises:
+        BadCall: there is no such file, it cannot be read, or it holds no state dict.
+    """
+    import torch
+
+    file_mark(path)
+    found: Any
+    try:
+        if path.suffix == ".safetensors":
+            arrays = read_safetensors(path)
+            return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadCall(
+            f"the weights in '{path}' hold more than tensors, which is not read, for it could run "
+            "anything. Where you trust the file, write its state dict to a new one: torch.save("
+            "torch.load(file, weights_only=False)['state_dict'], new)"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadCall(f"the weights in '{path}' cannot be read: {reason}") from error
+    for name in WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+            break
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in found.items()
+    ):
+        raise BadCall(f"the file '{path}' holds no state dict, a mapping of names to tensors")
+    return {re.sub(r"^module\.", "", name): tensor for name, tensor in found.items()}
+
+
+def misfits(
+    wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], unused: tuple[str, ...] = ()
+) -> list[str]:
+    """How tensors differ from those that a network wants, in words; empty: they fit.
+
+    Args:
+        wanted: of the network, by name.
+        tensors: what there is.
+        unused: how the names begin of tensors that are never used: whether they are there, and in
+            which shape, does not matter.
+    """
+    counted = {name for name in {*wanted, *tensors} if not name.startswith(unused)}
+    missing = sorted(name for name in counted if name not in tensors)
+    foreign = sorted(name for name in counted if name not in wanted)
+    other = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in sorted(counted)
+        if name in wanted and name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    kinds = (("missing", missing), ("not known", foreign), ("of another shape", other))
+    return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], unused: tuple[str, ...] = ()) -> None:
+    """Load tensors that were found to fit; see ``misfits``."""
+    import torch
+
+    known = network.state_dict()
+    kept = {name: tensors[name] for name in known if not name.startswith(unused)}
+    kept = {n: t.float() if torch.is_floating_point(t) else t for n, t in kept.items()}
+    network.load_state_dict(kept, strict=False)
+
+
+def from_hub(url: str, what: str) -> Path:
+    """The local copy of a file that torchvision offers, fetched where it is not there.
+
+    Args:
+        url: whose last part carries the first digits of the file's SHA-256, which are checked.
+        what: what a message calls it.
+
+    Raises:
+        BadCall: it is not there and cannot be fetched.
+    """
+    import torch
+
+    name = url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(
+            url, str(path), digits.group(1) if digits else None, progress=False
+        )
+    except (OSError, RuntimeError) as error:  # no network, or another file than promised
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BadCall(
+            f"the weights of {what} are not in {path.parent}, and could not be fetched from {url}: "
+            f"{reason}. Off line, set checkpoint to a file of weights"
+        ) from error
+    return path
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    return ", ".join(listed[:LISTED]) + more

@@ -1,0 +1,180 @@
+"""Video networks of torchvision as encoders: a row for every few pictures, means over space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...cache.records import Array
+from ..loaded import LoadedModels
+from .mtcnn_cascade import whole_float32
+from .swin3d_weights import load_weights
+from .tensor_file import file_mark
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _swin_rows(network: Any, video: Tensor) -> Tensor:
+    """(B, 3, T, H, W) to (B, ceil(T / 2), D)."""
+    states: Tensor = network.norm(network.features(network.patch_embed(video)))
+    return states.mean(dim=(2, 3))  # (B, T', H', W', D)
+
+
+def _resnet_rows(network: Any, video: Tensor) -> Tensor:
+    """(B, 3, T, H, W) to (B, ceil(T / 8), D)."""
+    states: Tensor = network.stem(video)
+    for layer in (network.layer1, network.layer2, network.layer3, network.layer4):
+        states = layer(states)
+    return states.mean(dim=(3, 4)).transpose(1, 2)  # of (B, D, T', H', W')
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A video network.
+
+    Args:
+        builder: function of ``torchvision.models.video`` that makes it.
+        weights: class there that lists the weights offered for it.
+        width: columns of a row, D.
+        stride: pictures from row to row.
+        lead: pictures by which the first one that a row stands for lies before ``k * stride``.
+        align: where a long video is cut into windows, they start at multiples of this many
+            pictures, so that the network's own partition of time is that of the whole video.
+        mean: of red, green and blue in [0, 1], which are taken from the pictures.
+        std: by which they are divided then.
+        rows: the network without its head.
+    """
+
+    builder: str
+    weights: str
+    width: int
+    stride: int
+    lead: int
+    align: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    rows: Callable[[Any, Any], Any]
+
+    def n_rows(self, n_pictures: int) -> int:
+        """Rows of a video; the last one may stand for fewer pictures."""
+        return -(-n_pictures // self.stride)
+
+
+def _swin(size: str, width: int) -> Kind:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    name = f"swin3d_{size}"
+    # Attention sees 8 rows of 2 pictures at once.
+    return Kind(name, f"Swin3D_{size.upper()}_Weights", width, 2, 0, 16, mean, std, _swin_rows)
+
+
+KINDS: dict[str, Kind] = {
+    "swin3d_t": _swin("t", 768),
+    "swin3d_s": _swin("s", 768),
+    "swin3d_b": _swin("b", 1024),
+    "r2plus1d_18": Kind(
+        *("r2plus1d_18", "R2Plus1D_18_Weights", 512, 8, 4, 8),
+        mean=(0.43216, 0.394666, 0.37645),
+        std=(0.22803, 0.22145, 0.216989),
+        rows=_resnet_rows,
+    ),
+}
+
+
+class VideoNetwork:
+    """A loaded network; see ``load_video_network``.
+
+    Args:
+        network: torchvision's, in the precision that it computes in.
+        kind: what is known of it.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Any, kind: Kind, device: str) -> None:
+        import torch
+
+        self.network = network
+        self.kind = kind
+        self.device = device
+        self.dtype = next(network.parameters()).dtype
+        shape = (1, 3, 1, 1, 1)
+        self._mean = torch.tensor(kind.mean, device=device).reshape(shape) * 255
+        self._std = torch.tensor(kind.std, device=device).reshape(shape) * 255
+
+    def rows(self, pictures: Array, mask: Array) -> Array:
+        """Map one video to its rows, (ceil(T / stride), D) float32.
+
+        Args:
+            pictures: (T, size, size, 3) uint8 RGB.
+            mask: (T,) bool; pictures where it is False count as the mean picture, which is zero
+                for the network.
+        """
+        import torch
+
+        with torch.inference_mode(), whole_float32(self.device):
+            video = torch.from_numpy(pictures).to(self.device).permute(3, 0, 1, 2)[None].float()
+            video = (video - self._mean) / self._std  # (1, 3, T, size, size)
+            if not mask.all():
+                video[:, :, torch.from_numpy(~mask).to(self.device)] = 0
+            found: Array = self.kind.rows(self.network, video.to(self.dtype))[0].float().cpu()
+            return np.asarray(found)
+
+
+_LOADED: LoadedModels[VideoNetwork] = LoadedModels()
+
+
+def load_video_network(name: str, path: Path, device: str, precision: str) -> VideoNetwork:
+    """A network with the weights of a file, loaded once in each process while it is used.
+
+    Args:
+        name: one of ``KINDS``.
+        path: a file of weights; see ``load_weights``.
+        device: where it shall run.
+        precision: what it computes in.
+
+    Raises:
+        BadCall: the file cannot be read, or is of another network.
+    """
+    key = (name, file_mark(path), device, precision)
+    return _LOADED.get(key, lambda: _load(name, path, device, precision))
+
+
+def _load(name: str, path: Path, device: str, precision: str) -> tuple[VideoNetwork, int]:
+    import torch
+
+    network = make_network(name)
+    load_weights(network, path, name, _networks)
+    network = network.eval().requires_grad_(False).to(device, getattr(torch, precision))
+    size = sum(p.numel() * p.element_size() for p in network.parameters())
+    return VideoNetwork(network, KINDS[name], device), size
+
+
+def _networks() -> dict[str, dict[str, Tensor]]:
+    """Names and shapes of the tensors of all networks; no memory is taken for them."""
+    import torch
+
+    with torch.device("meta"):
+        return {name: make_network(name).state_dict() for name in KINDS}
+
+
+def make_network(name: str) -> Any:
+    """A network of torchvision with random weights."""
+    from torchvision.models import video
+
+    return getattr(video, KINDS[name].builder)()
+
+
+def weights_url(name: str, training: str) -> str:
+    """Where torchvision offers weights.
+
+    Args:
+        name: one of ``KINDS``.
+        training: name of the weights there, such as ``KINETICS400_V1``.
+    """
+    from torchvision.models import video
+
+    return str(getattr(video, KINDS[name].weights)[training].url)
