@@ -1,64 +1,54 @@
-"""Where a clip is cut: neighbouring pictures whose colours differ nearly everywhere at once."""
+"""Where a clip is cut: neighbouring pictures that have next to nothing in common."""
 
 from __future__ import annotations
-
-from collections import deque
 
 import numpy as np
 
 from ...cache.records import Array
 
-#: Pictures are looked at in this many blocks a side, each by a histogram of its colours.
-BLOCKS = 4
-#: Levels of red, green and blue in a histogram.
-LEVELS = 4
-#: Pixels a side to which a picture is thinned out.
-SIDE = 64
-#: Share of the pixels that change their colour at a cut, in the median block.
-CHANGED = 0.5
-#: A cut changes this many times more than the pictures just before it did.
-SUDDEN = 3.0
-#: Changes just before that are remembered.
-REMEMBERED = 5
+#: Pictures are compared as thumbnails of so many pixels a side.
+SIDE = 32
+#: At a cut the thumbnails differ by more than this share of what two unrelated ones differ by.
+#: At 25 Hz, cuts between dark and alike shots of one evening measured 0.81 and more; waving arms
+#: and a camera that turns quickly 0.40 at most, people who talk 0.05.
+CHANGED = 0.6
+#: Mean square of differences that are noise, in grey levels.
+NOISE = 8.0
 
 
 class Shots:
     """Numbers the shots of pictures that are asked in order of time.
 
-    A cut is where the median block of ``BLOCKS`` x ``BLOCKS`` changes the colour of more than
-    ``CHANGED`` of its pixels from one picture to the next, and ``SUDDEN`` times more than in the
-    pictures before. Somebody who moves changes some blocks, a camera that turns changes all of
-    them in every picture; a fade is no cut.
+    Brightness is no change, so a flash or a fade is no cut. Where pictures are asked seldom (at
+    5 Hz), a camera that turns quickly may be taken for a cut.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self._last: Array | None = None
-        self._changes: deque[float] = deque(maxlen=REMEMBERED)
 
     def see(self, image: Array) -> int:
         """Number of the shot, from 0, to which the next picture (height, width, 3) belongs."""
-        seen = histograms(image)
-        if self._last is not None:
-            change = float(np.median(np.abs(seen - self._last).sum(axis=1)) / 2)
-            usual = float(np.mean(self._changes)) if self._changes else 0.0
-            if change > CHANGED and change > SUDDEN * usual:
-                self.number += 1
-                self._changes.clear()
-            else:
-                self._changes.append(change)
+        seen = thumbnail(image)
+        if self._last is not None and change(self._last, seen) > CHANGED:
+            self.number += 1
         self._last = seen
         return self.number
 
 
-def histograms(image: Array) -> Array:
-    """Share of each colour in each block, (BLOCKS^2, LEVELS^3) float64, rows sum to 1."""
-    height, width = image.shape[:2]
-    rows = (np.arange(SIDE) * height) // SIDE
-    columns = (np.arange(SIDE) * width) // SIDE
-    small = image[rows][:, columns].astype(np.int64) * LEVELS // 256  # (SIDE, SIDE, 3)
-    colour = (small[..., 0] * LEVELS + small[..., 1]) * LEVELS + small[..., 2]
-    place = np.arange(SIDE) * BLOCKS // SIDE
-    block = place[:, None] * BLOCKS + place[None]
-    counts = np.bincount((block * LEVELS**3 + colour).ravel(), minlength=BLOCKS**2 * LEVELS**3)
-    return np.asarray(counts.reshape(BLOCKS**2, -1) / (SIDE // BLOCKS) ** 2)
+def thumbnail(image: Array) -> Array:
+    """A picture (height, width, 3) as (SIDE, SIDE, 3) float32 with mean 0 in each colour."""
+    import cv2
+
+    step = max(1, min(image.shape[:2]) // (4 * SIDE))  # means of some pixels in each are enough
+    thinned = np.ascontiguousarray(image[::step, ::step])
+    small: Array = cv2.resize(thinned, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = small.astype(np.float32)
+    centred: Array = small - small.mean(axis=(0, 1))
+    return centred
+
+
+def change(before: Array, after: Array) -> float:
+    """How much two thumbnails differ: 0 not at all, 1 as much as unrelated ones, 2 negatives."""
+    energy = np.sum(before**2) + np.sum(after**2) + NOISE * before.size
+    return float(np.sum((after - before) ** 2) / energy)
