@@ -33,6 +33,7 @@ MODELS: dict[str, Entry] = {
     "mlf-dnn": Entry("mlf_dnn", "MlfDnn", "MlfDnnNet"),
     "mlmf": Entry("mlmf", "Mlmf", "MlmfNet"),
     "mtfn": Entry("mtfn", "Mtfn", "MtfnNet"),
+    "mult": Entry("mult", "Mult", "MultNet"),
     "sf": Entry("sf", "Sf", "SfNet"),
     "tfn": Entry("tfn", "Tfn", "TfnNet"),
     "unimodal": Entry("unimodal", "Unimodal", "UnimodalNet"),

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Streams:
@@ -63,8 +64,26 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(streams.uniform((1, n_out), bound))  # (S, 1, n_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (S, B, n_in) to (S, B, n_out)."""
-        return torch.baddbmm(self.bias, x, self.weight)
+        """Map (S, B, n_in), or (S, B, T, n_in), to the same with n_out columns."""
+        if x.ndim == 3:
+            return torch.baddbmm(self.bias, x, self.weight)
+        rows = torch.baddbmm(self.bias, x.flatten(1, -2), self.weight)
+        return rows.view(*x.shape[:-1], -1)
+
+
+class LayerNorm(nn.Module):
+    """Bring each row to mean 0 and deviation 1, then S scales and shifts a column."""
+
+    def __init__(self, width: int, streams: Streams) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(len(streams), width))
+        self.shift = nn.Parameter(torch.zeros(len(streams), width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape (S, ..., width)."""
+        sides = (len(x), *[1] * (x.ndim - 2), -1)
+        row = functional.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.shift.view(sides), row, self.scale.view(sides))
 
 
 class Dropout(nn.Module):
@@ -75,9 +94,14 @@ class Dropout(nn.Module):
         self.p = p
         self.streams = streams
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is zeroed now."""
+        return self.training and self.p > 0
+
     def forward(self, x: Tensor) -> Tensor:
         """Any shape (S, ...)."""
-        if not self.training or self.p == 0:
+        if not self.active:
             return x
         kept = torch.empty_like(x, requires_grad=False)
         for rows, generator in zip(kept, self.streams.noise, strict=True):

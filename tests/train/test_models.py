@@ -32,6 +32,22 @@ MODELS = {
         ("T", "V", "M"),
         {"text_units": 16, "audio_units": 16, "vision_units": 16, **NO_POST_DROPOUT},
     ),
+    "mult": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {
+            "units": 8,
+            "heads": 2,
+            "layers": 1,
+            "self_layers": 1,
+            "text_dropout": 0,
+            "text_attention_dropout": 0,
+            "audio_attention_dropout": 0,
+            "embed_dropout": 0,
+            "residual_dropout": 0,
+            "output_dropout": 0,
+        },
+    ),
     "fmlmsn-pair": (("audio", "text"), ("A", "T", "TA"), {}),
     "fmlmsn-meta": (("fused", "fused2", "fused3"), ("M",), {}),
 }
@@ -305,3 +321,17 @@ def test_layers_leave_the_global_random_state_alone():
     Dropout(0.5, streams)(Linear(3, 4, streams)(torch.ones(2, 5, 3)))
     streams.permutations(10)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_mult_hides_what_lies_ahead_only_where_it_is_asked_to(dataset_of):
+    dataset = dataset_of(("text", "audio"))
+    changed = []
+    for future_mask in (False, True):
+        model = model_settings("mult", units=8, heads=2, future_mask=future_mask, text_kernel=1)
+        specs = [InputSpec(g.name, g.modality, g.width, "sequence", 50) for g in dataset.inputs]
+        net = network_class("mult")(model, specs, ("M",), Streams((0,))).eval()
+        seen = net._seen(
+            torch.ones(1, 1, 4, dtype=torch.bool), torch.ones(1, 1, 3, dtype=torch.bool)
+        )
+        changed.append(seen.expand(1, 1, 4, 3)[0, 0].int().tolist())
+    assert changed == [[[1, 1, 1]] * 4, [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 1]]]

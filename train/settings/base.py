@@ -34,6 +34,8 @@ class ModelSettings:
             where = f"setting '{field.name}' of '{self.name}'"
             if field.type == "int" and (type(value) is not int or value < 1):
                 raise BadCall(f"{where} must be a whole number of at least 1, not {value!r}")
+            if field.type == "bool" and type(value) is not bool:
+                raise BadCall(f"{where} must be true or false, not {value!r}")
             if field.type == "float":  # 1 and 1.0 are the same setting: the same fingerprint
                 object.__setattr__(self, field.name, number(where, value))
             if field.name.endswith("dropout") and not 0 <= value < 1:
