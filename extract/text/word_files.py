@@ -21,6 +21,8 @@ SILENCE = frozenset(
 GRID_RATE = 25_000
 #: Names of a TextGrid's tier of words, best first; a speaker may stand before them ("A - words").
 WORD_TIERS = ("words", "word", "ort-mau", "ort")
+#: The header of a table lies within so many bytes.
+HEADER_BYTES = 1 << 16
 #: A file of word times beyond this is not one.
 MAX_BYTES = 256 << 20
 
@@ -63,10 +65,10 @@ def read_words(path: Path, tier: str = "") -> dict[str, list[Word]]:
     return {name: _in_order(path, words) for name, words in found.items()}
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes, errors: str = "strict") -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    return data.decode("utf-8-sig")
+        return data.decode("utf-16", errors)
+    return data.decode("utf-8-sig", errors)
 
 
 def _in_order(path: Path, words: Sequence[Word]) -> list[Word]:
@@ -174,16 +176,33 @@ def read_ctm(text: str, tier: str) -> dict[str, list[Word]]:
     return found
 
 
-def read_table(text: str, tier: str) -> dict[str, list[Word]]:
-    """A table with a header: columns ``word``, ``start``, ``end`` in seconds, perhaps ``id``."""
+def holds_words(path: Path) -> bool:
+    """Whether a file among others is one of word times; a table is by its column ``word``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if READERS[path.suffix.lower()] is not read_table:
+        return True
+    with path.open("rb") as file:
+        return "word" in _table(_text(file.read(HEADER_BYTES), "replace"))[1]
+
+
+def _table(text: str) -> tuple[csv.DictReader[str], list[str]]:
+    """Rows of a table, and the names of its columns in lower case."""
     header = text.split("\n", 1)[0]
     rows = csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in header else ",")
-    names = [name.strip().casefold() for name in rows.fieldnames or ()]
+    return rows, [name.strip().casefold() for name in rows.fieldnames or ()]
+
+
+def read_table(text: str, tier: str) -> dict[str, list[Word]]:
+    """A table with a header: columns ``word``, ``start``, ``end`` in seconds, perhaps ``id``."""
+    rows, names = _table(text)
     missing = [name for name in ("word", "start", "end") if name not in names]
     if missing:
         raise BadInput(
             f"the table has no column {' and no '.join(repr(name) for name in missing)} "
-            f"(its header: {header.strip()[:80]!r})"
+            f"(its header: {text.partition(chr(10))[0].strip()[:80]!r})"
         )
     rows.fieldnames = names
     found: dict[str, list[Word]] = {}

@@ -16,7 +16,7 @@ from ...cache.records import ArraySpec, Features, FeatureSpec
 from ..base import TRANSCRIPT, Extractor, Needs
 from ..clip import Clip
 from .transcript import TEXT, TEXT_SPEC, as_rows
-from .word_files import READERS, Word, read_words
+from .word_files import READERS, Word, holds_words, read_words
 from .word_match import match
 from .words import word_spans
 
@@ -38,12 +38,22 @@ class WordTimesFile(Extractor):
     may fill the role ``transcript``. Marks of silence (sil, sp, <eps> ...) are dropped; a word
     without a letter or digit is a masked row without times.
 
-    The content of all files counts towards the fingerprint: correcting one makes all again.
+    The content of all files under ``path``, of whatever kind, counts towards the fingerprint:
+    correcting one makes all again. So keep word times in a folder of their own.
+
+    In a recipe, any feature over the words of a folder of alignments::
+
+        words:   {extract: word-times-file, path: alignments}
+        sound:   {extract: librosa-33}
+        aligned: {extract: pool-words, on: {words: words, any: sound}}
 
     Args:
         path: a file, or a folder, sub-folders included. A TextGrid or ``.align`` is named after
             its utterance: ``video/clip.TextGrid`` or ``video_clip.TextGrid``; so is a table
-            without the column ``id``. A CTM, or a table with it, holds many utterances.
+            without the column ``id``. A CTM, or a table with it, holds many utterances. An
+            utterance that is a whole media file, with a transcript to check the words by, may
+            also go by that file's name alone: ``clip.TextGrid``. In a folder, tables without a
+            column ``word`` are passed over.
         tier: the tier of a TextGrid that holds the words; empty: the one called after words.
         clock: what the files' times count from: ``utterance``: its own start; ``media``: that of
             the whole media file; files are then named after the video, and each utterance takes
@@ -87,7 +97,10 @@ class WordTimesFile(Extractor):
         }
 
     def weights(self) -> Mapping[str, Path | str]:
-        return {"words": Path(self.path).expanduser()}
+        path = Path(self.path).expanduser()
+        if not path.exists():
+            raise BadCall(f"word-times-file: there is no file or folder {path}")
+        return {"words": path}
 
     def extract(self, clip: Clip) -> Features:
         """Map an utterance to a row a word.
@@ -142,10 +155,12 @@ class WordTimesFile(Extractor):
 
     def _words(self, clip: Clip, library: Library) -> list[Word]:
         """The utterance's words with times from its own start."""
-        if self.clock == "utterance":
-            return library.words([clip.id, clip.id.replace("/", "_")], clip.id)
-        video = clip.id.rpartition("/")[0]
         stem = Path(clip.media).stem if clip.media else ""
+        if self.clock == "utterance":
+            whole = clip.start is None and clip.end is None and clip.text.strip()
+            names = [clip.id, clip.id.replace("/", "_"), stem if whole else ""]
+            return library.words([name for name in names if name], clip.id)
+        video = clip.id.rpartition("/")[0]
         words = library.words([name for name in (video, stem) if name], clip.id)
         start = clip.start or 0.0
         end = np.inf if clip.end is None else clip.end
@@ -172,14 +187,14 @@ class Library:
         self.tier = tier
         root = path if path.is_dir() else path.parent
         files = path.rglob("*") if path.is_dir() else [path]
-        self._files: dict[str, Path] = {}
-        self._tables: list[dict[str, list[Word]]] = []
+        self._files: dict[str, list[Path]] = {}
+        self._tables: dict[Path, dict[str, list[Word]]] = {}
         for file in sorted(f for f in files if f.suffix.lower() in READERS and f.is_file()):
             name = file.relative_to(root).with_suffix("").as_posix()
-            if file.suffix.lower() in (".ctm", ".csv", ".tsv"):
-                self._tables.append(_table(file, name, file.stat().st_mtime_ns))
-            else:
-                self._files.setdefault(name, file)
+            if file.suffix.lower() not in (".ctm", ".csv", ".tsv"):
+                self._files.setdefault(name, []).append(file)
+            elif file == path or holds_words(file):
+                self._tables[file] = _table(file, name, file.stat().st_mtime_ns)
         if not self._files and not self._tables:
             kinds = ", ".join(sorted(READERS))
             raise BadCall(f"word-times-file: no file of word times ({kinds}) at {path}")
@@ -188,14 +203,18 @@ class Library:
         """The words under the first of these names that is there.
 
         Raises:
-            BadInput: none is, or its file cannot be read.
+            BadInput: none is, two files have it, or its file cannot be read.
         """
         for name in names:
-            if name in self._files:
-                return read_words(self._files[name], self.tier)[""]
-            for table in self._tables:
-                if name in table:
-                    return table[name]
+            files = self._files.get(name, [])
+            tables = [file for file, table in self._tables.items() if name in table]
+            if len(files) + len(tables) > 1:
+                both = " and ".join(str(file) for file in (*files, *tables))
+                raise BadInput(f"'{who}' has word times in {both}: keep one of them")
+            if files:
+                return read_words(files[0], self.tier)[""]
+            if tables:
+                return self._tables[tables[0]][name]
         wanted = " or ".join(f"'{name}'" for name in dict.fromkeys(names))
         raise BadInput(f"'{who}' has no word times: nothing is called {wanted} in {self.path}")
 

@@ -105,12 +105,58 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path, tone_wav):
     [
         ({}, "no file of word times .* at "),
         ({"a_dot_txt": "x"}, "no file of word times .* at "),
+        ({"label_dot_csv": "video_id,clip_id,text\n"}, "no file of word times .* at "),
         ({"all_dot_csv": "id,word\n"}, "all.csv: the table has no column 'start' and no 'end'"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_a_wrong_call(tmp_path, tone_wav, files, message):
     with pytest.raises(BadCall, match=message):
         write(tmp_path, **files)(clip(tone_wav, "so"))
+
+
+def test_a_table_given_by_path_must_be_one_of_word_times(tmp_path, tone_wav):
+    write(tmp_path, label_dot_csv="video_id,clip_id,text\n")
+    words = extractor("word-times-file", path=str(tmp_path / "label.csv"))
+    with pytest.raises(BadCall, match="label.csv: the table has no column 'word' and no 'start'"):
+        words(clip(tone_wav, "so"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030"])
+def test_other_tables_in_the_folder_are_passed_over(tmp_path, tone_wav, encoding):
+    words = write(tmp_path, v_1_dot_align=GRID)
+    (tmp_path / "label.csv").write_text("video_id,clip_id,句子\nv,1,so\n", encoding=encoding)
+    assert len(words.extract(clip(tone_wav, "so good"))) == 2
+
+
+def test_a_table_in_utf_16_is_known_by_its_header(tmp_path, tone_wav):
+    (tmp_path / "v_1.csv").write_text("Word\tStart\tEnd\nso\t0.1\t0.5\n", encoding="utf-16")
+    words = extractor("word-times-file", path=str(tmp_path))
+    assert words.extract(clip(tone_wav, "so")).times.tolist() == [[0.1, 0.5]]
+
+
+def test_a_whole_media_file_with_a_transcript_may_go_by_its_own_name(tmp_path, tone_wav):
+    words = write(tmp_path, tone_dot_align=GRID)
+    assert len(words.extract(clip(tone_wav, "so good"))) == 2
+    with pytest.raises(BadInput, match="nothing is called 'v/1' or 'v_1' in"):
+        words.extract(clip(tone_wav))
+    with pytest.raises(BadInput, match="nothing is called 'v/1' or 'v_1' in"):
+        words.extract(clip(tone_wav, "so good", start=0.0, end=1.9))
+
+
+def test_two_files_for_one_utterance_are_refused(tmp_path, tone_wav):
+    table = "id,word,start,end\nv/1,so,0.1,0.5\n"
+    words = write(tmp_path, v__1_dot_align=GRID, a_dot_csv=table, b_dot_csv=table + "v/2,no,1,2\n")
+    with pytest.raises(
+        BadInput, match=r"'v/1' has word times in .*1.align and .*a.csv and "
+    ):
+        words.extract(clip(tone_wav, "so good"))
+    assert len(words.extract(clip(tone_wav, "no", "v/2"))) == 1
+
+
+def test_a_path_that_is_not_there_is_a_wrong_call(tmp_path):
+    words = extractor("word-times-file", path=str(tmp_path / "none"))
+    with pytest.raises(BadCall, match="there is no file or folder .*none"):
+        words.weights()
 
 
 def test_bad_settings_are_refused():
