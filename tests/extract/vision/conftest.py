@@ -63,3 +63,51 @@ def still_faces():
         return Features(values.astype(np.float32), frame_times(n, 1 / rate), COLUMNS, mask)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def openface_csv():
+    """The function: write a CSV as OpenFace 2 does; column c of row r holds r + c / 1000."""
+    from affectflow.extract.vision.openface2_csv import COLUMNS, HEAD
+
+    def write(path, n, names=(*HEAD, *COLUMNS), blank="", **columns):
+        columns = {
+            "frame": range(1, n + 1),
+            "face_id": columns.get("faces", [0] * n),
+            "timestamp": columns.get("starts", [r / 25 for r in range(n)]),
+            "confidence": columns.get("confidence", [0.98] * n),
+            "success": columns.get("success", [1] * n),
+            "extra": [7] * n,
+            **{name: [r + c / 1000 for r in range(n)] for c, name in enumerate(COLUMNS)},
+        }
+        rows = [",".join(f"{columns[name][r]:.3f}" for name in names) for r in range(n)]
+        head = ",".join(f"{blank}{name}" for name in names)
+        path.write_text("\n".join([head, *rows]) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_tracks():
+    """The function: tracks of faces that keep their places, as the role `tracks` gives them."""
+    from affectflow.cache.records import Features
+    from affectflow.extract.vision.chosen import NO_TRACK, TRACK_COLUMNS
+
+    def make(n, faces, shape=(240, 320), rate=25.0):
+        """``faces``: track -> (first picture, last picture + 1, box)."""
+        rows = []
+        for picture in range(n):
+            seen = [(t, box) for t, (a, b, box) in faces.items() if a <= picture < b]
+            for track, box in seen or [(NO_TRACK, (0, 0, 0, 0))]:
+                row = dict.fromkeys(TRACK_COLUMNS, 0.0)
+                row.update(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+                row.update(track=track, frame_height=shape[0], frame_width=shape[1])
+                row.update(shown=picture / rate, detected=1.0)
+                rows.append((picture / rate, *row.values()))
+        table = np.array(rows)
+        times = np.stack([table[:, 0], table[:, 0] + 1 / rate], axis=1)
+        mask = table[:, 1 + TRACK_COLUMNS.index("track")] != NO_TRACK
+        return Features(table[:, 1:].astype(np.float32), times, TRACK_COLUMNS, mask)
+
+    return make

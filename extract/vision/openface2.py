@@ -1,0 +1,300 @@
+"""OpenFace 2's 709 columns: FeatureExtraction run on each clip, or CSVs that it wrote before."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from ...cache.errors import BadCall, BadInput, NoFace, NoVideo
+from ...cache.keys import WHERE
+from ...cache.records import ArraySpec, Features, FeatureSpec
+from ..base import Extractor, Needs
+from ..clip import Clip
+from .openface2_csv import COLUMNS, OpenFaceTable, read_openface
+
+#: What FeatureExtraction is asked to write.
+OUTPUTS = ("-2Dfp", "-3Dfp", "-pdmparams", "-pose", "-aus", "-gaze", "-q")
+#: Exit status of a shell or loader that found no program or no library.
+NOT_RUN = (126, 127)
+MEDIA, OUT = "{media}", "{out}"
+
+
+@dataclass(frozen=True)
+class OpenFace2(Extractor):
+    """OpenFace 2's features of the one face of each picture.
+
+    ``values`` (n_pictures, 709) in OpenFace's order and under its names (see
+    ``openface2_csv.COLUMNS``): gaze, eye landmarks, head pose (mm, radians), landmarks in pixels
+    and mm, parameters of its face model, action units. A row a picture, at the video's own rate;
+    its time is from its timestamp to the next. A row is masked (0) where ``success`` is not 1,
+    the confidence is below ``confidence``, or a value is not finite.
+
+    OpenFace tracks: it takes the largest face it finds and follows it. It knows nothing of who
+    speaks. It is run once for a clip on the whole media file; of an utterance that is a segment
+    of the file the segment's rows are taken.
+
+    Args:
+        command: the program FeatureExtraction, or a command line that ends with it, run without
+            a shell. For a container ``{media}`` stands for the folder of the media file and
+            ``{out}`` for that of the result: ``docker run --rm -v {media}:{media}:ro -v
+            {out}:{out} IMAGE FeatureExtraction``. A program counts by its content, a command line
+            by its text: name an image by its digest. A container that is ended because it took
+            too long may have to be removed by hand.
+        folder: CSVs made elsewhere, sub-folders included, instead of ``command``. A file is named
+            after its utterance (``video/clip.csv`` or ``video_clip.csv``; its times are the
+            utterance's own), or after the media file (times count from the file's start). All
+            of it counts by content.
+        flags: further arguments for FeatureExtraction, such as ``-wild``.
+        confidence: least confidence of a row, in [0, 1].
+        face: the ``face_id`` to take of CSVs with several faces; None: there must be one.
+        timeout: seconds after which a run of FeatureExtraction is ended.
+
+    Source:
+        Baltrusaitis et al. (2018), "OpenFace 2.0: Facial Behavior Analysis Toolkit", FG.
+    """
+
+    name: ClassVar[str] = "openface2"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "vision"
+    rows: ClassVar[str] = "a picture"
+    paper: ClassVar[str] = "Baltrusaitis et al. (2018), OpenFace 2.0"
+    licence: ClassVar[str] = "OpenFace: academic and non-commercial use only"
+    batched: ClassVar[bool] = True  # segments of one file share one run
+    peak_memory: ClassVar[int] = 2 << 30
+
+    command: str = field(default="", metadata=WHERE)
+    folder: str = field(default="", metadata=WHERE)
+    flags: str = ""
+    confidence: float = 0.0
+    face: int | None = None
+    timeout: float = field(default=1800.0, metadata=WHERE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.command) == bool(self.folder):
+            raise BadCall(
+                "openface2: set command to OpenFace's FeatureExtraction (a path, or a container "
+                "command), or folder to CSVs that it wrote; one of them"
+            )
+        if not 0 <= self.confidence <= 1:
+            raise BadCall(f"openface2: confidence must be in [0, 1], not {self.confidence:g}")
+        if not self.timeout > 0:
+            raise BadCall(f"openface2: timeout must be above 0 s, not {self.timeout:g}")
+        ours = {"-f", "-out_dir", "-of", "-fdir"} & set(_words(self.flags))
+        if ours:
+            raise BadCall(f"openface2: flags must not hold {', '.join(sorted(ours))}")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(frames=30.0)  # whatever its rate: the program decodes the file itself
+
+    @property
+    def spec(self) -> FeatureSpec:
+        return {"values": ArraySpec((len(COLUMNS),), "float32", COLUMNS)}
+
+    def weights(self) -> Mapping[str, Path | str]:
+        if self.folder:
+            return {"tables": Path(self.folder).expanduser()}
+        words = _words(self.command)
+        return {"program": Path(_program(words[0])) if len(words) == 1 else self.command}
+
+    def extract(self, clip: Clip) -> Features:
+        """Map a clip to OpenFace's rows.
+
+        Raises:
+            NoFace: no row has a face.
+            NoVideo: there is no media file.
+            BadInput: FeatureExtraction crashed, took too long or wrote no whole CSV; or no CSV of
+                the folder belongs to the clip.
+            BadCall: there is no such program or folder.
+        """
+        (found,) = self.many([clip])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
+        """Features of many clips; neighbours that are segments of one file share a run."""
+        files = _tables(Path(self.folder).expanduser()) if self.folder else {}
+        last: tuple[str, OpenFaceTable] | None = None
+        for clip in clips:
+            try:
+                if clip.media is None:
+                    raise NoVideo(f"utterance '{clip.id}' has no media file, so no pictures")
+                if self.folder:
+                    path, whole = _table_of(clip, files, self.folder)
+                    yield self._features(clip, read_openface(path, self.face), whole)
+                    continue
+                if last is None or last[0] != clip.media:
+                    last = (clip.media, self._run(clip))
+                yield self._features(clip, last[1], True)
+            except BadCall:
+                raise
+            except Exception as error:  # recorded by the caller with its utterance
+                yield error
+
+    def _features(self, clip: Clip, table: OpenFaceTable, whole: bool) -> Features:
+        """Rows of the utterance; ``whole``: times count from the start of the media file."""
+        times, keep = table.times(), np.ones(len(table.starts), bool)
+        if whole:
+            start = clip.start or 0.0
+            keep = (times[:, 1] > start) & (
+                times[:, 0] < (np.inf if clip.end is None else clip.end)
+            )
+            times = np.maximum(times - start, 0)
+        if not keep.any():
+            raise BadInput(f"OpenFace has no picture of '{clip.id}' in its segment")
+        values, times = table.values[keep], times[keep]
+        mask = table.success[keep] & (table.confidence[keep] >= self.confidence)
+        finite = np.isfinite(values).all(axis=1)
+        if (mask & ~finite).any():
+            clip.warn(
+                f"OpenFace gave values that are not finite in {int((mask & ~finite).sum())} rows; "
+                "they are masked"
+            )
+        mask &= finite
+        if not mask.any():
+            raise NoFace(
+                f"OpenFace tracked no face in any of {len(mask)} pictures of '{clip.id}' with a "
+                f"confidence of at least {self.confidence:g}"
+            )
+        values[~mask] = 0
+        return Features(values.astype(np.float32), times, COLUMNS, mask)
+
+    def _run(self, clip: Clip) -> OpenFaceTable:
+        """One run of FeatureExtraction on the clip's file."""
+        media = Path(str(clip.media)).resolve()
+        if not media.is_file():
+            raise BadInput(f"'{clip.id}': there is no file {media}")
+        with tempfile.TemporaryDirectory(prefix="openface2-") as out:
+            filled = {MEDIA: str(media.parent), OUT: out}
+            words = [_filled(word, filled) for word in _words(self.command)]
+            arguments = ["-f", str(media), "-out_dir", out, "-of", "clip", *OUTPUTS]
+            command = [_program(words[0]), *words[1:], *arguments, *_words(self.flags)]
+            said = run_program(command, self.timeout, clip.id)
+            table = Path(out) / "clip.csv"
+            if not table.is_file():
+                raise BadInput(
+                    f"'{clip.id}': FeatureExtraction wrote no CSV; the last it said: {said or '-'}"
+                )
+            try:
+                return read_openface(table, self.face)
+            except BadInput as error:
+                raise BadInput(f"'{clip.id}': what FeatureExtraction wrote: {error}") from error
+
+
+def run_program(command: Sequence[str], timeout: float, who: str) -> str:
+    """Run a program in a group of its own; the last line that it printed.
+
+    Raises:
+        BadInput: it left with an error, or took too long and was ended with all its children.
+        BadCall: it cannot be started, or lacks a library.
+    """
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BadCall(f"openface2: {command[0]} cannot be run: {error.strerror}") from error
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise BadInput(
+                f"'{who}': FeatureExtraction took more than {timeout:g} s and was ended"
+            ) from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(max(output.tell() - 4096, 0))
+        lines = output.read().decode(errors="replace").strip().splitlines()
+    said = lines[-1].strip()[:300] if lines else ""
+    if status in NOT_RUN:
+        raise BadCall(f"openface2: {command[0]} did not start: {said or f'exit status {status}'}")
+    if status:
+        how = f"was ended by signal {-status}" if status < 0 else f"left with status {status}"
+        raise BadInput(f"'{who}': FeatureExtraction {how}; the last it said: {said or '-'}")
+    return said
+
+
+def _filled(word: str, places: Mapping[str, str]) -> str:
+    for name, place in places.items():
+        word = word.replace(name, place)
+    return word
+
+
+def _words(line: str) -> list[str]:
+    """A command line as words, as a shell splits it.
+
+    Raises:
+        BadCall: a quotation is not closed.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise BadCall(f"openface2: '{line}' is no command line: {error}") from error
+
+
+def _program(word: str) -> str:
+    """Where a program lies.
+
+    Raises:
+        BadCall: there is none.
+    """
+    found = shutil.which(os.path.expanduser(word))
+    if found is None:
+        raise BadCall(
+            f"openface2: there is no program '{word}'; set command to the path of OpenFace's "
+            "FeatureExtraction or to a container command, or folder to CSVs that it wrote"
+        )
+    return found
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    """CSVs under a folder by their path in it without the ending.
+
+    Raises:
+        BadCall: there is none.
+    """
+    files = sorted(file for file in folder.rglob("*.csv") if file.is_file())
+    if not files:
+        raise BadCall(f"openface2: no CSV in the folder {folder}")
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
+
+
+def _table_of(clip: Clip, files: Mapping[str, Path], folder: str) -> tuple[Path, bool]:
+    """A clip's CSV, and whether its times count from the start of the media file.
+
+    Raises:
+        BadInput: there is none, or which one is open.
+    """
+    for name in (clip.id, clip.id.replace("/", "_")):
+        if name in files:
+            return files[name], False
+    media = Path(str(clip.media))
+    for name in (f"{media.parent.name}/{media.stem}", media.stem):
+        if name in files:
+            return files[name], True
+    same = [file for file in files.values() if file.stem == media.stem]
+    if len(same) == 1:
+        return same[0], True
+    found = f"{len(same)} files" if same else "none"
+    raise BadInput(
+        f"of the CSVs in {folder}, {found} can be that of '{clip.id}': wanted is '{clip.id}.csv', "
+        f"or one named after the media file, '{media.stem}.csv'"
+    )
