@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..cache.errors import AffectflowError
 from ..cache.records import FeatureSpec
-from .base import ANY, Extractor
+from .base import ANY, Extractor, Needs
 from .registry import EXTRACTORS, extractor_class
 
 #: Column names printed in full up to this many; of more, the first and the last.
@@ -57,13 +58,60 @@ def markdown() -> str:
 
 
 def _row(kind: type[Extractor]) -> Row:
-    spec = default_spec(kind)
     columns, rate = kind.sizes, kind.rows
+    spec = None if columns and rate else default_spec(kind)  # which may load a large library
     if spec is not None:
         main = spec["values"]
         columns = columns or " x ".join(map(str, main.shape))
         rate = rate or ("" if main.hop is None else f"{1 / main.hop:.4g} Hz")
     return Row(kind.name, kind.modality, columns, rate, kind.licence, kind.paper)
+
+
+def about(kind: type[Extractor]) -> list[tuple[str, str]]:
+    """What is to be known of an extractor beside its docstring, each under its head."""
+    needs = _needs(kind)
+    told = [
+        ("reads", ", ".join(_reads(needs))),
+        ("fills", " and ".join(f"'{role}'" for role in _roles(kind))),
+        ("recipe", _recipe_line(kind, needs)),
+        ("paper", kind.paper),
+        ("licence", kind.licence),
+    ]
+    return [(head, text) for head, text in told if text]
+
+
+def _needs(kind: type[Extractor]) -> Needs:
+    """What is read at the default settings; nothing where that follows from a model or a choice."""
+    given = {name: "..." for name, default in settings(kind) if default == NEEDED}
+    try:
+        return kind(**given).needs
+    except AffectflowError:
+        return Needs()
+
+
+def _reads(needs: Needs) -> Iterator[str]:
+    if needs.audio:
+        yield f"sound at {needs.audio} Hz"
+    if needs.frames:
+        yield f"pictures, {needs.frames:g} a second"
+    if needs.text:
+        yield "the transcript"
+    for role in needs.features:
+        yield "the features of any node" if role == ANY else f"a node that fills '{role}'"
+
+
+def _roles(kind: type[Extractor]) -> tuple[str, ...]:
+    """Roles that its features can fill for other extractors."""
+    found = kind.provides
+    return tuple(filter(None, (found,) if isinstance(found, str) else found))
+
+
+def _recipe_line(kind: type[Extractor], needs: Needs) -> str:
+    """A node of a recipe with what must be given, in capitals."""
+    given = [f"{name}: {name.upper()}" for name, default in settings(kind) if default == NEEDED]
+    roles = [f"{role}: NODE" for role in needs.features]
+    on = [f"on: {{{', '.join(roles)}}}"] if roles else []
+    return f"name: {{{', '.join([f'extract: {kind.name}', *given, *on])}}}"
 
 
 def settings(kind: type[Extractor]) -> list[tuple[str, object]]:

@@ -28,7 +28,12 @@ class PoolWords(Extractor):
     it (a word without a face). So all features that are pooled over the same words have the same
     rows, and those of ``hf-text`` at its level ``word`` too.
 
-    Reads ``words`` (``word-times``, ``word-times-file``) and ``any`` feature whose rows have times.
+    Reads ``words`` (``word-times``, ``word-times-file``, ``asr``) and ``any`` feature whose rows
+    have times. In a recipe::
+
+        words:   {extract: word-times, model: FOLDER}
+        sound:   {extract: librosa-33}
+        aligned: {extract: pool-words, on: {words: words, any: sound}}
 
     Source:
         Chen et al. (2017), "Multimodal Sentiment Analysis with Word-Level Fusion and

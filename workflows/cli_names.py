@@ -47,7 +47,7 @@ def recipes() -> None:
 @click.argument("name", required=False, shell_complete=complete(_extractor_names))
 def extractors(name: str | None) -> None:
     """List all extractors, or one with its settings and what it makes."""
-    from ..extract.listing import HEADS, arrays, default_spec, settings, table
+    from ..extract.listing import HEADS, about, arrays, default_spec, settings, table
     from ..extract.registry import extractor_class
     from .console import OUT, show_rows
 
@@ -56,10 +56,10 @@ def extractors(name: str | None) -> None:
         return
     kind = extractor_class(name)
     OUT.print(f"{inspect.getdoc(kind)}\n", highlight=False, markup=False)
-    for head, text in (("paper", kind.paper), ("licence", kind.licence)):
-        if text:
-            OUT.print(f"{head}: {text}\n", highlight=False, markup=False)
-    show_rows(("setting", "default"), settings(kind))
+    for head, text in about(kind):
+        OUT.print(f"{head}: {text}\n", highlight=False, markup=False)
+    if settings(kind):
+        show_rows(("setting", "default"), settings(kind))
     spec = default_spec(kind)
     if spec is not None:
         OUT.print()

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from affectflow.extract.listing import SHOWN, arrays, default_spec, markdown, settings, table
+from affectflow.extract.listing import SHOWN, about, arrays, default_spec, markdown, settings, table
 from affectflow.extract.registry import EXTRACTORS, extractor, extractor_class
 
 README = Path(__file__).parents[2] / "README.md"
@@ -55,6 +56,32 @@ def test_what_cannot_be_made_without_settings_has_no_default_arrays():
 def test_settings_that_must_be_given_are_told_from_those_that_may_be_none():
     told = dict(settings(extractor_class("hf-text")))
     assert (told["model"], told["max_length"]) == ("(needed)", None)
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_a_line_for_a_recipe_has_what_must_be_given(name):
+    told = dict(about(extractor_class(name)))
+    line = yaml.safe_load(told["recipe"].replace(" on:", " 'on':"))["name"]
+    assert line.pop("extract") == name
+    assert set(line.pop("on", {}).values()) <= {"NODE"}
+    defaults = settings(extractor_class(name))
+    assert line == {key: key.upper() for key, default in defaults if default == "(needed)"}
+
+
+def test_what_is_read_is_told_where_it_does_not_follow_from_a_model():
+    assert dict(about(extractor_class("mtcnn-face")))["reads"] == "pictures, 10 a second"
+    assert dict(about(extractor_class("face-geometry")))["reads"] == "a node that fills 'faces'"
+    assert "reads" not in dict(about(extractor_class("hf-speech")))
+
+
+def test_how_word_aligned_features_are_wired_is_said():
+    told = dict(about(extractor_class("pool-words")))
+    assert told["reads"] == "a node that fills 'words', the features of any node"
+    assert told["recipe"] == "name: {extract: pool-words, on: {words: NODE, any: NODE}}"
+    told = dict(about(extractor_class("word-times")))
+    assert told["reads"] == "sound at 16000 Hz, the transcript"
+    assert told["fills"] == "'words'"
+    assert dict(about(extractor_class("asr")))["fills"] == "'transcript' and 'words'"
 
 
 def test_arrays_are_told_with_their_columns():

@@ -146,9 +146,7 @@ def test_a_whole_media_file_with_a_transcript_may_go_by_its_own_name(tmp_path, t
 def test_two_files_for_one_utterance_are_refused(tmp_path, tone_wav):
     table = "id,word,start,end\nv/1,so,0.1,0.5\n"
     words = write(tmp_path, v__1_dot_align=GRID, a_dot_csv=table, b_dot_csv=table + "v/2,no,1,2\n")
-    with pytest.raises(
-        BadInput, match=r"'v/1' has word times in .*1.align and .*a.csv and "
-    ):
+    with pytest.raises(BadInput, match=r"'v/1' has word times in .*1.align and .*a.csv and "):
         words.extract(clip(tone_wav, "so good"))
     assert len(words.extract(clip(tone_wav, "no", "v/2"))) == 1
 
