@@ -287,6 +287,27 @@ def check_finite(given: Input) -> None:
         )
 
 
+def check_aligned(inputs: Sequence[Input]) -> None:
+    """See that every utterance has as many rows in each input that has it.
+
+    Raises:
+        TrainingError: one has not; names the first such utterance and both inputs.
+    """
+    lengths = np.stack([given.table.lengths for given in inputs])  # (inputs, n)
+    longest = lengths.max(axis=0)
+    bad = (lengths > 0) & (lengths < longest)
+    if not bad.any():
+        return
+    i, short = (int(k) for k in np.argwhere(bad.T)[0])
+    tall = int(lengths[:, i].argmax())
+    raise TrainingError(
+        f"row i of every input must be the same word, but utterance '{inputs[0].table.ids[i]}' has "
+        f"{lengths[tall, i]} rows in '{inputs[tall].name}' and {lengths[short, i]} in "
+        f"'{inputs[short].name}' ({int(bad.any(axis=0).sum())} of {lengths.shape[1]} utterances "
+        "differ). Pool the others over words with 'pool-words', or choose another model"
+    )
+
+
 def scaler_of(given: Input, length: int, train: Array) -> Scaler:
     """Normaliser of an input from the training split's real rows, within ``length``."""
     return fit_scaler((rows for _, rows in real_rows(given, length, train)), given.width)

@@ -25,6 +25,7 @@ from .dataset import (
     InputSpec,
     MappedReading,
     Reading,
+    check_aligned,
     check_finite,
     read,
     rows_to_keep,
@@ -158,11 +159,17 @@ def _readings(
     """What the model reads of each input, and the normaliser that the training split gives."""
     train = dataset.rows("train")
     specs, scalers, readings = [], {}, {}
+    kept = {
+        given.name: lengths.get(given.name)
+        or rows_to_keep(given, train, training.length, training.length_factor)
+        for given in dataset.inputs
+    }
+    if model.aligned:
+        check_aligned(dataset.inputs)
+        kept = dict.fromkeys(kept, max(kept.values()))
     for given in dataset.inputs:
         check_finite(given)
-        length = lengths.get(given.name) or rows_to_keep(
-            given, train, training.length, training.length_factor
-        )
+        length = kept[given.name]
         scaler = (
             scaler_of(given, length, train)
             if training.normalize == "rows"

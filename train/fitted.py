@@ -11,11 +11,21 @@ import torch
 
 from ..cache.errors import TrainingError
 from .batches import Part
-from .dataset import Array, Input, InputSpec, MappedReading, Reading, check_finite, join, read
+from .dataset import (
+    Array,
+    Input,
+    InputSpec,
+    MappedReading,
+    Reading,
+    check_aligned,
+    check_finite,
+    join,
+    read,
+)
 from .loop import denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
-from .registry import model_settings, network_class
+from .registry import model_class, model_settings, network_class
 from .seeds import Streams
 
 if TYPE_CHECKING:
@@ -175,6 +185,8 @@ def _apply(
     lined_up = join(ids, [""] * len(ids), {}, inputs).inputs
     with denormals_flushed(), torch.no_grad():
         readings = readings_of(weights, specs_of(meta), lined_up)
+        if model_class(meta["model"]).aligned:
+            check_aligned([given for given in lined_up if given.name in readings])
         net = rebuild(weights, meta, device, chosen)
         part = Part(readings, np.full((len(ids), 0), np.nan), device)
         predictions, hidden = run_net(net, part.in_order(len(chosen)))

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 
 
 MODELS: dict[str, Entry] = {
+    "ef-lstm": Entry("ef_lstm", "EfLstm", "EfLstmNet"),
     "fmlmsn-meta": Entry("fmlmsn_meta", "FmlmsnMeta", "FmlmsnMetaNet"),
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),
     "lf-dnn": Entry("lf_dnn", "LfDnn", "LfDnnNet"),

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,7 @@ class Dropout(nn.Module):
 
 
 class Lstm(nn.Module):
-    """One-layer LSTM that returns the state after each sequence's last real row.
+    """One-layer LSTM.
 
     Masked rows, whether inside a sequence or after it, leave the state as it is, so the result
     does not depend on padding. ``torch.nn.LSTM`` cannot be stacked over seeds (``torch.func`` has
@@ -132,6 +133,13 @@ class Lstm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the last state (S, B, H)."""
+        return deque(self._states(x, mask), maxlen=1).pop()
+
+    def rows(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
+        return torch.stack(list(self._states(x, mask)), dim=2)
+
+    def _states(self, x: Tensor, mask: Tensor) -> Iterator[Tensor]:
         n_seeds, n, length, _ = x.shape
         gates = self._project(x.flatten(1, 2), mask.flatten(1, 2))  # (S, B * T, 4 H)
         gates = gates.view(n_seeds, n, length, 4 * self.hidden)
@@ -150,7 +158,7 @@ class Lstm(nn.Module):
                 real = mask[:, :, t, None]  # (S, B, 1)
                 state = torch.where(real, new_state, state)
                 memory = torch.where(real, new_memory, memory)
-        return state
+            yield state
 
     def _project(self, rows: Tensor, real: Tensor) -> Tensor:
         """Gates' share of the input, (S, R, D) to (S, R, 4 H); whatever on masked rows.

@@ -33,6 +33,21 @@ def make_table(ids, width, signal, rng, shortest=1, longest=8, missing=()):
     )
 
 
+def make_aligned(ids, labels, modalities, rng):
+    """Inputs whose row i is the same word; utterance 2 lacks the second one."""
+    lengths = rng.integers(1, 9, len(ids))
+    inputs = []
+    for k, m in enumerate(modalities):
+        own = lengths * ~((np.arange(len(ids)) == 2) & (k == 1))
+        offsets = np.concatenate([[0], np.cumsum(own)]).astype(np.int64)
+        values = rng.normal(size=(offsets[-1], WIDTHS[m])).astype(np.float32)
+        values[:, 0] += 2 * np.repeat(labels, own)
+        n = len(values)
+        table = FeatureTable(tuple(ids), values, offsets, np.ones(n, bool), np.full((n, 2), np.nan))
+        inputs.append(Input(m, m, table))
+    return tuple(inputs)
+
+
 def make_inputs(ids, labels, modalities, rng, missing=()):
     return tuple(
         Input(m, kind, make_table(ids, WIDTHS[kind], labels, rng, missing=missing))
@@ -40,12 +55,14 @@ def make_inputs(ids, labels, modalities, rng, missing=()):
     )
 
 
-def make_dataset(modalities, n=60, seed=0, missing=(), tasks=TASKS):
+def make_dataset(modalities, n=60, seed=0, missing=(), tasks=TASKS, aligned=False):
     rng = np.random.default_rng(seed)
     ids = [f"v{i // 4}/{i}" for i in range(n)]
     signal = np.round(rng.uniform(-1, 1, n), 1)
     splits = np.array(["train"] * (n - 20) + ["valid"] * 10 + ["test"] * 10)
     labels = {t: np.clip(signal + 0.1 * rng.normal(size=n), -1, 1) for t in tasks}
+    if aligned:
+        return join(ids, splits, labels, make_aligned(ids, signal, modalities, rng))
     return join(ids, splits, labels, make_inputs(ids, signal, modalities, rng, missing))
 
 

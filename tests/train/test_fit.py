@@ -263,6 +263,23 @@ def test_refuses_what_does_not_fit_the_model(dataset_of):
         fit(model, training, dataset, ("M",), "mosy")
 
 
+def test_early_fusion_learns_from_aligned_rows(dataset_of):
+    dataset = dataset_of(("text", "audio", "vision"), n=120, aligned=True)
+    done = fitted(dataset, "ef-lstm", layers=1, dropout=0, epochs=40, lr=0.01)
+    assert done.meta["summary"]["test"]["M"]["Corr"]["mean"] > 0.7
+    assert len({spec["length"] for spec in done.meta["inputs"]}) == 1
+
+
+def test_early_fusion_names_rows_that_are_not_aligned(dataset_of):
+    wanted = r"utterance 'v0/0' has \d rows in '(text|audio)' and \d in .*'pool-words'"
+    with pytest.raises(TrainingError, match=wanted):
+        fitted(dataset_of(("text", "audio"), seed=1), "ef-lstm")
+    dataset = dataset_of(("text", "audio"), aligned=True)
+    done = fitted(dataset, "ef-lstm", epochs=1)
+    with pytest.raises(TrainingError, match="must be the same word"):
+        predict(done.weights, done.meta, dataset_of(("text", "audio"), seed=1).inputs)
+
+
 def test_refuses_inputs_other_than_those_of_the_fit(dataset_of):
     dataset = dataset_of(("text", "audio"))
     done = fitted(dataset)

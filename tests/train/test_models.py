@@ -32,6 +32,7 @@ MODELS = {
         ("T", "V", "M"),
         {"text_units": 16, "audio_units": 16, "vision_units": 16, **NO_POST_DROPOUT},
     ),
+    "ef-lstm": (("text", "audio", "vision"), ("M", "T"), {"layers": 2, "dropout": 0}),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),
@@ -335,3 +336,19 @@ def test_mult_hides_what_lies_ahead_only_where_it_is_asked_to(dataset_of):
         )
         changed.append(seen.expand(1, 1, 4, 3)[0, 0].int().tolist())
     assert changed == [[[1, 1, 1]] * 4, [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 1]]]
+
+
+def test_the_states_after_each_row_are_those_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 6, 4, generator=generator)
+    ours, theirs = Lstm(4, 5, Streams((0,))), torch.nn.LSTM(4, 5, batch_first=True)
+    with torch.no_grad():
+        for mine, its in (
+            (ours.from_input, theirs.weight_ih_l0),
+            (ours.from_state, theirs.weight_hh_l0),
+            (ours.bias, theirs.bias_ih_l0),
+        ):
+            its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in (0, 1, 3, 2)]).view_as(its))
+        theirs.bias_hh_l0.zero_()
+    rows = ours.rows(x[None], torch.ones(1, 3, 6, dtype=torch.bool))[0]
+    torch.testing.assert_close(rows, theirs(x)[0])

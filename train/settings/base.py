@@ -22,11 +22,13 @@ class ModelSettings:
         name: registry name.
         version: raise it when the same settings give another network.
         training: settings of ``Training`` that the source uses, where ours differ.
+        aligned: whether row i of every input must be the same word or moment.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     training: ClassVar[Mapping[str, Any]] = {}
+    aligned: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
