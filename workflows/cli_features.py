@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..cache.validation import count
 from .cli_options import CACHE, CommandGroup
+
+if TYPE_CHECKING:
+    from .comparison import Comparison
 
 
 @click.group(name="features", cls=CommandGroup)
@@ -18,6 +23,11 @@ def features_group() -> None:
 @click.argument("a")
 @click.argument("b")
 @CACHE
+@click.option(
+    "--cache-b",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where B is cached, if in another folder.",
+)
 @click.option(
     "--corpus", type=click.Path(path_type=Path), help="Whose utterances to look up in the cache."
 )
@@ -34,6 +44,7 @@ def features_compare(
     a: str,
     b: str,
     cache: Path,
+    cache_b: Path | None,
     corpus: Path | None,
     array: str,
     utterance: str,
@@ -45,7 +56,8 @@ def features_compare(
 
     A and B are nodes of a cache (RECIPE:NODE, or the first digits of a fingerprint, as 'affectflow
     cache ls' prints them) or files (.npz, .csv, .parquet) with named columns. Columns are matched
-    by name, rows by time.
+    by name, rows by time; errors are |A - B|. A dash means that there is no such number: a column
+    that is constant has no correlation.
 
     \b
       affectflow features compare demo:audio old/audio.parquet
@@ -53,12 +65,16 @@ def features_compare(
       affectflow features compare new.npz matlab.npz --circular 'HMPDM_*' --where VUV
     """  # noqa: D301  # click reads the \b
     from .comparison import compare
-    from .console import show_note, show_rows
+    from .console import show_rows
     from .feature_sets import feature_set
     from .report.comparison_page import figure, write_comparison
 
-    sets = [feature_set(source, cache, corpus, array, utterance) for source in (a, b)]
-    found = compare(sets[0], sets[1], circular, where)
+    found = compare(
+        feature_set(a, cache, corpus, array, utterance),
+        feature_set(b, cache_b or cache, corpus, array, utterance),
+        circular,
+        where,
+    )
     show_rows(
         ("column", "rows", "r", "median error", "relative", "99% within", "largest"),
         [
@@ -66,13 +82,32 @@ def features_compare(
             for c in found.columns
         ],
     )
-    both, more_a, more_b = found.utterances
-    show_note(
-        f"{found.rows[0]} rows compared, of {found.rows[1]} of A and {found.rows[2]} of B, in "
-        f"{both} utterances; {more_a} more in A, {more_b} in B"
-    )
-    for name, only in (("A", found.only_a), ("B", found.only_b)):
-        if only:
-            show_note(f"{len(only)} columns only in {name}: {', '.join(only)}")
+    _show_notes(found)
     if out is not None:
         click.echo(f"wrote {write_comparison(found, out)}")
+
+
+def _show_notes(found: Comparison) -> None:
+    """What was compared, what was not, and what to look at first."""
+    from .comparison import listed
+    from .console import show_note
+    from .report.comparison_page import figure
+
+    both, more_a, more_b = found.utterances
+    show_note(
+        f"{count(found.rows[0], 'row')} compared, of {found.rows[1]:,} of A and "
+        f"{found.rows[2]:,} of B, in {count(both, 'utterance')}; {more_a} more in A, {more_b} in B"
+    )
+    if found.by_number:
+        show_note(f"rows have no times in {count(found.by_number, 'utterance')}: matched by number")
+    for name, only in (("A", found.only_a), ("B", found.only_b)):
+        if only:
+            show_note(f"{count(len(only), 'column')} only in {name}: {listed(only)}")
+    turned = [column.column for column in found.columns if column.turned]
+    if turned:
+        show_note(
+            f"these look like angles: {listed(turned)}; --circular PATTERN compares them as such"
+        )
+    least = [f"{column.column} (r {figure(column.correlation)})" for column in found.least]
+    if least:
+        show_note(f"least alike: {', '.join(least)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,10 @@ from ..cache.records import Array, Features
 
 #: Points a column's chart shows at most; of more rows, so many are taken at even distances.
 POINTS = 400
+#: Seconds by which two distances may differ and still be the same.
+SAME_TIME = 1e-6
+#: Names and letters of a name that a message shows.
+MANY, LONG = 8, 40
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Agreement:
         high: 99th percentile of |a - b|.
         most: largest |a - b|.
         points: (k, 2) of values a and b, for a chart.
+        turned: not compared as an angle, but likely one: all values lie within -pi and pi, and
+            some differ by more than pi.
     """
 
     column: str
@@ -56,6 +62,7 @@ class Agreement:
     high: float
     most: float
     points: Array
+    turned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,8 @@ class Comparison:
         only_b: columns that only B has.
         utterances: how many are in both, only in A, only in B.
         rows: how many were compared; unmasked rows of A and of B in utterances that both have.
+        by_number: utterances whose rows were matched by their number, for want of times.
+        where: column of B that was greater than 0 in all compared rows; empty: no such condition.
     """
 
     a: str
@@ -79,6 +88,14 @@ class Comparison:
     only_b: tuple[str, ...]
     utterances: tuple[int, int, int]
     rows: tuple[int, int, int]
+    by_number: int = 0
+    where: str = ""
+
+    @property
+    def least(self) -> tuple[Agreement, ...]:
+        """Up to three columns that differ, those with the lowest correlation, the lowest first."""
+        known = [c for c in self.columns if np.isfinite(c.correlation) and c.most > 0]
+        return tuple(sorted(known, key=lambda column: column.correlation)[:3])
 
 
 def compare(
@@ -87,7 +104,8 @@ def compare(
     """Compare the columns that two feature sets share, row by row.
 
     Rows belong together where the middles of their times lie nearest to each other, at most half
-    a row apart; where rows have no times, by their number.
+    a row apart; where rows have no times, by their number. Of two equally near the earlier counts,
+    so that tables which give the starts of rows match those which give both ends.
 
     Args:
         a: the first set.
@@ -108,18 +126,18 @@ def compare(
     common = [part for part in a.parts if part in b.parts]
     if not names:
         raise BadInput(
-            f"'{a.name}' and '{b.name}' share no column: the first has {_some(a.columns)}, "
-            f"the second {_some(b.columns)}"
+            f"'{a.name}' and '{b.name}' share no column: the first has {listed(a.columns)}, "
+            f"the second {listed(b.columns)}"
         )
     if not common:
         raise BadInput(
-            f"'{a.name}' and '{b.name}' share no utterance: the first has {_some(a.parts)}, "
-            f"the second {_some(b.parts)}"
+            f"'{a.name}' and '{b.name}' share no utterance: the first has {_ids(a)}, "
+            f"the second {_ids(b)}"
         )
     angles = _matching(circular, names)
     first, second, counts = _joined(a, b, common, names, where)
     if not len(first):
-        raise BadInput(f"'{a.name}' and '{b.name}' share no row: their times lie nowhere together")
+        raise BadInput(_no_row(a, b, counts, where))
     return Comparison(
         a.name,
         b.name,
@@ -131,33 +149,62 @@ def compare(
         tuple(name for name in b.columns if name not in a.columns),
         (len(common), len(a.parts) - len(common), len(b.parts) - len(common)),
         (len(first), *counts),
+        sum(not _timed(a.parts[part], b.parts[part]) for part in common),
+        where,
     )
+
+
+def _no_row(a: FeatureSet, b: FeatureSet, counts: tuple[int, int], where: str) -> str:
+    begin = f"'{a.name}' and '{b.name}' share no row"
+    if not counts[0]:
+        return f"{begin}: the first has none that is not masked"
+    if not counts[1]:
+        return f"{begin}: the second has none that is not masked" + (
+            f" and has '{where}' greater than 0" if where else ""
+        )
+    return f"{begin}: their times lie nowhere together"
 
 
 def pairs(a: Features, b: Features) -> tuple[Array, Array]:
     """Numbers of the rows of A and of B that belong together, both (n,).
 
+    Rows may stand in any order. Where others have a time, one without belongs to none.
+
     Raises:
         BadInput: rows have no times, and there are not as many in both.
     """
-    timeless = [bool(np.isnan(part.times).any()) or not len(part) for part in (a, b)]
-    if any(timeless):
+    if not len(a) or not len(b):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if not _timed(a, b):
         if len(a) != len(b):
             raise BadInput(
                 f"{len(a)} and {len(b)} rows, and no times to tell which belong together"
             )
         rows = np.arange(len(a))
         return rows, rows
-    ours, theirs = a.times.mean(axis=1), b.times.mean(axis=1)
+    (our_rows, ours), (their_rows, theirs) = _by_time(a), _by_time(b)
     hops = [np.median(np.diff(times)) for times in (ours, theirs) if len(times) > 1]
     after = np.clip(np.searchsorted(theirs, ours), 1, max(len(theirs) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(theirs) - 1)
-    nearer = np.abs(theirs[before] - ours) <= np.abs(theirs[after] - ours)
+    nearer = np.abs(theirs[before] - ours) <= np.abs(theirs[after] - ours) + SAME_TIME
     nearest = np.where(nearer, before, after)
-    reach = min(hops, default=np.inf) / 2 + 1e-9
+    reach = min(hops, default=np.inf) / 2 + SAME_TIME
     found = np.abs(theirs[nearest] - ours) <= reach
-    return np.flatnonzero(found), nearest[found]
+    return our_rows[found], their_rows[nearest[found]]
+
+
+def _timed(a: Features, b: Features) -> bool:
+    """Both have rows with times, or one has no rows at all."""
+    return all(not len(part) or bool(np.isfinite(part.times).all(axis=1).any()) for part in (a, b))
+
+
+def _by_time(part: Features) -> tuple[Array, Array]:
+    """Numbers of the rows with times, in the order of their middles, and these in s; (n,) each."""
+    middles = part.times.mean(axis=1)
+    order = np.argsort(middles, kind="stable")
+    order = order[np.isfinite(middles[order])]
+    return order, middles[order]
 
 
 def _joined(
@@ -198,6 +245,8 @@ def _agreement(column: str, circular: bool, a: Array, b: Array) -> Agreement:
     if circular:
         error = np.angle(np.exp(1j * error))
     error = np.abs(error)
+    most = float(error.max())
+    turned = not circular and most > np.pi >= max(np.abs(a).max(), np.abs(b).max())
     correlation = _circular_correlation(a, b) if circular else _correlation(a, b)
     sized = b != 0
     relative = np.nan
@@ -212,8 +261,9 @@ def _agreement(column: str, circular: bool, a: Array, b: Array) -> Agreement:
         float(np.median(error)),
         relative,
         float(np.quantile(error, 0.99)),
-        float(error.max()),
+        most,
         np.stack([a, b], axis=1)[shown],
+        turned,
     )
 
 
@@ -237,13 +287,21 @@ def _matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
     for pattern in patterns:
         fitting = fnmatch.filter(names, pattern)
         if not fitting:
-            raise BadCall(f"no shared column is called '{pattern}': there are {_some(names)}")
+            raise BadCall(f"no shared column is called '{pattern}': there are {listed(names)}")
         found.update(fitting)
     return found
 
 
-def _some(names: Sequence[str] | Mapping[str, Features]) -> str:
-    listed = [f"'{name}'" for name in names]
-    if len(listed) > 8:
-        listed = [*listed[:8], f"{len(listed) - 8} more"]
-    return ", ".join(listed) or "none"
+def _ids(of: FeatureSet) -> str:
+    if set(of.parts) == {""}:
+        return "no ids (choose one of the other's utterances with --utterance)"
+    return listed(of.parts)
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first names of many, in quotes, long ones cut: ``'F0', 'VUV', 72 more``."""
+    words = [str(name) for name in names]
+    shown = [f"'{word if len(word) <= LONG else word[:LONG] + '...'}'" for word in words]
+    if len(shown) > MANY:
+        shown = [*shown[:MANY], f"{len(shown) - MANY} more"]
+    return ", ".join(shown) or "none"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +19,16 @@ from ..cache.errors import BadCall, BadInput
 from ..cache.keys import segment_digest, text_digest
 from ..cache.records import MAIN, Array, Features, no_times
 from ..cache.store import FeatureStore, NodeKeys
-from .comparison import FeatureSet
+from ..cache.validation import count
+from .comparison import FeatureSet, listed
 from .graph import CONTENTS, Extract, extract_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILES = (".npz", ".csv", ".parquet")
+#: What readers of broken files raise; our own errors are ValueErrors too.
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 #: Columns of a table that are no features.
 UTTERANCE = ("utterance", "id")
 TIMES = ("start", "end", "time", "frameTime")
@@ -43,25 +49,34 @@ def feature_set(
         cache: folder of the feature store.
         corpus: folder or table of the utterances; default: the recipe's. Fingerprints need one.
         array: which of a cached node's named arrays.
-        utterance: only this one.
+        utterance: only this one; a file that knows no utterances is taken to be it.
 
     Raises:
-        BadCall: a fingerprint without a corpus.
+        BadCall: a fingerprint without a corpus, or nothing that could be one.
         UnknownName: no node has this name or fingerprint.
         NotCached: no utterance has features.
-        BadInput: the file cannot be read, has no columns with names, or has no such utterance.
+        BadInput: the file cannot be read, has no columns with names, or has no such utterance; a
+            column holds text among numbers.
     """
     path = Path(source)
     if path.suffix.lower() in FILES:
         found = _read_file(path)
+    elif path.is_file():
+        raise BadInput(f"cannot read '{source}': of files, {', '.join(FILES)} are known")
     else:
         found = _read_cache(source, cache, corpus, array)
     if not found.columns:
         raise BadInput(f"the columns of '{source}' have no names, so they cannot be matched")
-    if not utterance:
+    twice = [name for name, n in Counter(found.columns).items() if n > 1]
+    if twice:
+        raise BadInput(f"'{source}' has {count(len(twice), 'name')} twice: {listed(twice)}")
+    if not utterance or set(found.parts) == {""}:
         return found
     if utterance not in found.parts:
-        raise BadInput(f"'{source}' has no utterance '{utterance}', but {len(found.parts)} others")
+        raise BadInput(
+            f"'{source}' has no utterance '{utterance}', but "
+            f"{count(len(found.parts), 'other')}, the first is '{next(iter(found.parts))}'"
+        )
     return FeatureSet(found.name, {utterance: found.parts[utterance]}, found.columns)
 
 
@@ -135,6 +150,11 @@ def _of_recipe(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, N
 def _of_fingerprint(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:
     from .corpora import CorpusSpec
 
+    if not source or not set(source) <= set("0123456789abcdef"):
+        raise BadCall(
+            f"'{source}' is neither a file ({', '.join(FILES)}), nor the first digits of a "
+            "fingerprint ('affectflow cache ls' prints them), nor RECIPE:NODE"
+        )
     facts = show(cache, source)
     if corpus is None:
         raise BadCall(
@@ -154,15 +174,16 @@ def _read_file(path: Path) -> FeatureSet:
 
         reads: Any = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
         return _of_frame(path, reads(path))
-    except (OSError, ValueError) as error:  # ours are ValueErrors too
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"cannot read '{path}': {error}") from error
+    except UNREADABLE as error:
+        raise BadInput(f"cannot read '{path}': {str(error).strip()}") from error
 
 
 def _read_npz(path: Path) -> FeatureSet:
-    with np.load(path, allow_pickle=False) as arrays:
-        found: dict[str, Array] = {name: arrays[name] for name in arrays.files}
+    with path.open("rb") as file:
+        opened = np.load(file, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise BadInput("it holds one array, not an archive of arrays with names")
+        found: dict[str, Array] = {name: opened[name] for name in opened.files}
     for matrix, names in MATRIX:
         if matrix in found and names in found:
             values, columns = found[matrix], tuple(str(name) for name in found[names])
@@ -172,10 +193,12 @@ def _read_npz(path: Path) -> FeatureSet:
         columns = tuple(name for name in lines if name not in (*TIMES, MASK, "times"))
         if not columns or len({len(line) for line in lines.values()}) != 1:
             raise BadInput(
-                f"'{path}' holds neither a matrix 'values' with its 'columns' nor one array of "
-                f"the same length a column, but {', '.join(found) or 'nothing'}"
+                "it holds neither a matrix 'values' with its 'columns' nor one array of "
+                f"the same length a column, but {listed(found)}"
             )
         values = np.stack([lines[name] for name in columns], axis=1)
+    if values.ndim != 2 or not len(values):
+        raise BadInput(f"its values must be rows of columns, not of shape {values.shape}")
     times = found.get("times", found.get("time", no_times(len(values))))
     times = times if times.ndim == 2 else np.stack([times, times], axis=1)
     part = Features(values, times, columns, found.get(MASK, np.ones(len(values), bool)))
@@ -185,10 +208,11 @@ def _read_npz(path: Path) -> FeatureSet:
 def _of_frame(path: Path, frame: pd.DataFrame) -> FeatureSet:
     if any(name is not None for name in frame.index.names):  # to_frame() puts times there
         frame = frame.reset_index()
-    others = {*UTTERANCE, *TIMES, MASK}
-    numeric = frame.select_dtypes(["number", "bool"])
-    columns = tuple(str(name) for name in numeric.columns if name not in others)
+    columns = _numeric(frame)
     by = next((name for name in UTTERANCE if name in frame), None)
+    for name in (by, MASK):
+        if name in frame and frame[name].isna().any():
+            raise BadInput(f"{count(int(frame[name].isna().sum()), 'row')} without '{name}'")
     groups = [("", frame)] if by is None else list(frame.groupby(frame[by].astype(str), sort=False))
     parts = {}
     for name, rows in groups:
@@ -201,3 +225,32 @@ def _of_frame(path: Path, frame: pd.DataFrame) -> FeatureSet:
         values = rows[list(columns)].to_numpy(np.float64)
         parts[str(name)] = Features(values, times, columns, mask)
     return FeatureSet(str(path), parts, columns)
+
+
+def _numeric(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Columns that hold features; those of text only (names of files) are none.
+
+    Raises:
+        BadInput: there are no rows or no such columns; text stands among numbers.
+    """
+    import pandas as pd
+
+    if not len(frame):
+        raise BadInput("it has no rows")
+    for name in frame.select_dtypes(exclude=["number", "bool"]):
+        if name in UTTERANCE:
+            continue
+        texts = frame[name].dropna()
+        words = texts[pd.to_numeric(texts, errors="coerce").isna()]
+        if len(words) and (name in (*TIMES, MASK) or len(words) < len(texts)):
+            raise BadInput(
+                f"column '{name}' holds no number in row {words.index[0]} (from 0): "
+                f"{words.iloc[0]!r}"
+            )
+    others = {*UTTERANCE, *TIMES, MASK}
+    numbers = frame.select_dtypes(["number", "bool"])
+    columns = tuple(str(name) for name in numbers if name not in others)
+    named = tuple(name for name in columns if not name.startswith("Unnamed: "))  # pandas' numbers
+    if not named:
+        raise BadInput(f"it has no column of numbers, but {listed(frame)}")
+    return named

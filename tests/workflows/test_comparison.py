@@ -3,7 +3,7 @@ import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, UnknownName
 from affectflow.cache.records import Features, frame_times, no_times
-from affectflow.workflows.comparison import POINTS, FeatureSet, compare, pairs
+from affectflow.workflows.comparison import POINTS, FeatureSet, compare, listed, pairs
 
 COLUMNS = ("level", "angle", "voiced")
 
@@ -98,6 +98,38 @@ def test_rows_are_matched_by_time():
     assert len(pairs(coarse, rows(100))[0]) == 10
 
 
+def test_rows_may_stand_in_any_order():
+    part = rows(50)
+    turned = Features(part.values[::-1], part.times[::-1], COLUMNS)
+    ours, theirs = pairs(part, turned)
+    np.testing.assert_array_equal(ours, np.arange(50))
+    np.testing.assert_array_equal(theirs, np.arange(50)[::-1])
+    np.testing.assert_array_equal(pairs(turned, part)[0], np.arange(50)[::-1])
+
+
+def test_starts_of_rows_match_rows_with_both_ends():
+    part = rows(100)
+    starts = changed(part, times=part.times[:, [0, 0]])
+    np.testing.assert_array_equal(pairs(part, starts)[1], np.arange(100))
+    np.testing.assert_array_equal(pairs(starts, part)[1][1:], np.arange(99))
+
+
+def test_a_row_without_a_time_among_others_belongs_to_none():
+    times = rows(10).times.copy()
+    times[4] = np.nan
+    ours, theirs = pairs(rows(10), changed(rows(10), times=times))
+    np.testing.assert_array_equal(ours, [0, 1, 2, 3, 5, 6, 7, 8, 9])
+    np.testing.assert_array_equal(theirs, ours)
+
+
+def test_an_utterance_without_rows_is_no_fault():
+    found = compare(
+        named("a", {"x": rows(0), "y": rows(5)}), named("b", {"x": rows(9), "y": rows(5)})
+    )
+    assert found.rows == (5, 5, 14)
+    assert found.by_number == 0
+
+
 def test_rows_without_times_are_matched_by_number():
     timeless = changed(rows(30), times=no_times(30))
     np.testing.assert_array_equal(pairs(timeless, rows(30, start=9.0))[1], np.arange(30))
@@ -128,6 +160,30 @@ def test_other_columns_are_listed():
     assert (found.only_a, found.only_b) == (("angle", "voiced"), ("new",))
 
 
+def test_the_columns_that_agree_least_come_first():
+    part = rows()
+    values = part.values.copy()
+    values[::2, 0] += 3
+    values[:, 1] += np.random.default_rng(2).normal(0, 0.1, 200)
+    found = compare(named("a", changed(part, values=values)), named("b", part))
+    assert [c.column for c in found.least] == ["level", "angle"]  # 'voiced' does not differ
+
+
+def test_what_looks_like_an_angle_is_said():
+    part = rows()
+    values = part.values.copy()
+    values[:, 1] = np.angle(np.exp(1j * (values[:, 1] + 0.1)))
+    sets = named("a", changed(part, values=values)), named("b", part)
+    assert [c.column for c in compare(*sets).columns if c.turned] == ["angle"]
+    assert not any(c.turned for c in compare(*sets, circular=["angle"]).columns)
+
+
+def test_a_message_cuts_what_is_long():
+    assert listed([]) == "none"
+    assert listed(range(10)) == "'0', '1', '2', '3', '4', '5', '6', '7', 2 more"
+    assert listed(["x" * 50]) == f"'{'x' * 40}...'"
+
+
 def test_charts_hold_so_many_points():
     (level, *_) = compare(named("a", rows(5000)), named("b", rows(5000))).columns
     assert level.points.shape == (POINTS, 2)
@@ -139,8 +195,16 @@ def test_says_what_is_not_shared():
         compare(named("a", part), named("b", Features(part.values[:, :1], part.times), ("x",)))
     with pytest.raises(BadInput, match="share no utterance: the first has 'u/1', 'u/2', the seco"):
         compare(named("a", {"u/1": part, "u/2": part}), named("b", {"v/1": part, "v/2": part}))
-    with pytest.raises(BadInput, match="share no row"):
+    with pytest.raises(BadInput, match="the second no ids .choose one of the other's"):
+        compare(named("a", {"u/1": part, "u/2": part}), named("b", part))
+    with pytest.raises(BadInput, match="share no row: their times lie nowhere together"):
         compare(named("a", part), named("b", rows(5, start=9.0)))
+    masked = changed(part, mask=np.zeros(5, bool))
+    with pytest.raises(BadInput, match="share no row: the first has none that is not masked"):
+        compare(named("a", masked), named("b", part))
+    unvoiced = changed(part, values=part.values * [[1, 1, 0]])
+    with pytest.raises(BadInput, match="none that is not masked and has 'voiced' greater than 0"):
+        compare(named("a", part), named("b", unvoiced), where="voiced")
     with pytest.raises(BadCall, match=r"no shared column is called 'HMPDM_\*'"):
         compare(named("a", part), named("b", part), circular=["HMPDM_*"])
     with pytest.raises(UnknownName, match="unknown column of 'b' 'voice'. Did you mean 'voiced'"):

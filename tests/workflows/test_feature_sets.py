@@ -73,8 +73,78 @@ def test_reads_a_table_of_several_utterances(tmp_path):
     np.testing.assert_array_equal(found.parts["v/1"].values, [[100], [110]])
     one = feature_set(str(path), tmp_path, utterance="v/2")
     assert list(one.parts) == ["v/2"]
-    with pytest.raises(BadInput, match="has no utterance 'v/3', but 2 others"):
+    with pytest.raises(BadInput, match="no utterance 'v/3', but 2 others, the first is 'v/1'"):
         feature_set(str(path), tmp_path, utterance="v/3")
+
+
+def test_a_file_that_knows_no_utterances_is_the_one_asked_for(tmp_path):
+    np.savez(tmp_path / "a.npz", values=PART.values, columns=PART.columns)
+    found = feature_set(str(tmp_path / "a.npz"), tmp_path, utterance="v/1")
+    assert list(found.parts) == [""]
+
+
+def test_a_number_that_pandas_wrote_beside_the_rows_is_no_column(tmp_path):
+    PART.to_frame().reset_index().assign(file="a.wav").to_csv(tmp_path / "a.csv")
+    assert feature_set(str(tmp_path / "a.csv"), tmp_path).columns == ("F0", "VUV")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "No columns to parse from file"),
+        ("F0,VUV\n", "it has no rows"),
+        ("F0;VUV\n1;0\n", "it has no column of numbers, but 'F0;VUV'"),
+        ("F0\n1\nabc\n", r"column 'F0' holds no number in row 1 \(from 0\): 'abc'"),
+        ("time,F0\n0.1s,1\n", "column 'time' holds no number in row 0"),
+        ("mask,F0\nyes,1\n", "column 'mask' holds no number in row 0"),
+        ("mask,F0\n1,1\n,1\n", "1 row without 'mask'"),
+        ("utterance,F0\na,1\n,1\n,1\n", "2 rows without 'utterance'"),
+    ],
+)
+def test_says_what_is_wrong_with_a_table(tmp_path, text, message):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=rf"cannot read '.*a\.csv': {message}"):
+        feature_set(str(path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"values": np.ones((5, 3)), "columns": ["a"]}, "cannot read .*1 column names do not fit"),
+        ({"values": np.float64(3), "columns": ["a"]}, r"rows of columns, not of shape \(\)"),
+        ({"values": np.ones(3), "columns": ["a"]}, r"rows of columns, not of shape \(3,\)"),
+        ({"values": np.ones((3, 1)), "columns": ["a"], "mask": [True]}, "cannot read .* a mask of"),
+        ({"values": np.ones((3, 1)), "columns": ["a"], "times": [1.0]}, "cannot read .* times of"),
+        ({"values": np.ones((3, 2)), "columns": ["a", "a"]}, "has 1 name twice: 'a'"),
+    ],
+)
+def test_says_what_is_wrong_with_an_archive(tmp_path, arrays, message):
+    path = tmp_path / "a.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(BadInput, match=message):
+        feature_set(str(path), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04cut", "array"])
+def test_says_that_a_file_is_no_archive(tmp_path, content):
+    path = tmp_path / "a.npz"
+    if content == "array":
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cannot read '.*a\.npz': \w"):
+        feature_set(str(path), tmp_path)
+
+
+def test_says_what_a_source_can_be(tmp_path):
+    (tmp_path / "a.tsv").write_text("F0\n1\n")
+    with pytest.raises(BadInput, match=r"of files, \.npz, \.csv, \.parquet are known"):
+        feature_set(str(tmp_path / "a.tsv"), tmp_path)
+    for source in ("gone.tsv", ""):
+        with pytest.raises(BadCall, match="is neither a file .* nor RECIPE:NODE"):
+            feature_set(source, tmp_path)
 
 
 def test_reads_a_node_of_a_recipe(cached):
@@ -136,6 +206,35 @@ def test_the_command_prints_a_row_a_column_and_writes_a_page(tmp_path):
     assert "&lt;b&gt;" in text
     assert "<b><b>" not in text
     assert "://" not in text
+
+
+def test_the_command_says_what_was_not_compared(tmp_path):
+    np.savez(tmp_path / "a.npz", values=PART.values, columns=["F0", "phase"])
+    np.savez(tmp_path / "b.npz", F0=PART.values[:, 0] ** 2, times=PART.times)
+    page = tmp_path / "out.html"
+    files = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    result = CliRunner().invoke(
+        main, ["features", "compare", *files, "--where", "F0", "--out", str(page)]
+    )
+    assert result.exit_code == 0, result.output
+    for note in (
+        "5 rows compared, of 6 of A and 5 of B, in 1 utterance; 0 more in A, 0 in B",
+        "rows have no times in 1 utterance: matched by number",
+        "1 column only in A: 'phase'",
+        "least alike: F0 (r 0.9",
+    ):
+        assert note in result.output
+    text = page.read_text()
+    assert "those in which\n  <code>F0</code> of B is greater than 0" in text
+    assert "were matched by their number" in text
+
+
+def test_the_command_compares_two_caches(cached, tmp_path):
+    recipe = f"{cached / 'words.yaml'}:text"
+    command = ["features", "compare", recipe, recipe, "--cache", str(cached / "features")]
+    result = CliRunner().invoke(main, [*command, "--cache-b", str(tmp_path / "empty")])
+    assert f"has features in {tmp_path / 'empty'}" in result.output
+    assert CliRunner().invoke(main, command).exit_code == 0
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path):

@@ -124,8 +124,10 @@ def scatter(
     Of more than ``TOOLTIPS`` utterances only the dots are drawn. Both axes hold all of
     ``limits``, so that charts with the same ones compare.
     """
-    width, height, left, bottom = 260, 244, 36, 206
+    width, height, bottom = 260, 244, 206
     both = axis(limits, 0, 1)
+    letters = max((len(_tick(tick)) for tick in both.ticks), default=0)
+    left = max(36, 22 + 6 * letters)  # room for the tick labels beside the axis' name
     x = Axis(both.low, both.high, left, width - 8, both.step)
     y = Axis(both.low, both.high, bottom, 8, both.step)
     ends = both.low, both.high

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ...cache.publish import publish
+from ...cache.validation import count
 from ..comparison import Agreement, Comparison
 from .charts import scatter
 
@@ -32,10 +33,12 @@ def render_comparison(comparison: Comparison) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["figure"] = figure
+    environment.filters["figure"] = lambda value: figure(value).replace("-", "\N{MINUS SIGN}")
+    environment.filters["count"] = count
     template = environment.from_string((folder / "comparison.html").read_text(encoding="utf-8"))
     return template.render(
         comparison=comparison,
+        turned=[found.column for found in comparison.columns if found.turned],
         charts=[(found, _chart(found, comparison)) for found in comparison.columns if found.n],
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),  # our own file
     )
