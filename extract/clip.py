@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,15 @@ from ..cache.errors import BadInput, NoAudio, NoVideo
 from ..cache.records import Array, Features
 from .ahead import read_ahead
 
-#: Decoded pictures of one clip are kept for the next extractor up to this many bytes; a longer
-#: clip is decoded again.
-FRAMES_KEPT = 256 << 20
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from .decoding import Decoded
+
+#: Decoded pictures of one clip are kept, as the decoder gave them, for the next extractor and for
+#: any rate, up to this many bytes: at 25 Hz 62 s of 640x360 or 7 s of 1920x1080; a longer clip is
+#: decoded again.
+FRAMES_KEPT = 512 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +81,7 @@ class Clip:
         features: upstream features by role.
         warnings: what extractors had to say of it so far; see ``warn``.
         ahead: pictures that a thread decodes ahead of the extractor; 0: none, no thread.
+        _frames: pictures that are in memory already, by rate; they are not decoded.
     """
 
     id: str
@@ -86,6 +94,7 @@ class Clip:
     ahead: int = 0
     _audio: dict[int, Waveform] = field(default_factory=dict, repr=False)
     _frames: dict[float, list[Frame]] = field(default_factory=dict, repr=False)
+    _decoded: list[Decoded[VideoFrame]] | None = field(default=None, repr=False)
 
     def warn(self, message: str) -> None:
         """Note something that a user of the features should know, though they could be made.
@@ -115,7 +124,10 @@ class Clip:
         self._audio.clear()
 
     def frames(self, rate: float) -> Iterable[Frame]:
-        """Pictures of the segment at a rate in Hz, in order; kept for the next caller if small.
+        """Pictures of the segment at a rate in Hz, in order.
+
+        What is decoded is kept for the next caller, whatever its rate, if it was read to the end
+        and is not larger than ``FRAMES_KEPT``.
 
         Raises:
             NoVideo: there is no media or it has no video stream.
@@ -125,23 +137,32 @@ class Clip:
             raise NoVideo(f"utterance '{self.id}' has no media file, so no pictures")
         if rate in self._frames:
             return self._frames[rate]
-        return self._decode(rate)
+        return self._on_grid(rate)
 
-    def _decode(self, rate: float) -> Iterable[Frame]:
-        from .media import read_frames
+    def _on_grid(self, rate: float) -> Iterator[Frame]:
+        from .pictures import on_grid
+
+        frames = on_grid(self._pictures(), rate, self.start or 0.0, self.end)
+        return read_ahead(frames, self.ahead) if self.ahead else frames
+
+    def _pictures(self) -> Iterator[Decoded[VideoFrame]]:
+        """Decoded pictures: the kept ones, or those of the file, kept for the next caller."""
+        if self._decoded is not None:
+            yield from self._decoded
+            return
+        from .media import read_pictures
 
         assert self.media is not None
-        kept: list[Frame] = []
-        size = 0
-        last = -1
-        frames = read_frames(self.media, rate, self.start, self.end)
-        for frame in read_ahead(frames, self.ahead) if self.ahead else frames:
-            size += frame.image.nbytes if frame.index != last else 0  # repeats share one array
-            last = frame.index
-            if size <= FRAMES_KEPT:
-                kept.append(frame)
-            else:
-                kept.clear()  # too long: its memory is given back at once
-            yield frame
-        if size <= FRAMES_KEPT:
-            self._frames[rate] = kept
+        kept: list[Decoded[VideoFrame]] = []
+        size, whole = 0, True
+        for item in read_pictures(self.media, self.start, self.end):
+            if kept and kept[-1].start <= item.start <= (self.start or 0.0):
+                kept, size = [], 0  # the one before is over when the segment begins
+            size += sum(plane.buffer_size for plane in item.frame.planes)
+            if size > FRAMES_KEPT:
+                kept, whole = [], False  # too long: its memory is given back at once
+            elif whole:
+                kept.append(item)
+            yield item
+        if whole:
+            self._decoded = kept

@@ -11,15 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from ..cache.errors import BadCall, BadInput, BadMedia
 from .clip import Frame, Waveform
 from .container import has_decoder, open_media
-from .pictures import Grid
+from .decoding import Decoded
+from .pictures import on_grid
 from .sound import Line
+
+#: Seconds that are no picture but a rounding of times.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -140,22 +146,38 @@ def read_frames(
         BadInput: the segment lies outside the pictures, or is longer than ``MAX_SECONDS``.
         BadCall: the rate is not above 0.
     """
-    if not (math.isfinite(rate) and rate > 0):
-        raise BadCall(f"the rate of frames must be a number of Hz above 0, not {rate!r}")
+    yield from on_grid(read_pictures(path, start, end), rate, start or 0.0, end)
+
+
+def read_pictures(
+    path: str | Path, start: float | None = None, end: float | None = None
+) -> Iterator[Decoded[VideoFrame]]:
+    """Decoded pictures of a file or of a segment of it, in order; nothing is converted.
+
+    The first ones may lie before the segment (decoding begins at a key picture), the last one
+    begins at its end or after it, if there is such a one.
+
+    Args:
+        path: a local media file.
+        start: first second; None: 0.
+        end: second at which to stop (half open); None: the end of the pictures.
+
+    Raises:
+        NoVideo: the file has no pictures.
+        BadMedia: it cannot be decoded, or less of it than it promises.
+        BadInput: the segment lies outside the pictures, or is longer than ``MAX_SECONDS``.
+    """
     begin = _checked_start(start, end)
     with open_media(path) as source:
         decoding = source.pictures()
-        grid = Grid(rate, begin, end)
         stop = end
         for item in decoding.frames(begin):
-            yield from grid.until(item)
-            if grid.done:  # perhaps before the end: the last step comes earlier
-                stop = float(decoding.reached)
+            yield item
+            if end is not None and item.start >= end:
+                stop = float(decoding.reached)  # perhaps later
                 break
-        else:
-            yield from grid.rest()
         decoding.check(stop)
-        if grid.step == 0:
+        if decoding.reached - Fraction(begin) <= ROUNDING:
             raise decoding.outside(begin, end)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from ..cache.errors import BadMedia
+from ..cache.errors import BadCall, BadMedia
 from ..cache.records import Array
 from .clip import Frame
 from .decoding import Decoded
@@ -18,6 +18,28 @@ from .decoding import Decoded
 #: Times in files are rounded, to milliseconds at worst: a picture that comes this much after a
 #: grid time, in seconds, still serves it.
 TOLERANCE = 0.001
+
+
+def on_grid(
+    pictures: Iterable[Decoded[VideoFrame]], rate: float, start: float, end: float | None
+) -> Iterator[Frame]:
+    """Pictures on a regular grid of times; all of ``pictures`` is read, to its end.
+
+    Args:
+        pictures: in order of time.
+        rate: steps a second, Hz.
+        start: first second of the segment.
+        end: second at which it stops (half open); None: the end of the pictures.
+
+    Raises:
+        BadCall: the rate is not above 0.
+    """
+    if not (math.isfinite(rate) and rate > 0):
+        raise BadCall(f"the rate of frames must be a number of Hz above 0, not {rate!r}")
+    grid = Grid(rate, float(start), end)
+    for item in pictures:
+        yield from grid.until(item)
+    yield from grid.rest()
 
 
 class Grid:
@@ -38,6 +60,8 @@ class Grid:
 
     def until(self, item: Decoded[VideoFrame]) -> Iterator[Frame]:
         """Fill the steps before ``item`` is shown, then hold it."""
+        if self.done:
+            return
         if self.held is None:
             self.held = item
         if item.start < self.held.start:

@@ -84,7 +84,7 @@ def test_a_clip_that_is_read_ahead_shows_the_same_pictures_and_keeps_them(clip_p
     ]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
-    assert ahead.frames(10) == found
+    assert len(list(ahead.frames(25))) == 50  # of the kept pictures
     assert threads() == []
 
 

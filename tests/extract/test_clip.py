@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import BadInput, NoAudio, NoVideo
+from affectflow.cache.errors import BadInput, BadMedia, NoAudio, NoVideo
 from affectflow.extract import clip as clip_file
 from affectflow.extract import media
 from affectflow.extract.clip import Clip, Waveform
@@ -11,7 +11,7 @@ from affectflow.extract.clip import Clip, Waveform
 def calls(monkeypatch):
     """How often each reader of media is called."""
     made = []
-    for name in ("read_audio", "read_frames"):
+    for name in ("read_audio", "read_pictures"):
         read = getattr(media, name)
 
         def counted(*args, read=read, name=name):
@@ -29,26 +29,51 @@ def test_sound_is_decoded_once_for_each_rate(clip_path, calls):
     assert calls == ["read_audio"] * 2
 
 
-def test_pictures_are_decoded_once_for_each_rate(clip_path, calls):
+def test_pictures_are_decoded_once_for_all_rates(clip_path, calls):
     clip = Clip("a", str(clip_path))
-    first = [frame.index for frame in clip.frames(25)]
-    assert [frame.index for frame in clip.frames(25)] == first == list(range(50))
+    first = list(clip.frames(25))
+    again = list(clip.frames(25))
+    assert [frame.index for frame in again] == [frame.index for frame in first] == list(range(50))
+    np.testing.assert_array_equal(first[7].image, again[7].image)
     assert len(list(clip.frames(5))) == 10
-    assert calls == ["read_frames"] * 2
+    assert len(list(clip.frames(100))) == 200
+    assert calls == ["read_pictures"]
+
+
+@pytest.mark.parametrize("span", [(None, None), (0.5, 1.5), (1.21, 1.23), (None, 9.0)])
+@pytest.mark.parametrize("rate", [3, 10, 25, 30])
+def test_kept_pictures_are_those_of_the_file(clip_path, span, rate):
+    clip = Clip("a", str(clip_path), *span)
+    list(clip.frames(7))
+    kept, read = list(clip.frames(rate)), list(media.read_frames(clip_path, rate, *span))
+    assert [(f.time, f.shown) for f in kept] == [(f.time, f.shown) for f in read]
+    for one, other in zip(kept, read, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_of_a_segment_only_its_own_pictures_are_kept(clip_path):
+    clip = Clip("a", str(clip_path), 1.5, 1.7)
+    list(clip.frames(25))
+    assert [float(item.start) for item in clip._decoded] == pytest.approx(
+        [1.48, 1.52, 1.56, 1.6, 1.64, 1.68, 1.72]
+    )
 
 
 def test_pictures_of_a_long_clip_are_not_kept(clip_path, calls, monkeypatch):
     monkeypatch.setattr(clip_file, "FRAMES_KEPT", 10 * 160 * 120 * 3)
     clip = Clip("a", str(clip_path))
     assert len(list(clip.frames(25))) == len(list(clip.frames(25))) == 50
-    assert calls == ["read_frames"] * 2
+    assert calls == ["read_pictures"] * 2
 
 
-def test_a_picture_shown_twice_is_counted_once(clip_path, calls, monkeypatch):
-    monkeypatch.setattr(clip_file, "FRAMES_KEPT", 50 * 160 * 120 * 3)
-    clip = Clip("a", str(clip_path))
-    assert len(list(clip.frames(100))) == len(list(clip.frames(100))) == 200
-    assert calls == ["read_frames"]
+def test_a_damaged_clip_says_so_to_every_caller(clip_path, tmp_path, calls):
+    data = bytearray(clip_path.read_bytes())
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data[: len(data) * 6 // 10])
+    clip = Clip("a", str(path))
+    for _ in range(2):
+        with pytest.raises(BadMedia):
+            list(clip.frames(25))
 
 
 def test_pictures_left_half_way_are_not_taken_for_all(clip_path):
