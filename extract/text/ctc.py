@@ -69,7 +69,7 @@ def align(log_probs: Array, tokens: Sequence[int], blank: int = 0, cells: int = 
     kept = {0: alpha}  # first frame of a block -> scores of the states there
     for first in range(0, n_frames - 1, block):
         last = min(first + block, n_frames - 1)
-        alpha, moves = _advance(log_probs[first : last + 1, labels], kept[first], skips)
+        alpha, moves = _advance(log_probs[first : last + 1], labels, kept[first], skips)
         kept[last] = alpha
     state = n_states - 1 if alpha[-1] > alpha[-2] else n_states - 2
     score = float(alpha[state])
@@ -80,7 +80,7 @@ def align(log_probs: Array, tokens: Sequence[int], blank: int = 0, cells: int = 
     last = n_frames - 1
     for first in reversed(range(0, n_frames - 1, block)):
         if last != n_frames - 1:  # the steps of the last block are at hand
-            _, moves = _advance(log_probs[first : last + 1, labels], kept[first], skips)
+            _, moves = _advance(log_probs[first : last + 1], labels, kept[first], skips)
         for frame in range(last - 1, first - 1, -1):
             path[frame] = path[frame + 1] - moves[frame - first, path[frame + 1]]
         last = first
@@ -108,19 +108,19 @@ def _check(log_probs: Array, tokens: Sequence[int], labels: Array) -> None:
         raise BadInput("the posteriors hold NaN")
 
 
-def _advance(emissions: Array, alpha: Array, skips: Array) -> tuple[Array, Array]:
+def _advance(log_probs: Array, labels: Array, alpha: Array, skips: Array) -> tuple[Array, Array]:
     """Take a block of frames, vectorised over the states.
 
     Args:
-        emissions: (n + 1, n_states) log-probability of each state's label; row 0 is the frame that
-            ``alpha`` belongs to.
+        log_probs: (n + 1, n_vocabulary); row 0 is the frame that ``alpha`` belongs to.
+        labels: (n_states,) number of each state's label.
         alpha: (n_states,) scores before.
         skips: (n_states,) 0 where the state before the last one may be skipped.
 
     Returns:
         Scores after the last frame, and (n, n_states) uint8: by how many states each moved on.
     """
-    moves = np.empty((len(emissions) - 1, len(alpha)), np.uint8)
+    moves = np.empty((len(log_probs) - 1, len(alpha)), np.uint8)
     padded = np.full(len(alpha) + 2, FORBIDDEN)
     stay, step, skip = padded[2:], padded[1:-1], padded[:-2]
     stay[:] = alpha
@@ -131,7 +131,7 @@ def _advance(emissions: Array, alpha: Array, skips: Array) -> tuple[Array, Array
         best = np.maximum(stay, step)
         moves[frame][skipped > best] = 2
         np.maximum(best, skipped, out=best)
-        best += emissions[frame + 1]
+        best += log_probs[frame + 1].take(labels)
         stay[:] = best
     return stay.copy(), moves
 

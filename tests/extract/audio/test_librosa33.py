@@ -4,8 +4,10 @@ from threadpoolctl import threadpool_limits
 
 from affectflow.cache.errors import BadCall, BadInput, NoAudio
 from affectflow.extract.audio.librosa33 import RATE, Librosa33
-from affectflow.extract.audio.spectra import NOTES
+from affectflow.extract.audio.load_librosa import load_librosa
+from affectflow.extract.audio.spectra import NOTES, quiet
 from affectflow.extract.clip import Clip, Waveform
+from affectflow.extract.registry import extractor
 
 
 def clip_of(samples):
@@ -35,6 +37,27 @@ def test_there_are_33_named_columns(tone_wav):
     assert features.columns[:2] == ("zcr", "mfcc_0")
     assert features.columns[20:22] == ("mfcc_19", "chroma_cqt_C")
     assert features.columns[-1] == "chroma_cqt_B"
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_hop": 256, "n_mfcc": 13, "htk": False}])
+def test_numbers_are_those_of_librosa_called_directly(settings):
+    librosa = load_librosa()
+    breath = np.random.default_rng(0).standard_normal(3 * RATE)
+    sound = (voice(3.0) * np.repeat([1, 0.1, 0.6], RATE) + 0.003 * breath).astype(np.float32)
+    asked = {"n_hop": 512, "n_mfcc": 20, "htk": True, **settings}
+    hop = {"hop_length": asked["n_hop"]}
+    with quiet():
+        wanted = np.concatenate(
+            [
+                librosa.feature.zero_crossing_rate(sound, **hop),
+                librosa.feature.mfcc(
+                    y=sound, sr=RATE, n_mfcc=asked["n_mfcc"], htk=asked["htk"], **hop
+                ),
+                librosa.feature.chroma_cqt(y=sound, sr=RATE, **hop),
+            ]
+        ).T
+    found = Librosa33(**settings).extract(clip_of(sound))
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize(("frequency", "note"), [(440.0, "A"), (261.63, "C"), (369.99, "F#")])
@@ -109,6 +132,15 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"):
             done.append(Librosa33().extract(clip_of(noise)).values)
+    np.testing.assert_array_equal(*done)
+
+
+@pytest.mark.parametrize("name", ["librosa", "logmel-64"])
+def test_nor_do_those_of_its_kin(name, tone_wav):
+    done = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            done.append(extractor(name)(tone_wav).values)
     np.testing.assert_array_equal(*done)
 
 

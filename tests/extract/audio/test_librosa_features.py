@@ -1,12 +1,14 @@
-import librosa
 import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, NoAudio, UnknownName
 from affectflow.extract.audio import spectra
 from affectflow.extract.audio.librosa_features import KNOWN, Librosa
+from affectflow.extract.audio.load_librosa import load_librosa
 from affectflow.extract.audio.spectra import NOTES, quiet
 from affectflow.extract.clip import Clip, Waveform
+
+librosa = load_librosa()
 
 RATE = 22050
 #: What librosa gives when called directly, by our name; (columns, T).
