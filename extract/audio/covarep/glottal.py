@@ -181,17 +181,18 @@ def _thinned(peaks: Array, n: int, power: Array, distance: float, n_fft: int) ->
 
 def _psp(flow: Array, starts: Array, closures: Array, periods: Array) -> Array:
     """Parabolic spectral parameter of each cycle, (n,)."""
+    from scipy import fft
+
     pulses = np.zeros((len(closures), PARABOLA_FFT))
     for row, start, closure in zip(pulses, starts.tolist(), closures.tolist(), strict=True):
         pulse = flow[start : closure + 1] - flow[start : closure + 1].min()
         highest = pulse.max()
         if highest > 0:
             row[: len(pulse)] = (pulse / highest)[:PARABOLA_FFT]
-    with np.errstate(divide="ignore"):
-        levels = 20 * np.log10(np.abs(np.fft.rfft(pulses)[:, : PARABOLA_FFT // 2]))
+    spectra = fft.rfft(pulses)[:, : PARABOLA_FFT // 2]
     bends = [
-        _parabola(level) / _steepest(period)
-        for level, period in zip(levels, periods.tolist(), strict=True)
+        _parabola(spectrum) / _steepest(period)
+        for spectrum, period in zip(spectra, periods.tolist(), strict=True)
     ]
     parameters: Array = np.nan_to_num(np.array(bends), posinf=0.0, neginf=0.0)
     return parameters
@@ -200,17 +201,20 @@ def _psp(flow: Array, starts: Array, closures: Array, periods: Array) -> Array:
 @functools.lru_cache(maxsize=4096)
 def _steepest(period: int) -> float:
     """The parabola of a flow that never closes: a constant over one period."""
-    spectrum = np.fft.rfft(np.full(period, 1 / period), PARABOLA_FFT)
-    with np.errstate(divide="ignore"):
-        return float(_parabola(20 * np.log10(np.abs(spectrum[: PARABOLA_FFT // 2]))))
+    from scipy import fft
+
+    spectrum = fft.rfft(np.full(period, 1 / period), PARABOLA_FFT)
+    return float(_parabola(spectrum[: PARABOLA_FFT // 2]))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _parabola(level: Array) -> float:
-    """Bend ``a`` of ``a k^2 + b`` through the first levels (dB), as many as it can follow."""
+def _parabola(spectrum: Array) -> float:
+    """Bend ``a`` of ``a k^2 + b`` through the first levels in dB, as many as it can follow."""
+    level = np.empty(len(spectrum))
     sum_x, sum_xk, sum_k, sum_kk, sum_xx = 0.0, 0.0, 0.0, 0.0, 0.0
     bend = np.nan
-    for k in range(len(level)):
+    for k in range(len(spectrum)):
+        level[k] = 10 * np.log10(spectrum[k].real ** 2 + spectrum[k].imag ** 2)
         square = float(k * k)
         sum_x += level[k]
         sum_xk += level[k] * square

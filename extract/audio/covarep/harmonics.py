@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
@@ -23,7 +25,7 @@ from .signal import half_away
 #: Length of the Fourier transform of a frame, samples.
 N_FFT = 4096
 #: Frames that are handled at once; bounds the memory, changes no number.
-PIECE = 256
+PIECE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,49 +100,54 @@ def _spectra(samples: Array, centres: Array, half: Array) -> Array:
 
 
 def _short(samples: Array, centres: Array, half: Array) -> Array:
-    longest = int(half.max())
-    offset = np.arange(-longest, longest + 1)  # (m,) samples from the centre
-    where = np.clip(centres[:, None] + offset, 0, len(samples) - 1)
-    window = _blackman(offset / half[:, None])  # (n, m)
-    window[np.abs(offset) > half[:, None]] = 0
-    window /= window.sum(axis=1, keepdims=True)
-    window *= samples[where]
     buffer = np.zeros((len(centres), N_FFT))
-    buffer[:, : longest + 1] = window[:, longest:]
-    buffer[:, N_FFT - longest :] = window[:, :longest]  # before the centre: end of the circle
-    spectra: Array = np.fft.rfft(buffer, axis=1)
-    return spectra
+    for row, centre, side in zip(buffer, centres.tolist(), half.tolist(), strict=True):
+        frame = samples[centre - side : centre + side + 1] * _short_window(side)
+        row[: side + 1] = frame[side:]
+        row[N_FFT - side :] = frame[:side]  # before the centre: end of the circle
+    return _rfft(buffer)
 
 
 def _truncated(samples: Array, centre: int, half: int) -> Array:
     """A window longer than the transform: only its first 4096 samples count."""
-    offset = np.arange(-half, half + 1)
-    window = _blackman(offset / half)
-    window /= window.sum()
-    frame = samples[centre - half : centre + half + 1] * window
+    frame = samples[centre - half : centre + half + 1] * _window(half)
     bins = np.arange(N_FFT // 2 + 1)
     turns = bins * half % N_FFT / N_FFT
-    spectrum: Array = np.fft.rfft(frame[:N_FFT]) * np.exp(2j * np.pi * turns)
+    spectrum: Array = _rfft(frame[:N_FFT]) * np.exp(2j * np.pi * turns)
     return spectrum
 
 
-def _blackman(place: Array) -> Array:
-    """Blackman window at places from -1 (first sample) to 1 (last)."""
-    cosine = np.cos(np.pi * place)
+def _rfft(frames: Array) -> Array:
+    from scipy import fft
+
+    spectra: Array = fft.rfft(frames)  # several rows at once, unlike numpy's
+    return spectra
+
+
+@lru_cache(maxsize=1024)
+def _short_window(half: int) -> Array:
+    return _window(half)
+
+
+def _window(half: int) -> Array:
+    """Blackman window of ``2 * half + 1`` samples, sum 1."""
+    cosine = np.cos(np.pi * (np.arange(-half, half + 1) / half))
     window: Array = 0.34 + cosine * (0.5 + 0.16 * cosine)  # cos 2x = 2 cos^2 x - 1
+    window /= window.sum()
     return window
 
 
 def _harmonics(spectrum: Array, index: Array, f0: Array, rate: int) -> SinusoidalFrames:
-    magnitude = np.abs(spectrum)
+    power = spectrum.real**2 + spectrum.imag**2
     with np.errstate(divide="ignore"):
-        log_magnitude = np.log(magnitude)
+        log_magnitude = np.log(power)
+    log_magnitude /= 2
     counts = half_away((rate / 2 - f0 / 2) / f0).astype(np.int64)  # (n,)
     order = np.arange(int(counts.max()) + 1)  # (H + 1,)
     step = (N_FFT * f0 / rate)[:, None]
     bins = order * step  # (n, H + 1)
     nearest = np.minimum(half_away(bins).astype(np.int64), N_FFT // 2)
-    amplitude = np.take_along_axis(magnitude, nearest, axis=1)
+    amplitude = np.sqrt(np.take_along_axis(power, nearest, axis=1))
     peak, height = _nearest_peaks(log_magnitude, bins)
     found = (np.abs(peak - bins) < step / 2) & (order > 0)
     bins = np.where(found, peak, bins)
@@ -152,33 +159,32 @@ def _harmonics(spectrum: Array, index: Array, f0: Array, rate: int) -> Sinusoida
     return SinusoidalFrames(index, f0, log_magnitude, spacing, counts, amplitude, phase)
 
 
-def _nearest_peaks(log_magnitude: Array, bins: Array) -> tuple[Array, Array]:
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _nearest_peaks(log_magnitude, bins):  # type: ignore[no-untyped-def]
     """The spectral peak nearest to each bin: its place in bins and its height, (n, H + 1).
 
     Place and height come from a parabola through the three highest points; NaN where a frame
     has no peak at all.
     """
-    left, middle, right = log_magnitude[:, :-2], log_magnitude[:, 1:-1], log_magnitude[:, 2:]
-    row, column = np.nonzero((middle > left) & (middle >= right))
-    low, top, high = left[row, column], middle[row, column], right[row, column]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bend = low - 2 * top + high
-        shift = (low - high) / (2 * bend)
-        height = top - (low - high) * shift / 4
-    place = column + 1 + shift
-    if not len(place):
-        nothing = np.full(bins.shape, np.nan)
-        return nothing, nothing
-    # All frames stand one behind the other on one line, so that one search serves them all.
-    line = row * (2.0 * N_FFT)
-    wanted = bins + np.arange(len(bins))[:, None] * (2.0 * N_FFT)
-    after = np.searchsorted(place + line, wanted)
-    before = np.clip(after - 1, 0, len(place) - 1)
-    after = np.clip(after, 0, len(place) - 1)
-    distances = [np.abs((place + line)[i] - wanted) for i in (before, after)]
-    nearest = np.where(distances[1] < distances[0], after, before)
-    own = row[nearest] == np.arange(len(bins))[:, None]
-    return np.where(own, place[nearest], np.nan), np.where(own, height[nearest], np.nan)
+    near, heights = np.full(bins.shape, np.nan), np.full(bins.shape, np.nan)
+    n_bins = log_magnitude.shape[1]
+    place, height = np.empty(n_bins), np.empty(n_bins)
+    for i in range(len(bins)):
+        line = log_magnitude[i]
+        n = 0
+        for k in range(1, n_bins - 1):
+            if line[k] > line[k - 1] and line[k] >= line[k + 1]:
+                low, top, high = line[k - 1], line[k], line[k + 1]
+                shift = (low - high) / (2 * (low - 2 * top + high))
+                place[n], height[n] = k + shift, top - (low - high) * shift / 4
+                n += 1
+        peak = 0
+        for h in range(bins.shape[1] if n else 0):
+            wanted = bins[i, h]
+            while peak + 1 < n and abs(place[peak + 1] - wanted) < abs(place[peak] - wanted):
+                peak += 1
+            near[i, h], heights[i, h] = place[peak], height[peak]
+    return near, heights
 
 
 def _phase_at(spectrum: Array, bins: Array) -> Array:

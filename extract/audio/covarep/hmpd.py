@@ -67,6 +67,8 @@ def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     The envelope is a line from harmonic to harmonic in ln units, level at both ends; where a
     harmonic is zero, there is none.
     """
+    from scipy import fft
+
     n_bins = N_GRID // 2 + 1
     height = np.full(frames.amplitude.shape, np.nan)
     np.log(frames.amplitude, where=frames.amplitude > 0, out=height)
@@ -77,10 +79,10 @@ def _tract_phase(frames: SinusoidalFrames, rate: int) -> Array:
     first = np.take_along_axis(height, below, axis=1)
     second = np.take_along_axis(height, below + 1, axis=1)
     envelope = first + share * (second - first)
-    cepstrum: Array = np.fft.irfft(envelope, axis=1)
+    cepstrum: Array = fft.irfft(envelope)
     cepstrum[:, n_bins:] *= -1
     cepstrum[:, [0, n_bins - 1]] = 0
-    minimum: Array = np.fft.rfft(cepstrum, axis=1).imag  # (n, 513)
+    minimum: Array = fft.rfft(cepstrum).imag  # (n, 513)
     bins = np.arange(frames.amplitude.shape[1]) * frames.spacing[:, None] * (N_GRID / rate)
     low = np.clip(bins.astype(np.int64), 0, n_bins - 2)
     first = np.take_along_axis(minimum, low, axis=1)

@@ -12,11 +12,13 @@ import functools
 import numpy as np
 
 from ....cache.records import Array
-from .lpc import autocorrelation, inverse_filter, leaky_integral, levinson
+from .lpc import symmetric_filter, without_tract
 from .signal import hanning, rounded
 
 #: Leak of the integration that undoes the radiation at the lips.
 LEAK = 0.99
+#: Windows of up to this many samples are kept for the next cycle.
+KEPT = 2048
 
 
 def glottal_flow(signal: Array, rate: int, closures: Array) -> tuple[Array, Array]:
@@ -67,29 +69,18 @@ def iaif(frame: Array, rate: int) -> tuple[Array, Array] | None:
     n_tract, n_glottis = 2 * rounded(rate / 2000) + 4, 2 * rounded(rate / 4000)
     if len(frame) <= n_tract:
         return None
-    taps = _highpass(rate)
-    speech = np.convolve(frame, taps)[len(taps) // 2 :][: len(frame)]
-    window = _window(len(frame))
-    ramp = np.linspace(-speech[0], speech[0], n_tract + 1)
-    started = np.concatenate([ramp, speech])  # so that no filter begins with a step
-    n_ramp = len(ramp)
+    speech = symmetric_filter(_highpass(rate), frame)
+    flow, derivative = without_tract(speech, _window(len(frame)), n_tract, n_glottis, LEAK)
+    return (flow, derivative) if np.isfinite(derivative[-1]) else None
 
-    def model(of: Array, order: int) -> Array:
-        return levinson(autocorrelation(of * window, order))
 
-    tilt = inverse_filter(model(speech, 1), started)
-    tract = model(tilt[n_ramp:], n_tract)
-    glottis = leaky_integral(inverse_filter(tract, started), LEAK)
-    without = inverse_filter(model(glottis[n_ramp:], n_glottis), started)
-    tract = model(leaky_integral(without, LEAK)[n_ramp:], n_tract)
-    derivative = inverse_filter(tract, started)
-    if not np.isfinite(derivative[-1]):
-        return None
-    return leaky_integral(derivative, LEAK)[n_ramp:], derivative[n_ramp:]
+def _window(length: int) -> Array:
+    """Windows of ordinary cycles are kept; those that span a pause would fill the memory."""
+    return _short_window(length) if length <= KEPT else hanning(length)
 
 
 @functools.lru_cache(maxsize=1024)
-def _window(length: int) -> Array:
+def _short_window(length: int) -> Array:
     return hanning(length)
 
 
@@ -101,4 +92,4 @@ def _highpass(rate: int) -> Array:
     order = rounded(300 * rate / 16000)
     order += order % 2
     taps: Array = firls(order + 1, [0, 40, 70, rate / 2], [0, 0, 1, 1], fs=rate)
-    return taps
+    return np.ascontiguousarray(taps)

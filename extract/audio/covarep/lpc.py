@@ -102,3 +102,48 @@ def add_residual_frames(
         gain = np.sqrt(energy / left)
         for n in range(length):
             sum_[start + n] += gain * error[n]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def symmetric_filter(taps: Array, signal: Array) -> Array:
+    """``signal`` through an odd number of symmetric taps, silence around, no delay."""
+    half, n_samples = len(taps) // 2, len(signal)
+    around = np.zeros(n_samples + 2 * half)
+    around[half : half + n_samples] = signal
+    filtered = np.empty(n_samples)
+    for n in range(n_samples):
+        total = 0.0
+        for k in range(len(taps)):
+            total += taps[k] * around[n + k]
+        filtered[n] = total
+    return filtered
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def without_tract(
+    speech: Array, window: Array, n_tract: int, n_glottis: int, leak: float
+) -> tuple[Array, Array]:
+    """Take the vocal tract off speech by filters that are estimated in turns; see ``iaif``.
+
+    Args:
+        speech: (length,) one frame, ``length > n_tract``.
+        window: (length,) for the estimates.
+        n_tract: order of the vocal tract's model.
+        n_glottis: order of the glottis' model.
+        leak: of the integration that undoes the radiation at the lips.
+
+    Returns:
+        Glottal flow and its derivative, (length,) each; NaN without sound.
+    """
+    n_ramp = n_tract + 1
+    started = np.empty(n_ramp + len(speech))  # so that no filter begins with a step
+    started[:n_ramp] = np.linspace(-speech[0], speech[0], n_ramp)
+    started[n_ramp:] = speech
+    tilt = inverse_filter(levinson(autocorrelation(speech * window, 1)), started)
+    tract = levinson(autocorrelation(tilt[n_ramp:] * window, n_tract))
+    pulses = leaky_integral(inverse_filter(tract, started), leak)
+    glottis = levinson(autocorrelation(pulses[n_ramp:] * window, n_glottis))
+    rest = leaky_integral(inverse_filter(glottis, started), leak)
+    tract = levinson(autocorrelation(rest[n_ramp:] * window, n_tract))
+    derivative = inverse_filter(tract, started)
+    return leaky_integral(derivative, leak)[n_ramp:], derivative[n_ramp:]

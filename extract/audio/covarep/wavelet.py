@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
@@ -57,16 +58,46 @@ def mdq(residual: Array, closures: Array) -> Array:
     periods = np.diff(closures, prepend=2 * closures[0] - closures[1])
     inside = (closures + 1 > periods) & (closures + 1 + periods <= len(residual))
     sides = np.trunc(0.2 * periods + 0.5).astype(np.int64)
-    chosen = np.flatnonzero(inside)
-    residual = without_nan(residual)
-    for octave in MDQ_OCTAVES:
-        band = wavelet_band(residual, octave)
-        for i in chosen.tolist():
-            side, closure = int(sides[i]), int(closures[i])
-            place = int(np.argmax(band[closure - side : closure + side + 1]))
-            spread[i] += abs(side - (place + 1))
-    spread[inside] /= len(MDQ_OCTAVES) * periods[inside]
+    firsts, stops = (closures - sides)[inside], (closures + sides + 1)[inside]
+    highest = np.full((len(firsts), len(MDQ_OCTAVES)), -np.inf)
+    places = np.zeros(highest.shape, np.int64)
+    unfinished = 0
+    for begin, bands in _bands(without_nan(residual), MDQ_OCTAVES):
+        unfinished = _note_highest(bands, begin, firsts, stops, unfinished, highest, places)
+    off = np.abs((places + 1 - firsts[:, None]) - sides[inside][:, None])
+    spread[inside] = off.sum(axis=1) / (len(MDQ_OCTAVES) * periods[inside])
     return spread
+
+
+@numba.njit(cache=True, nogil=True)
+def _note_highest(  # type: ignore[no-untyped-def]
+    bands, begin, firsts, stops, unfinished, highest, places
+):
+    """Where each band is highest in each window, as far as a piece of the bands says.
+
+    Args:
+        bands: (n_octaves, n) from sample ``begin`` on.
+        begin: sample.
+        firsts: (n_windows,) first sample of each window, ascending.
+        stops: (n_windows,) sample after its last.
+        unfinished: number of the first window that earlier pieces did not finish.
+        highest: (n_windows, n_octaves) highest so far, raised.
+        places: (n_windows, n_octaves) sample of it, the first of equals.
+
+    Returns:
+        ``unfinished`` for the next piece.
+    """
+    end = begin + bands.shape[1]
+    i = unfinished
+    while i < len(firsts) and firsts[i] < end:
+        for octave in range(len(bands)):
+            for n in range(max(firsts[i], begin), min(stops[i], end)):
+                if bands[octave, n - begin] > highest[i, octave]:
+                    highest[i, octave], places[i, octave] = bands[octave, n - begin], n
+        i += 1
+    while unfinished < i and stops[unfinished] <= end:
+        unfinished += 1
+    return unfinished
 
 
 def peak_slope(signal: Array, rate: int) -> tuple[Array, Array]:
