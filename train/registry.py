@@ -31,6 +31,7 @@ MODELS: dict[str, Entry] = {
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),
     "lf-dnn": Entry("lf_dnn", "LfDnn", "LfDnnNet"),
     "lmf": Entry("lmf", "Lmf", "LmfNet"),
+    "mfn": Entry("mfn", "Mfn", "MfnNet"),
     "mlf-dnn": Entry("mlf_dnn", "MlfDnn", "MlfDnnNet"),
     "mlmf": Entry("mlmf", "Mlmf", "MlmfNet"),
     "mtfn": Entry("mtfn", "Mtfn", "MtfnNet"),

@@ -133,13 +133,20 @@ class Lstm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the last state (S, B, H)."""
-        return deque(self._states(x, mask), maxlen=1).pop()
+        state, _ = deque(self._steps(x, mask), maxlen=1).pop()
+        return state
 
     def rows(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
-        return torch.stack(list(self._states(x, mask)), dim=2)
+        return torch.stack([state for state, _ in self._steps(x, mask)], dim=2)
 
-    def _states(self, x: Tensor, mask: Tensor) -> Iterator[Tensor]:
+    def memories(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The last state (S, B, H), and the memory cells after each row, (S, B, T, H)."""
+        steps = list(self._steps(x, mask))
+        return steps[-1][0], torch.stack([memory for _, memory in steps], dim=2)
+
+    def _steps(self, x: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """State and memory (S, B, H) after each row."""
         n_seeds, n, length, _ = x.shape
         gates = self._project(x.flatten(1, 2), mask.flatten(1, 2))  # (S, B * T, 4 H)
         gates = gates.view(n_seeds, n, length, 4 * self.hidden)
@@ -158,7 +165,7 @@ class Lstm(nn.Module):
                 real = mask[:, :, t, None]  # (S, B, 1)
                 state = torch.where(real, new_state, state)
                 memory = torch.where(real, new_memory, memory)
-            yield state
+            yield state, memory
 
     def _project(self, rows: Tensor, real: Tensor) -> Tensor:
         """Gates' share of the input, (S, R, D) to (S, R, 4 H); whatever on masked rows.

@@ -33,6 +33,11 @@ MODELS = {
         {"text_units": 16, "audio_units": 16, "vision_units": 16, **NO_POST_DROPOUT},
     ),
     "ef-lstm": (("text", "audio", "vision"), ("M", "T"), {"layers": 2, "dropout": 0}),
+    "mfn": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {"attention_dropout": 0, "keep_dropout": 0, "write_dropout": 0, "post_dropout": 0},
+    ),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),
@@ -352,3 +357,47 @@ def test_the_states_after_each_row_are_those_of_torch():
         theirs.bias_hh_l0.zero_()
     rows = ours.rows(x[None], torch.ones(1, 3, 6, dtype=torch.bool))[0]
     torch.testing.assert_close(rows, theirs(x)[0])
+
+
+def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step(dataset_of):
+    dataset = dataset_of(("text", "audio"), aligned=True)
+    model = model_settings("mfn", text_units=3, audio_units=2, memory_units=4)
+    specs = [InputSpec(g.name, g.modality, g.width, "sequence", 50) for g in dataset.inputs]
+    net = network_class("mfn")(model, specs, ("M",), Streams((0,))).eval()
+    batch = part_of(dataset, specs, ("M",)).batch(torch.tensor([[5]]))
+    cells = [
+        torch.nn.LSTMCell(spec.width, lstm.hidden)
+        for spec, lstm in zip(specs, net.lstms, strict=True)
+    ]
+    with torch.no_grad():
+        for cell, lstm in zip(cells, net.lstms, strict=True):
+            rows = [0, 1, 3, 2]  # torch keeps input, forget, candidate, output
+            for mine, its in (
+                (lstm.from_input, cell.weight_ih),
+                (lstm.from_state, cell.weight_hh),
+                (lstm.bias, cell.bias_ih),
+            ):
+                its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in rows]).view_as(its))
+            cell.bias_hh.zero_()
+
+        def gate(part, attended, memory):
+            first = attended @ part.from_row.weight[0] + part.from_row.bias[0]
+            first = torch.relu(first + memory @ part.from_memory[0])
+            return torch.sigmoid(first @ part.second.weight[0] + part.second.bias[0])
+
+        states = [(torch.zeros(1, n), torch.zeros(1, n)) for n in (3, 2)]
+        memory = torch.zeros(1, 4)
+        for t in range(batch.values["text"].shape[2]):
+            old = torch.cat([cell for _, cell in states], dim=-1)
+            states = [
+                cell(batch.values[spec.name][0, :, t], state)
+                for cell, spec, state in zip(cells, specs, states, strict=True)
+            ]
+            window = torch.cat([old, *[cell for _, cell in states]], dim=-1)
+            attended = net.attention(window[None])[0].softmax(dim=-1) * window
+            new = torch.tanh(net.proposal(attended[None])[0])
+            kept = gate(net.keep, attended, memory) * memory
+            memory = kept + gate(net.write, attended, memory) * new
+        last = torch.cat([*[h for h, _ in states], memory], dim=-1)
+        wanted = net.score(torch.relu(net.hidden(last[None])))
+        torch.testing.assert_close(net(batch).predictions, wanted, atol=1e-6, rtol=1e-5)

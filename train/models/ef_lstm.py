@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from ..seeds import Dropout, Linear, Lstm, Streams
+from .aligned import aligned_rows
 from .base import Batch, Model, Output
 
 
@@ -36,22 +36,10 @@ class EfLstmNet(Model):
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, units)."""
-        x, mask = side_by_side(batch, [spec.name for spec in self.inputs])
+        rows, _, mask = aligned_rows(batch, self.inputs)
+        x = torch.cat(rows, dim=-1)
         *between, last = cast(Sequence[Lstm], self.layers)
         for layer in between:
             x = self.drop(layer.rows(x, mask))
         hidden = torch.relu(self.hidden(self.drop(last(x, mask))))
         return Output(self.score(hidden), hidden)
-
-
-def side_by_side(batch: Batch, names: list[str]) -> tuple[Tensor, Tensor]:
-    """Aligned rows of several inputs: (S, B, T, sum of D), and which are real in any, (S, B, T)."""
-    longest = max(batch.values[name].shape[2] for name in names)
-    rows, real = [], []
-    for name in names:
-        mask = batch.mask[name]
-        assert mask is not None
-        missing = longest - mask.shape[2]  # where the longest utterance lacks this modality
-        rows.append(functional.pad(batch.values[name], (0, 0, 0, missing)))
-        real.append(functional.pad(mask, (0, missing)))
-    return torch.cat(rows, dim=-1), torch.stack(real).any(dim=0)

@@ -1,0 +1,112 @@
+"""MFN, memory fusion network: an LSTM a modality, attention over their memories, a gated memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..seeds import Dropout, Linear, Lstm, Streams
+from .aligned import aligned_rows
+from .base import Batch, Model, Output
+
+
+class MfnNet(Model):
+    """What the LSTMs' memories become from one row to the next drives a memory they share.
+
+    Only the shared memory needs a loop over time: the LSTMs do not hear it, so their memories, the
+    attention over them and the proposals are computed for all rows at once.
+
+    A row that is masked in one modality leaves that one's LSTM as it is; one that is masked in all
+    leaves the shared memory as it is.
+
+    Source:
+        Zadeh et al. (2018), "Memory Fusion Network for Multi-view Sequential Learning", AAAI,
+        arXiv:1802.00927, eq. 1-9, window of two rows. Defaults: those commonly used on CH-SIMS.
+    """
+
+    def build(self, settings: Any, streams: Streams) -> None:
+        """LSTMs, delta-memory attention, gated memory, read-out."""
+        self.memory = settings.memory_units
+        widths = [getattr(settings, f"{spec.modality}_units") for spec in self.inputs]
+        self.lstms = nn.ModuleList(
+            Lstm(spec.width, width, streams)
+            for spec, width in zip(self.inputs, widths, strict=True)
+        )
+        window = 2 * sum(widths)
+        self.attention = Perceptron(
+            window, settings.attention_units, window, settings.attention_dropout, streams
+        )
+        self.proposal = Perceptron(
+            window, settings.proposal_units, self.memory, settings.proposal_dropout, streams
+        )
+        self.keep = Gate(window, self.memory, settings.gate_units, settings.keep_dropout, streams)
+        self.write = Gate(window, self.memory, settings.gate_units, settings.write_dropout, streams)
+        self.hidden = Linear(sum(widths) + self.memory, settings.post_units, streams)
+        self.drop = Dropout(settings.post_dropout, streams)
+        self.score = Linear(settings.post_units, len(self.tasks), streams)
+
+    def forward(self, batch: Batch) -> Output:
+        """Scores (S, B, K) and the layer before them (S, B, post_units)."""
+        rows, masks, real = aligned_rows(batch, self.inputs)
+        lstms = cast(Sequence[Lstm], self.lstms)
+        heard = [lstm.memories(x, mask) for lstm, x, mask in zip(lstms, rows, masks, strict=True)]
+        now = torch.cat([memories for _, memories in heard], dim=-1)  # (S, B, T, sum of H)
+        before = torch.cat([torch.zeros_like(now[:, :, :1]), now[:, :, :-1]], dim=2)
+        window = torch.cat([before, now], dim=-1)
+        attended = self.attention(window).softmax(dim=-1) * window
+        memory = self._remember(attended, torch.tanh(self.proposal(attended)), real)
+        last = torch.cat([*[state for state, _ in heard], memory], dim=-1)
+        hidden = self.drop(torch.relu(self.hidden(last)))
+        return Output(self.score(hidden), hidden)
+
+    def _remember(self, attended: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
+        """The shared memory (S, B, M) after the last row; of rows (S, B, T, ...), ``real`` ones."""
+        keeps, writes = self.keep.of_rows(attended), self.write.of_rows(attended)
+        memory = proposed.new_zeros(*proposed.shape[:2], self.memory)
+        steps = zip(*(x.unbind(2) for x in (keeps, writes, proposed, real)), strict=True)
+        for keep, write, new, is_real in steps:
+            kept = self.keep(keep, memory) * memory
+            changed = kept + self.write(write, memory) * new
+            memory = torch.where(is_real.unsqueeze(-1), changed, memory)
+        return memory
+
+
+class Perceptron(nn.Module):
+    """Two linear layers, ReLU and dropout between."""
+
+    def __init__(self, n_in: int, units: int, n_out: int, dropout: float, streams: Streams) -> None:
+        super().__init__()
+        self.first = Linear(n_in, units, streams)
+        self.drop = Dropout(dropout, streams)
+        self.second = Linear(units, n_out, streams)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (S, ..., n_in) to (S, ..., n_out)."""
+        done: Tensor = self.second(self.drop(torch.relu(self.first(x))))
+        return done
+
+
+class Gate(nn.Module):
+    """How far, in (0, 1), each cell of the memory follows: two layers on a row and the memory."""
+
+    def __init__(
+        self, n_in: int, memory: int, units: int, dropout: float, streams: Streams
+    ) -> None:
+        super().__init__()
+        self.from_row = Linear(n_in, units, streams)
+        self.from_memory = nn.Parameter(streams.uniform((memory, units), (n_in + memory) ** -0.5))
+        self.drop = Dropout(dropout, streams)
+        self.second = Linear(units, memory, streams)
+
+    def of_rows(self, rows: Tensor) -> Tensor:
+        """The rows' share of the first layer, (S, B, T, units): it needs no loop."""
+        share: Tensor = self.from_row(rows)
+        return share
+
+    def forward(self, share: Tensor, memory: Tensor) -> Tensor:
+        """Map a row's share (S, B, units) and the memory (S, B, M) to (S, B, M)."""
+        first = torch.relu(torch.baddbmm(share, memory, self.from_memory))
+        return torch.sigmoid(self.second(self.drop(first)))
