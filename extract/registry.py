@@ -19,6 +19,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "covarep-mcep": ("audio.covarep_features", "CovarepMcep"),
     "egemaps": ("audio.egemaps", "Egemaps"),
     "face-crops": ("vision.face_crops", "FaceCrops"),
+    "face-embedding": ("vision.face_embedding", "FaceEmbedding"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
     "faces": ("vision.faces", "TrackedFaces"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ...cache.errors import BadCall, NoFace, NoVideo
+from ...cache.errors import BadCall
 from ...cache.keys import WHERE
-from ...cache.records import Array, ArraySpec, Features, FeatureSpec
-from ..base import Extractor, Needs
+from ...cache.records import ArraySpec, FeatureSpec
 from ..clip import Clip
-from ..hf_model import PRECISIONS
-from .crops import face_crops
+from .face_encoder import FaceEncoder, Rows
 from .tensor_file import from_hub
 from .video_network import KINDS, Kind, VideoNetwork, load_video_network, weights_url
-from .video_windows import VideoWindow, video_windows
+from .video_windows import Piece, VideoWindow, video_windows
 
-LEVELS = ("frame", "mean")
-DTYPES = ("float16", "float32")
 #: Names of weights that torchvision offers.
 OFFERED = {
     "kinetics400": "KINETICS400_V1",
@@ -29,38 +25,16 @@ OFFERED = {
 }
 
 
-@dataclass(frozen=True)
-class FaceVideo(Extractor):
+@dataclass(frozen=True, kw_only=True)
+class FaceVideo(FaceEncoder):
     """Base of ``swin3d`` and ``r2plus1d``: a video network over the crops of one face."""
 
-    modality: ClassVar[str] = "vision"
-    libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "opencv-python-headless")
-    peak_memory: ClassVar[int] = 3 << 30
-
     checkpoint: str = field(default="kinetics400", metadata=WHERE)
-    rate: float = 10.0
-    size: int = 128
-    margin: float = 0.0
-    aligned: bool = False
-    level: str = "frame"
     window: float = 9.6
     overlap: float = 3.2
-    precision: str = "float32"
-    dtype: str = "float16"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choices = {"level": LEVELS, "precision": PRECISIONS, "dtype": DTYPES}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise BadCall(
-                    f"{self.name}: {name} must be {' or '.join(map(repr, known))}, "
-                    f"not {getattr(self, name)!r}"
-                )
-        if not 0 < self.rate <= 240:
-            raise BadCall(f"{self.name}: rate must be in (0, 240] Hz, not {self.rate:g}")
-        if not 32 <= self.size <= 1024:
-            raise BadCall(f"{self.name}: size must be in [32, 1024] pixels, not {self.size}")
         if self._pictures(self.window) < 2 * self._kind.align:
             raise BadCall(
                 f"{self.name}: window must be at least {2 * self._kind.align} pictures "
@@ -96,10 +70,6 @@ class FaceVideo(Extractor):
         return round(seconds * self.rate) // self._kind.align * self._kind.align
 
     @property
-    def needs(self) -> Needs:
-        return Needs(frames=self.rate, features=("faces",))
-
-    @property
     def spec(self) -> FeatureSpec:
         hop = self._kind.stride / self.rate if self.level == "frame" else None
         return {"values": ArraySpec((self._kind.width,), self.dtype, hop=hop)}
@@ -110,54 +80,16 @@ class FaceVideo(Extractor):
             return {"checkpoint": from_hub(url, self.network)}
         return {"checkpoint": Path(self.checkpoint).expanduser()}
 
-    def extract(self, clip: Clip) -> Features:
-        """Map the face's pictures to (n_rows, D), or (1, D) where ``level`` is ``mean``.
-
-        Raises:
-            NoFace: no row has a face.
-            NoVideo: there are no pictures.
-            BadCall: the weights cannot be read, or are of another network.
-        """
-        return self._extract(clip, "cpu")
-
-    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        """Features of many clips, one at a time: one clip's window fills the machine."""
-        for clip in clips:
-            try:
-                yield self._extract(clip, device)
-            except BadCall:
-                raise
-            except Exception as error:  # recorded by the caller with its utterance
-                yield error
-
-    def _extract(self, clip: Clip, device: str) -> Features:
-        faces = self.upstream(clip, "faces")
+    def _parts(self, clip: Clip, crops: Iterator[Piece], device: str) -> Iterator[Rows]:
         network = load_video_network(
             self.network, self.weights()["checkpoint"], device, self.precision
         )
-        crops = face_crops(
-            clip, faces, self.size, self.rate, margin=self.margin, aligned=self.aligned
-        )
-        windows = video_windows(
-            crops,
-            self._pictures(self.window),
-            self._pictures(self.overlap),
-            self._kind.align,
-            self._kind.stride,
-        )
-        parts = [self._rows(window, network) for window in windows]
-        if not parts:
-            raise NoVideo(f"'{clip.id}' has no picture at {self.rate:g} Hz: the segment is empty")
-        values, times, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
-        if not mask.any():
-            raise NoFace(f"'{clip.id}': none of {len(mask)} rows has a face to look at")
-        if self.level == "mean":
-            whole = np.array([[times[0, 0], times[-1, 1]]])
-            return Features(values[mask].mean(axis=0, dtype=np.float64)[None], whole)
-        return Features(values, times, mask=mask)
+        sizes = self._pictures(self.window), self._pictures(self.overlap)
+        for window in video_windows(crops, *sizes, self._kind.align, self._kind.stride):
+            yield self._rows(window, network)
 
-    def _rows(self, window: VideoWindow, network: VideoNetwork) -> tuple[Array, Array, Array]:
-        """Values (n, D), times (n, 2) and mask (n,) of the rows that are taken from a window."""
+    def _rows(self, window: VideoWindow, network: VideoNetwork) -> Rows:
+        """The rows that are taken from a window."""
         kind = self._kind
         n = len(window.mask)
         starts = np.arange(kind.n_rows(n)) * kind.stride - kind.lead
@@ -176,7 +108,7 @@ class FaceVideo(Extractor):
         return values[kept], times[kept], mask[kept]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Swin3d(FaceVideo):
     """Video Swin on the face: a row for every two pictures, the mean over space.
 
@@ -236,7 +168,7 @@ class Swin3d(FaceVideo):
         return f"swin3d_{self.variant}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class R2plus1d(FaceVideo):
     """R(2+1)D-18 on the face: a row for every eight pictures, the mean over space.
 

@@ -53,8 +53,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise BadCall(
             f"the weights in '{path}' hold more than tensors, which is not read, for it could run "
-            "anything. Where you trust the file, write its state dict to a new one: torch.save("
-            "torch.load(file, weights_only=False)['state_dict'], new)"
+            "anything. Where you trust the file, load it with weights_only=False and save its "
+            "state dict alone: torch.save(model.state_dict(), file)"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__

@@ -53,9 +53,8 @@ def video_windows(
     held: list[Array] = []  # times, pictures, mask from ``first`` on
     first = start = kept = 0  # ``start``: of the next window; ``kept``: up to where rows are taken
     for piece in pieces:
-        if held:
-            piece = tuple(np.concatenate(pair) for pair in zip(held, piece, strict=True))
-        held = list(piece)
+        both = zip(held, piece, strict=True) if held else ((part,) for part in piece)
+        held = [np.concatenate(parts) for parts in both]
         # One more picture must follow: otherwise this is the last window.
         while first + len(held[0]) > start + size:
             keep_end = start + size - overlap // 2 // stride * stride

@@ -23,7 +23,7 @@ name = arguments[arguments.index("-of") + 1]
 text = (here / "table.csv").read_text()
 print("Reading the CLNF model from: model/main_ceclm_general.txt")
 if behaviour == "crash":
-    print("terminate called: Could not open the video")
+    print("terminate called: Could not open the video", flush=True)
     os.kill(os.getpid(), signal.SIGSEGV)
 if behaviour == "status":
     print("Failed to open the model")
@@ -114,7 +114,10 @@ def test_a_segment_takes_its_rows_and_neighbours_share_a_run(program, clip):
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
-        ("crash", "'video/talk': FeatureExtraction was ended by signal 11; the last it said: -"),
+        (
+            "crash",
+            "'video/talk': FeatureExtraction was ended by signal 11; the last it said: terminate",
+        ),
         ("status", "FeatureExtraction left with status 3; the last it said: Failed to open"),
         ("nothing", "FeatureExtraction wrote no CSV; the last it said: Reading the CLNF"),
         ("truncate", "what FeatureExtraction wrote: clip.csv: row 5 has .* it was cut off"),

@@ -1,0 +1,119 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torchvision import models
+
+from affectflow.cache.errors import BadCall, NoFace, UnknownName
+from affectflow.extract.registry import extractor
+
+MOBILE = "torchvision/mobilenet_v3_small"
+
+
+@pytest.fixture(scope="module")
+def mobile(tmp_path_factory):
+    """A file of random weights of MobileNet V3 small, with the classifier of another task."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("mobile") / "mobile.pth"
+    network = models.mobilenet_v3_small()
+    network.classifier[3] = torch.nn.Linear(1024, 7)
+    torch.save({"state_dict": network.state_dict()}, path)
+    return str(path)
+
+
+@pytest.fixture
+def talk(make_clip, still_faces):
+    """The function: a clip of n noisy pictures with a face of 32 x 32 pixels."""
+
+    def make(n, mask=None, seed=0):
+        pictures = list(np.random.default_rng(seed).integers(0, 255, (n, 48, 64, 3), np.uint8))
+        clip = make_clip(pictures)
+        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), mask=mask)
+        return clip
+
+    return make
+
+
+def test_is_what_the_last_linear_layer_would_read_of_the_normalised_crops(mobile, talk):
+    node = extractor("face-embedding", network=MOBILE, checkpoint=mobile, size=32)
+    clip = talk(3)
+    found = node.extract(clip)
+    network = models.mobilenet_v3_small(num_classes=7).eval()
+    network.load_state_dict(torch.load(mobile)["state_dict"])
+    network.classifier[3] = torch.nn.Identity()
+    crops = np.stack([frame.image for frame in clip.frames(10.0)])[:, 8:40, 16:48] / 255
+    given = (crops - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(given.transpose(0, 3, 1, 2)).float()).numpy()
+    assert found.values.shape == (3, 1024)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.times, [[0, 0.1], [0.1, 0.2], [0.2, 0.3]])
+    assert node.spec["values"].shape == (1024,)
+
+
+def test_pictures_without_a_face_are_masked(mobile, talk):
+    node = extractor("face-embedding", network=MOBILE, checkpoint=mobile, size=32)
+    found = node.extract(talk(4, [1, 0, 1, 0]))
+    assert found.mask.tolist() == [True, False, True, False]
+    assert (found.values[~found.mask] == 0).all()
+    with pytest.raises(NoFace, match="none of 2 rows has a face"):
+        node.extract(talk(2, [0, 0]))
+
+
+def test_a_picture_is_the_same_alone_as_in_a_batch(mobile, talk):
+    node = extractor("face-embedding", network=MOBILE, checkpoint=mobile, size=32)
+    many = node.extract(talk(70)).values
+    alone = node.extract(talk(1)).values
+    assert np.abs(many[0] - alone[0]).max() <= 1e-5 * np.abs(many).max()
+
+
+def test_the_size_is_that_of_the_network_unless_given(mobile):
+    assert extractor("face-embedding", network=MOBILE, checkpoint=mobile).size == 224
+    assert extractor("face-embedding", checkpoint=mobile).size == 160
+
+
+@pytest.mark.slow
+def test_facenets_embeddings_have_length_one_and_its_classifier_is_ignored(tmp_path, talk):
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(0)
+    network = InceptionResnetV1(classify=True, num_classes=3).eval()
+    torch.save(network.state_dict(), tmp_path / "facenet.pt")
+    found = extractor("face-embedding", checkpoint=str(tmp_path / "facenet.pt"), size=96).extract(
+        talk(2)
+    )
+    assert found.values.shape == (2, 512)
+    np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
+
+
+def test_refuses_weights_of_another_network(mobile, talk):
+    node = extractor("face-embedding", network="torchvision/resnet18", checkpoint=mobile)
+    with pytest.raises(BadCall, match=r"not those of torchvision/resnet18; \d+ missing: bn1.bias"):
+        node.extract(talk(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "message"),
+    [
+        ("torchvision/resnet17", UnknownName, "unknown image network of torchvision 'resnet17'. D"),
+        ("resnet18", BadCall, "no image network 'resnet18': it is 'inception-resnet-v1', 'torchv"),
+        ("torchvision/squeezenet1_0", BadCall, "'squeezenet1_0' ends with no linear classifier"),
+    ],
+)
+def test_refuses_networks_that_there_are_not(network, error, message):
+    with pytest.raises(error, match=message):
+        extractor("face-embedding", network=network, checkpoint="a.pth")
+
+
+def test_says_when_timm_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(BadCall, match="'timm/vit' needs timm: pip install 'affectflow"):
+        extractor("face-embedding", network="timm/vit", checkpoint="a.pth")
+
+
+def test_needs_a_checkpoint():
+    with pytest.raises(BadCall, match="extractor 'face-embedding'.*checkpoint"):
+        extractor("face-embedding")
+    with pytest.raises(BadCall, match="checkpoint must be a file of weights"):
+        extractor("face-embedding", checkpoint="")
