@@ -102,7 +102,7 @@ def agreement(path):
     level = min(r(name, inner) for name in deviations)
     yield "HMPDD_least_r", level, "r", level >= 0.99
     error = max(off(name, inner).max() for name in deviations)
-    yield "HMPDD_largest_error", error, "rad", error <= 0.05
+    yield "HMPDD_largest_error", error, "ln", error <= 0.05
 
 
 def agreement_of_rd(golden, samples, rate, values, wanted, rows):
