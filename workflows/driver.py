@@ -126,7 +126,7 @@ class Driver:
                 continue
             self.reporter.start(node.name, len(state.todo))
             if isinstance(node, Extract):
-                groups[self.run.workflow.streams(node)].append(state)
+                groups[self.run.workflow.group(node)].append(state)
             elif isinstance(node, Fit):
                 tasks.append(self._assign.fit(state, node))
             else:

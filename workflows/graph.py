@@ -194,6 +194,15 @@ class Workflow:
             found.update(self.streams(upstream))
         return tuple(stream for stream in STREAM_CONTENT if stream in found)
 
+    def group(self, node: Extract) -> tuple[str, ...]:
+        """Which extracts it runs with: those of the same streams, on one decode of each clip.
+
+        Nodes that look at pictures run together whether they hear the sound too or not: decoding
+        pictures again costs more than anything that parting them could save.
+        """
+        streams = self.streams(node)
+        return tuple(s for s in streams if s != "audio" or "frames" not in streams)
+
     def spec(self, node: Extract) -> FeatureSpec:
         """The named arrays that an extract promises, upstream nodes considered."""
         inputs = {role: self.spec(self[name]) for role, name in node.on.items()}  # type: ignore[arg-type]
@@ -216,7 +225,7 @@ class Workflow:
     def level(self, node: Node) -> int:
         """Nodes of one level need nothing of each other, except for extracts of one stream group.
 
-        Extracts that read the same streams run together, clip by clip, on one decode.
+        Those run together, clip by clip; see ``group``.
         """
         return self._levels[node.name]
 
@@ -230,12 +239,12 @@ class Workflow:
                 same = (
                     isinstance(node, Extract)
                     and isinstance(upstream := self[name], Extract)
-                    and self.streams(upstream) == self.streams(node)
+                    and self.group(upstream) == self.group(node)
                 )
                 level = max(level, levels[name] + (0 if same else 1))
             if isinstance(node, Extract):
-                streams = self.streams(node)
-                level = group[streams] = max(level, group.get(streams, 0))
+                together = self.group(node)
+                level = group[together] = max(level, group.get(together, 0))
             levels[node.name] = level
         return levels
 
