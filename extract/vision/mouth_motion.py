@@ -73,8 +73,9 @@ class MouthMotion(Extractor):
         if not len(track_numbers(tracks)):
             clip.warn("no face was seen, so every row is masked")
             return chosen_faces(tracks, taken_tracks(tracks, []))
+        sound = clip.audio(SOUND_RATE).samples
         moved = mouth_movements(clip, tracks)
-        loud = loudness(clip.audio(SOUND_RATE).samples, max(f + len(v) for f, v in moved.values()))
+        loud = loudness(sound, max((f + len(v) for f, v in moved.values()), default=0))
         pairs = {
             track: (_averaged(values), _averaged(loud[first : first + len(values)]))
             for track, (first, values) in moved.items()
