@@ -45,9 +45,9 @@ def test_says_of_each_column_what_compat_changes():
 
 
 def test_names_files_that_are_there():
-    folder = PAGE.parents[1] / "extract" / "audio" / "covarep"
+    places = [PAGE.parents[1] / top / "extract/audio/covarep" for top in (".", "tests")]
     for name in set(re.findall(r"`(\w+\.py)`", TEXT)):
-        assert (folder / name).is_file(), name
+        assert any((place / name).is_file() for place in places), name
 
 
 def test_shows_figures_that_are_small_and_whole():
