@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..cache.errors import BadCall
+from .hf_hub import cached_file, hub_commit, hub_file, hub_files
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,21 @@ TOKENIZER = Companion(
         *("bpe.codes", "dict.txt"),
     ),
 )
-#: How sound is normalised before a model hears it.
+#: How sound or pictures are normalised before a model hears or sees them.
 PREPROCESSOR = Companion(
     "preprocessor_config.json", ("preprocessor_config.json", "processor_config.json")
 )
 SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 TORCH_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+#: Weights of other libraries, and pickles.
+FOREIGN_WEIGHTS = tuple(
+    f"*.{end}"
+    for end in ("safetensors", "bin", "pt", "pth", "ckpt", "pkl", "pickle", "h5", "msgpack", "gguf")
+)
 #: Names that architectures give the width of their hidden states.
 WIDTHS = ("hidden_size", "d_model", "dim", "emb_dim", "n_embd")
+#: Names that they give the number of their layers; of those with two parts, the encoder's.
+DEPTHS = ("encoder_layers", "num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
 
 def local_folder(model: str) -> Path | None:
@@ -75,7 +82,8 @@ def model_files(folder: Path, beside: tuple[Companion, ...] = (TOKENIZER,)) -> d
     missing = _missing(folder, beside)
     if missing:
         raise BadCall(
-            f"the folder {folder} is not a whole Hugging Face model: no {' and no '.join(missing)}"
+            f"the folder {folder} is not a whole Hugging Face model: "
+            f"no {' and no '.join(missing)}{_foreign(folder)}"
         )
     weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
     companions = [file for part in beside for file in _present(folder, part.files)]
@@ -96,6 +104,16 @@ def _missing(folder: Path, beside: tuple[Companion, ...]) -> list[str]:
         shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
         missing += sorted(shard for shard in shards if not (folder / shard).is_file())
     return missing
+
+
+def _foreign(folder: Path) -> str:
+    """A remark on weights of formats that are not read, where there are no others."""
+    if _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS):
+        return ""
+    found = [file.name for file in _present(folder, FOREIGN_WEIGHTS)]
+    if not found:
+        return ""
+    return f". '{found[0]}' is not read: save the model with save_pretrained of transformers"
 
 
 def _present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -169,19 +187,42 @@ def sound_config(model: str, revision: str) -> dict[str, Any]:
     Raises:
         BadCall: the model does not say.
     """
+    found = _preparation(model, revision, "feature_extractor", "sampling_rate")
+    if found is not None:
+        return found
+    raise BadCall(
+        f"'{model}' does not say how its sound is normalised: it needs a preprocessor_config.json "
+        "with sampling_rate, as its feature extractor's save_pretrained writes it"
+    )
+
+
+def image_config(model: str, revision: str) -> dict[str, Any]:
+    """How a model's image processor prepares pictures: ``image_mean``, ``image_std``, ...
+
+    Raises:
+        BadCall: the model does not say.
+    """
+    found = _preparation(model, revision, "image_processor", "image_mean")
+    if found is not None:
+        return found
+    raise BadCall(
+        f"'{model}' does not say how its pictures are normalised: it needs a "
+        "preprocessor_config.json with image_mean, as its image processor's save_pretrained "
+        "writes it"
+    )
+
+
+def _preparation(model: str, revision: str, part: str, mark: str) -> dict[str, Any] | None:
+    """The settings of a processor; ``part`` is its name where one file holds several."""
     folder = local_folder(model)
     if folder is None:
         folder = _hub_companion(model, hub_commit(model, revision), PREPROCESSOR)
     for path in _present(folder, PREPROCESSOR.files):
         found = _read_config(path, path.stat().st_mtime_ns)
-        if path.name == "processor_config.json":  # one file for tokenizer and sound
-            found = found.get("feature_extractor", {})
-        if "sampling_rate" in found:
-            return found
-    raise BadCall(
-        f"'{model}' does not say how its sound is normalised: it needs a preprocessor_config.json "
-        "with sampling_rate, as its feature extractor's save_pretrained writes it"
-    )
+        inner = found.get(part, found)  # one file for tokenizer, sound and pictures
+        if isinstance(inner, dict) and mark in inner:
+            return inner
+    return None
 
 
 @lru_cache(maxsize=32)
@@ -201,94 +242,50 @@ def hidden_size(model: str, revision: str) -> int:
     Raises:
         BadCall: the configuration does not say it.
     """
-    config = model_config(model, revision)
-    for name in WIDTHS:
-        if isinstance(config.get(name), int):
-            return int(config[name])
+    width = _number(model_config(model, revision), WIDTHS)
+    if width is not None:
+        return width
     raise BadCall(
         f"the configuration of '{model}' names no width of its hidden states "
         f"({', '.join(WIDTHS)}): it is not an encoder"
     )
 
 
-@lru_cache(maxsize=32)
-def _hub_errors() -> tuple[type[Exception], ...]:
-    """What asking the hub may raise; its HTTP client's own errors are no OSError."""
-    from huggingface_hub import errors
-
-    return (OSError, ValueError, errors.HTTPError)  # type: ignore[attr-defined]  # from its client
+def n_layers(model: str, revision: str) -> int | None:
+    """Layers above the embeddings; None where the configuration does not say."""
+    return _number(model_config(model, revision), DEPTHS)
 
 
-def hub_commit(model: str, revision: str) -> str:
-    """The commit that a revision means, 40 hex digits.
-
-    A model that was fetched before keeps its commit, on line and off line, until it is deleted
-    from the hub's cache or another revision is named: "latest" never changes under a corpus.
-
-    Raises:
-        BadCall: neither the hub's cache nor the hub knows.
-    """
-    if re.fullmatch("[0-9a-f]{40}", revision):
-        return revision
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
-    try:
-        cached = try_to_load_from_cache(model, "config.json", revision=revision)
-        if isinstance(cached, str):
-            return Path(cached).parent.name
-        commit = HfApi().model_info(model, revision=revision, timeout=20).sha
-    except _hub_errors() as error:
-        _unreachable(model, revision, error)
-    if commit is None:
-        raise BadCall(f"the hub names no commit for '{model}' at revision '{revision}'")
-    return commit
+def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """A number that a configuration holds under one of some names, or its encoder's does."""
+    parts: list[Any] = [config, config.get("encoder"), config.get("text_config")]
+    for part in parts:
+        for name in names if isinstance(part, dict) else ():
+            if isinstance(part.get(name), int):
+                return int(part[name])
+    return None
 
 
 def _hub_config(model: str, commit: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(model, "config.json", revision=commit))
-    except _hub_errors() as error:
-        _unreachable(model, commit, error)
+    return hub_file(model, "config.json", commit)
 
 
 def _hub_companion(model: str, commit: str, part: Companion) -> Path:
     """The commit's folder in the hub's cache with a companion's files, where there are any."""
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-
-    try:
-        for name in part.files:
-            if isinstance(path := try_to_load_from_cache(model, name, revision=commit), str):
-                return Path(path).parent
-        return Path(snapshot_download(model, revision=commit, allow_patterns=list(part.files)))
-    except _hub_errors() as error:
-        _unreachable(model, commit, error)
+    for name in part.files:
+        if (path := cached_file(model, name, commit)) is not None:
+            return path.parent
+    return hub_files(model, commit, part.files)
 
 
 def _fetched(model: str, commit: str, beside: tuple[Companion, ...]) -> Path:
     """The commit's folder in the hub's cache; the hub is asked only for what is not there."""
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-
-    try:
-        config = try_to_load_from_cache(model, "config.json", revision=commit)
-        if isinstance(config, str) and not _missing(folder := Path(config).parent, beside):
-            return folder
-        for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
-            companions = [name for part in beside for name in part.files]
-            wanted = ["config.json", *companions, *weights]
-            folder = Path(snapshot_download(model, revision=commit, allow_patterns=wanted))
-            if _present(folder, weights):
-                break
+    config = cached_file(model, "config.json", commit)
+    if config is not None and not _missing(folder := config.parent, beside):
         return folder
-    except _hub_errors() as error:
-        _unreachable(model, commit, error)
-
-
-def _unreachable(model: str, revision: str, error: Exception) -> NoReturn:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    raise BadCall(
-        f"model '{model}' (revision '{revision}') is no local folder, is not in the Hugging Face "
-        f"cache, and the hub did not give it: {reason}. Off line, set model to a folder with "
-        "config.json, model.safetensors and the files of its tokenizer or feature extractor"
-    ) from error
+    companions = [name for part in beside for name in part.files]
+    for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
+        folder = hub_files(model, commit, ("config.json", *companions, *weights))
+        if _present(folder, weights):
+            break
+    return folder

@@ -26,6 +26,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "hf-text": ("text.hf_text", "HfText"),
     "hf-tokens": ("text.hf_tokens", "HfTokens"),
     "largest-face": ("vision.largest_face", "LargestFace"),
+    "hf-vision": ("vision.hf_vision", "HfVision"),
     "librosa": ("audio.librosa_features", "Librosa"),
     "librosa-33": ("audio.librosa33", "Librosa33"),
     "logmel-64": ("audio.logmel64", "LogMel64"),
