@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..cache import checkpoints, runs
-from ..cache.errors import AffectflowError, CacheError, MediaChanged, NotCached
+from ..cache.errors import AffectflowError, BadCall, CacheError, MediaChanged, NotCached
 from ..cache.leases import Lease
 from ..cache.runs import Failure
 from .assign import Assignment
@@ -195,6 +195,8 @@ class Driver:
             return
         if isinstance(error, CacheError):
             raise error
+        if isinstance(error, BadCall) and isinstance(task, Batch):
+            raise error  # a model that cannot be loaded: no utterance's fault, the same for all
         # An error of the system is the store's folder: those of extractors are recorded.
         if isinstance(error, OSError) and not self._try_again(task):
             raise CacheError(

@@ -122,6 +122,7 @@ class HfSpeech(Extractor):
     def spec(self) -> FeatureSpec:
         size = hidden_size(self.model, self.revision)
         rows = self._rows()
+        self._layers()  # one that the model lacks is said before anything runs
         hop = rows.hop / rows.rate if self.level == "frame" else None
         return {"values": ArraySpec((size,), self._stored(), hop=hop)}
 

@@ -21,6 +21,9 @@ from .speech_rows import CONVOLUTIONAL, SPECTRAL, Rows, rows_of
 
 #: Tensors of checkpoints that only training or transcribing uses.
 UNUSED = ("masked_spec_embed", "decoder.")
+#: What a configuration must say, because rows and layers follow from it.
+WRITTEN_CONVOLUTIONAL = ("conv_kernel", "conv_stride", "num_hidden_layers")
+WRITTEN_SPECTRAL = ("max_source_positions", "encoder_layers")
 
 
 class SpeechModel(ABC):
@@ -212,7 +215,7 @@ def check_family(model: str, config: Mapping[str, Any]) -> None:
     """Refuse a model that is no speech encoder.
 
     Raises:
-        BadCall: its configuration is of another family, or asks for an adapter.
+        BadCall: its configuration is of another family, is not whole, or asks for an adapter.
     """
     kind = config.get("model_type")
     if kind not in CONVOLUTIONAL + SPECTRAL:
@@ -221,6 +224,12 @@ def check_family(model: str, config: Mapping[str, Any]) -> None:
             f"the configuration of '{model}' is of the family '{kind}', which is no speech "
             f"encoder that hf-speech knows: {known}"
         )
+    whole = WRITTEN_SPECTRAL if kind in SPECTRAL else WRITTEN_CONVOLUTIONAL
+    missing = [name for name in whole if not config.get(name)]
+    sizes = {len(config.get(name) or ()) for name in ("conv_kernel", "conv_stride")}
+    if missing or len(sizes) > 1:
+        what = f"lacks {', '.join(missing)}" if missing else "has not a stride for each kernel"
+        raise BadCall(f"the config.json of '{model}' {what}: it is not whole")
     if config.get("add_adapter"):
         raise BadCall(
             f"'{model}' shortens its output by an adapter (add_adapter), so its rows have no fixed "

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...cache.errors import BadCall
 from ...cache.records import Array, frame_times
 
 #: Encoders with strided convolutions over the samples, then a transformer.
 CONVOLUTIONAL = ("hubert", "wav2vec2", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 #: Encoders with two convolutions over a log-mel spectrogram of fixed length.
 SPECTRAL = ("whisper",)
+#: Feature extractors whose preparation of the sound is known here, by what follows them.
+PREPARED_BY = {CONVOLUTIONAL: "Wav2Vec2FeatureExtractor", SPECTRAL: "WhisperFeatureExtractor"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,23 @@ class Rows:
 
 
 def rows_of(config: Mapping[str, Any], sound: Mapping[str, Any]) -> Rows:
-    """Place of an encoder's rows, from its configuration and that of its feature extractor."""
-    rate = int(sound["sampling_rate"])
+    """Place of an encoder's rows, from its configuration and that of its feature extractor.
+
+    Raises:
+        BadCall: they do not say it, or another kind of feature extractor is named.
+    """
+    rate = sound["sampling_rate"]
+    if not (isinstance(rate, int) and rate > 0):
+        raise BadCall(
+            f"preprocessor_config.json: sampling_rate must be a whole number of Hz, not {rate!r}"
+        )
+    families = SPECTRAL if config["model_type"] in SPECTRAL else CONVOLUTIONAL
+    wanted = PREPARED_BY[families]
+    if sound.get("feature_extractor_type", wanted) != wanted:
+        raise BadCall(
+            f"preprocessor_config.json: a model of the family '{config['model_type']}' has its "
+            f"sound prepared by '{wanted}', not '{sound['feature_extractor_type']}'"
+        )
     if config["model_type"] in SPECTRAL:
         hop, n_fft = int(sound.get("hop_length", 160)), int(sound.get("n_fft", 400))
         # Two convolutions of 3 over spectra, the second with a stride of 2: row t is centred on

@@ -564,3 +564,18 @@ def test_what_was_given_up_is_an_error_and_never_silence(toys, tmp_path, monkeyp
     done = go(toys, tmp_path)
     assert done.errors["letters"] == "24 of its results were not made; run again"
     assert not done.ok
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_in_one_line(toys, tmp_path):
+    @dataclass(frozen=True)
+    class Weightless(toys.Letters):
+        batched: ClassVar[bool] = True
+
+        def many(self, clips, device="cpu"):
+            raise BadCall("the model in weights cannot be loaded: header too short")
+            yield
+
+    made = toys.recipe(tmp_path, TEXTS, [Extract("letters", Weightless())])
+    with pytest.raises(BadCall, match="^the model in weights cannot be loaded: header too short$"):
+        run(made, tmp_path / "cache", scheduler="sync")
+    assert runs.read_failures(tmp_path / "cache") == {}

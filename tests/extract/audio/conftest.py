@@ -85,8 +85,11 @@ def save_speech(folder, kind, model=None):
     if kind == "whisper":
         tf.WhisperFeatureExtractor(feature_size=20, chunk_length=2).save_pretrained(folder)
     else:
-        normalize = kind != "wavlm"
-        tf.Wav2Vec2FeatureExtractor(do_normalize=normalize).save_pretrained(folder)
+        large = kind.endswith("-large")  # as the real ones: they were trained with a mask
+        prepare = tf.Wav2Vec2FeatureExtractor(
+            do_normalize=kind != "wavlm", return_attention_mask=large
+        )
+        prepare.save_pretrained(folder)
     return folder
 
 

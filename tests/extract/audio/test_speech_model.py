@@ -46,6 +46,36 @@ def test_a_configuration_of_another_family_is_said(copied, edit_json, kind):
         _ = extractor("hf-speech", model=str(folder)).spec
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"conv_kernel": None}, "lacks conv_kernel: it is not whole"),
+        ({"num_hidden_layers": None, "conv_stride": None}, "lacks conv_stride, num_hidden_layers"),
+        ({"conv_stride": [5, 2]}, "has not a stride for each kernel"),
+    ],
+)
+def test_a_configuration_that_is_not_whole_is_said(copied, edit_json, entries, message):
+    folder = copied()
+    edit_json(folder / "config.json", **entries)
+    with pytest.raises(BadCall, match=message):
+        _ = extractor("hf-speech", model=str(folder)).spec
+
+
+@pytest.mark.parametrize("rate", ["sixteen", 0, -8000, 16000.5, None])
+def test_a_rate_that_is_none_is_said(copied, edit_json, rate):
+    folder = copied()
+    edit_json(folder / "preprocessor_config.json", sampling_rate=rate)
+    with pytest.raises(BadCall, match=f"sampling_rate must be a whole number of Hz, not {rate!r}"):
+        _ = extractor("hf-speech", model=str(folder)).needs
+
+
+def test_a_feature_extractor_of_another_family_is_said(copied, speech_folder):
+    folder = copied()
+    shutil.copy(speech_folder("whisper") / "preprocessor_config.json", folder)
+    with pytest.raises(BadCall, match="prepared by 'Wav2Vec2FeatureExtractor', not 'WhisperF"):
+        _ = extractor("hf-speech", model=str(folder)).needs
+
+
 def test_weights_of_another_family_are_said(copied, speech_folder, tone_wav):
     folder = copied()
     shutil.copy(speech_folder("whisper") / "model.safetensors", folder)
