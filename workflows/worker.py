@@ -175,7 +175,7 @@ def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:
         fingerprint=job.fingerprint,
         key=job.keys[ref.number].hex(),
         error=type(error).__name__,
-        message=str(error),
+        message=str(error) or repr(error),  # an assertion says nothing of itself
         traceback="" if ours else "".join(traceback.format_exception(error)),
         transient=passes or vanished,
     )

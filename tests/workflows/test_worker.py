@@ -71,6 +71,8 @@ class Loud(Extractor):
             clip.warn("it has an offset")
         if "bad" in clip.text:
             raise BadInput("a bad word")
+        if "bug" in clip.text:
+            raise AssertionError
         return Features(np.ones((1, 1), np.float32), no_times(1))
 
 
@@ -217,6 +219,11 @@ def test_warnings_of_an_utterance_are_recorded_and_told_again_from_the_cache(toy
     assert again.warnings == done.warnings
     other = go(toys, tmp_path, ["quiet", "so loud"], [Extract("other", Loud())])
     assert {(w.node, w.utterance) for w in other.warnings} == {("other", "v/001")}
+
+
+def test_a_failure_that_says_nothing_is_recorded_by_its_kind(toys, tmp_path):
+    done = go(toys, tmp_path, ["a bug", "fine"], [Extract("loud", Loud())])
+    assert [f.message for f in done.failures] == ["AssertionError()"]
 
 
 def test_warnings_never_change_how_a_run_ends(toys, tmp_path):
