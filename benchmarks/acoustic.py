@@ -19,6 +19,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded; workers inherit it
 
+from affectflow.cache.index import cache_folder
+
+# The index of each run goes to a scratch folder; what numba has compiled stays where it is.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
+
 import resource
 import subprocess
 import sys

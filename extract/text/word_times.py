@@ -39,7 +39,7 @@ class WordTimes(Extractor):
     skipped; a word of nothing else (digits, an emoji) is a masked row without times. One
     utterance is heard at a time; above 30 s in windows of 26 s with 2 s more at either side,
     which memory does not grow with, while the search for the path takes time with the product of
-    sound and transcript: about 0.1 of real time at half an hour.
+    sound and transcript: about 0.04 of real time at half an hour.
 
     Args:
         model: folder of a saved CTC model (wav2vec 2.0, HuBERT, WavLM ... for CTC), or its name
