@@ -84,14 +84,13 @@ def pairs(clips: list[Clip], speaker, n: int) -> None:
     choosers = {"active-speaker": speaker}
     choosers |= {name: extractor(name) for name in ("mouth-motion", "largest-face")}
     right = dict.fromkeys(choosers, 0)
-    tried = list(itertools.permutations(clips, 2))[:n]
-    faces: dict[tuple[str, str], object] = {}
+    every = list(itertools.permutations(clips, 2))
+    tried = [every[k * len(every) // n] for k in range(n)]
     for left, other in tried:
         both = [np.hstack(pair) for pair in zip(images(left), images(other), strict=False)]
         half = images(left)[0].shape[1]
-        key = (left.id, other.id)
-        clip = made("+".join(key), both, left.audio(AUDIO))
-        faces[key] = clip.features["tracks"] = extractor("faces").extract(clip)
+        clip = made(f"{left.id}+{other.id}", both, left.audio(AUDIO))
+        clip.features["tracks"] = extractor("faces").extract(clip)
         for name, chooser in choosers.items():
             found = chooser.extract(clip)
             x = (found.values[:, 0] + found.values[:, 2])[found.mask] / 2

@@ -20,6 +20,7 @@ from .asd_scores import FRAMES, Network, common_cut, smoothed, track_scores
 from .asd_sound import HOP, WIDTH, as_integers, mfcc
 from .asd_sound import RATE as SOUND_RATE
 from .chosen import CHOSEN_SPEC, chosen_faces, track_numbers
+from .mouth_motion import averaged, correlation, loudness, movement
 from .speaker_choice import at_rows, taken_tracks
 from .speaker_crops import RATE, Piece, lower_faces
 
@@ -33,8 +34,28 @@ NOBODY = ("best", "masked")
 CROPS_AT_ONCE = 3000
 SCORE_COLUMNS = ("track", "score", "smoothed")
 
-#: Scores of a track: step of the first one at 25 Hz, and all of them (n,).
-Scores = Mapping[int, tuple[int, Array]]
+#: A track that speaks this share of what the one does that speaks most is its rival.
+RIVAL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class TrackScores:
+    """What was found of one track at 25 Hz.
+
+    Args:
+        first: step of the first score: that of time ``first / RATE``.
+        scores: (n,) logits that it speaks.
+        moved: (n,) how much its mouth moves, see ``mouth_movements``.
+    """
+
+    first: int
+    scores: Array
+    moved: Array
+
+    @property
+    def smoothed(self) -> Array:
+        """Scores averaged over 0.2 s, (n,)."""
+        return smoothed(self.scores)
 
 
 @dataclass(frozen=True)
@@ -52,6 +73,9 @@ class ActiveSpeaker(Extractor):
       least. The track with the largest sum of scores above 0 is taken; then each further track
       that speaks and shares no picture with one taken before: after a cut the speaker is another
       track.
+    - The networks know a mouth that talks while somebody is heard; whose voice it is of two
+      that talk at once they hardly tell. So tracks with at least half of that largest sum are
+      ranked by how well their mouth's movement follows the loudness, as in ``mouth-motion``.
     - One track in the whole utterance is taken, whether it speaks or not.
     - Nobody speaks: see ``nobody``.
     - Pictures without the face that is taken are masked; another face never stands in.
@@ -139,34 +163,48 @@ class ActiveSpeaker(Extractor):
     def _extract(self, clip: Clip, device: str) -> Features:
         tracks = self.upstream(clip, "tracks")
         network = load_network(self.model, self.weights()["checkpoint"], device, self.precision)
-        scores = clip_scores(clip, tracks, network, device)
-        even = {track: (first, smoothed(values)) for track, (first, values) in scores.items()}
-        order = self._order(clip, even)
+        found = clip_scores(clip, tracks, network, device)
+        even = {track: (of.first, of.smoothed) for track, of in found.items()}
+        order = self._order(clip, found)
         chosen = chosen_faces(tracks, taken_tracks(tracks, order), at_rows(tracks, even, RATE))
-        more = {"scores": _score_rows(scores, even)}
+        more = {"scores": _score_rows(found)}
         return Features(chosen.values, chosen.times, chosen.columns, chosen.mask, more)
 
-    def _order(self, clip: Clip, scores: Scores) -> list[int]:
+    def _order(self, clip: Clip, found: Mapping[int, TrackScores]) -> list[int]:
         """Tracks that may be taken, the best first."""
-        values = {track: of_track for track, (_, of_track) in scores.items()}
-        speaking = {t: float(np.maximum(v, 0).sum()) for t, v in values.items()}
-        speaks = [t for t, v in values.items() if (v > 0).sum() >= max(self.least * RATE, 1)]
+        even = {track: of.smoothed for track, of in found.items()}
+        spoken = {t: float(np.maximum(v, 0).sum()) for t, v in even.items()}
+        speaks = [t for t, v in even.items() if (v > 0).sum() >= max(self.least * RATE, 1)]
         if speaks:
-            return sorted(speaks, key=lambda track: -speaking[track])
-        if not values:
+            most = RIVAL * max(spoken[track] for track in speaks)
+            rivals = [track for track in speaks if spoken[track] >= most]
+            follows = follow_sound(clip, {t: found[t] for t in rivals}) if rivals[1:] else spoken
+            rest = sorted(set(speaks) - set(rivals), key=lambda track: -spoken[track])
+            return sorted(rivals, key=lambda track: -follows[track]) + rest
+        if not even:
             clip.warn("no face was seen, so every row is masked")
             return []
-        best = max(values, key=lambda track: float(values[track].mean()))
-        if len(values) > 1:
+        best = max(even, key=lambda track: float(even[track].mean()))
+        if len(even) > 1:
             done = "the best face is taken" if self.nobody == "best" else "every row is masked"
-            clip.warn(f"none of {len(values)} faces speaks for {self.least:g} s, so {done}")
-        return [best] if self.nobody == "best" or len(values) == 1 else []
+            clip.warn(f"none of {len(even)} faces speaks for {self.least:g} s, so {done}")
+        return [best] if self.nobody == "best" or len(even) == 1 else []
+
+
+def follow_sound(clip: Clip, found: Mapping[int, TrackScores]) -> dict[int, float]:
+    """Correlation of each track's movement with the loudness, in [-1, 1]."""
+    sound = clip.audio(SOUND_RATE).samples
+    loud = loudness(sound, max(of.first + len(of.moved) for of in found.values()))
+    return {
+        track: correlation(averaged(of.moved), averaged(loud[of.first : of.first + len(of.moved)]))
+        for track, of in found.items()
+    }
 
 
 def clip_scores(
     clip: Clip, tracks: Features, network: Network, device: str
-) -> dict[int, tuple[int, Array]]:
-    """Score of each step of each track: its first step, and (n,) logits.
+) -> dict[int, TrackScores]:
+    """Score of each step of each track, and how its mouth moves.
 
     Memory does not grow with the clip: crops are scored as soon as ``CROPS_AT_ONCE`` have come,
     in pieces that end where the chunks of all lengths do.
@@ -174,13 +212,23 @@ def clip_scores(
     if not len(track_numbers(tracks)):
         return {}
     sound = clip.audio(SOUND_RATE).samples
-    found: dict[int, tuple[int, list[Array]]] = {}
+    parts: dict[int, list[TrackScores]] = {}
+    last: dict[int, Array] = {}
     for pieces in _groups(lower_faces(clip, tracks, common_cut())):
         heard = [_sound_of(sound, piece) for piece in pieces]
         scored = track_scores(network, heard, [piece.faces for piece in pieces], device=device)
         for piece, values in zip(pieces, scored, strict=True):
-            found.setdefault(piece.track, (piece.first, []))[1].append(values)
-    return {track: (first, np.concatenate(parts)) for track, (first, parts) in found.items()}
+            moved = movement(piece.faces, last.get(piece.track))
+            last[piece.track] = piece.faces[-1]
+            parts.setdefault(piece.track, []).append(TrackScores(piece.first, values, moved))
+    return {
+        track: TrackScores(
+            of[0].first,
+            np.concatenate([part.scores for part in of]),
+            np.concatenate([part.moved for part in of]),
+        )
+        for track, of in parts.items()
+    }
 
 
 def _groups(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -203,15 +251,15 @@ def _sound_of(sound: Array, piece: Piece) -> Array:
     return mfcc(as_integers(np.pad(samples, (0, end - first - len(samples)))))
 
 
-def _score_rows(scores: Scores, even: Scores) -> Features:
+def _score_rows(found: Mapping[int, TrackScores]) -> Features:
     """Rows of all tracks and steps, in order of time."""
-    if not scores:
+    if not found:
         return Features(np.empty((0, 3), np.float32), np.empty((0, 2)), SCORE_COLUMNS)
     blocks = []
-    for track, (first, values) in scores.items():
-        step = first + np.arange(len(values))
-        numbers = np.full(len(values), track)
-        blocks.append(np.stack([step, numbers, values, even[track][1]], axis=1))
+    for track, of in found.items():
+        step = of.first + np.arange(len(of.scores))
+        numbers = np.full(len(step), track)
+        blocks.append(np.stack([step, numbers, of.scores, of.smoothed], axis=1))
     rows = np.concatenate(blocks)
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     times = np.stack([rows[:, 0], rows[:, 0] + 1], axis=1) / RATE

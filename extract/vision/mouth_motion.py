@@ -77,7 +77,7 @@ class MouthMotion(Extractor):
         moved = mouth_movements(clip, tracks)
         loud = loudness(sound, max((f + len(v) for f, v in moved.values()), default=0))
         pairs = {
-            track: (_averaged(values), _averaged(loud[first : first + len(values)]))
+            track: (averaged(values), averaged(loud[first : first + len(values)]))
             for track, (first, values) in moved.items()
         }
         whole = {track: correlation(*pair) for track, pair in pairs.items()}
@@ -98,16 +98,28 @@ def mouth_movements(clip: Clip, tracks: Features) -> dict[int, tuple[int, Array]
     found: dict[int, tuple[int, list[Array]]] = {}
     last: dict[int, Array] = {}
     for piece in lower_faces(clip, tracks, HELD):
-        grey = piece.faces.astype(np.float32)
-        before = last.get(piece.track, grey[0])
-        change = np.abs(np.diff(grey, axis=0, prepend=before[None]))
-        moved = change[:, *MOUTH].mean(axis=(1, 2)) / (change[:, *ABOVE].mean(axis=(1, 2)) + 1)
-        last[piece.track] = grey[-1]
+        moved = movement(piece.faces, last.get(piece.track))
+        last[piece.track] = piece.faces[-1]
         found.setdefault(piece.track, (piece.first, []))[1].append(moved)
-    whole = {track: (first, np.concatenate(parts)) for track, (first, parts) in found.items()}
-    for _, values in whole.values():
-        values[0] = values[min(1, len(values) - 1)]
-    return whole
+    return {track: (first, np.concatenate(parts)) for track, (first, parts) in found.items()}
+
+
+def movement(faces: Array, before: Array | None = None) -> Array:
+    """How much the mouth moves in successive crops, (n,), at least 0; see ``mouth_movements``.
+
+    Args:
+        faces: (n, 112, 112) uint8 grey.
+        before: (112, 112) the crop before the first one; None: there is none.
+    """
+    moved = np.empty(len(faces))
+    last = faces[0] if before is None else before
+    for k, face in enumerate(faces):
+        change = np.abs(face.astype(np.float32) - last)
+        moved[k] = change[MOUTH].mean() / (change[ABOVE].mean() + 1)
+        last = face
+    if before is None:
+        moved[0] = moved[min(1, len(moved) - 1)]
+    return moved
 
 
 def loudness(samples: Array, n: int) -> Array:
@@ -143,7 +155,7 @@ def running(first: Array, second: Array, reach: int = REACH) -> Array:
     )
 
 
-def _averaged(values: Array) -> Array:
+def averaged(values: Array) -> Array:
     """Mean over ``AVERAGED`` neighbours; the ends go on as they are."""
     padded = np.pad(np.asarray(values, np.float64), AVERAGED // 2, mode="edge")
     return np.asarray(np.convolve(padded, np.full(AVERAGED, 1 / AVERAGED), "valid"))

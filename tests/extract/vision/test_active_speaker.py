@@ -129,6 +129,21 @@ def test_after_a_cut_the_speaker_is_another_track_and_a_listener_is_not_taken(
     np.testing.assert_array_equal(found.mask, [True] * 20 + [False] * 15 + [True] * 15)
 
 
+def test_of_two_who_speak_at_once_the_mouth_that_follows_the_loudness_is_taken(
+    speaker, talk, make_tracks
+):
+    pattern = np.repeat([1, 0, 1, 1, 0], 10)
+    clip = given(talk(180, 230), both(make_tracks))
+    for k, frame in enumerate(clip.frames(25)):
+        frame.image[125:155, 60:100] += np.uint8(40 * pattern[k] * (k % 2))
+    samples = clip.audio(16_000).samples
+    samples *= np.repeat(pattern, 640)
+    found = speaker().extract(clip)
+    np.testing.assert_array_equal(column(found, "track"), 1)  # its score is lower
+    quiet = given(talk(120, 230), both(make_tracks))  # no rival: 0.2 against 1.3
+    np.testing.assert_array_equal(column(speaker().extract(quiet), "track"), 2)
+
+
 def test_pictures_without_the_face_are_masked_never_carried_on(speaker, talk, make_tracks):
     found = speaker().extract(given(talk(180), make_tracks(50, {1: (0, 30, LEFT)})))
     np.testing.assert_array_equal(found.mask, [True] * 30 + [False] * 20)
