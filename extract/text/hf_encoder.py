@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,20 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ..hf_folder import model_config, model_files
+from ..hf_hub import reason
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from ..packing import pack, pack_rows
+from .tokens import Tokens, load_tokenizer, plain_tokens, tokenized
 
 #: Padded tokens of a batch: enough to fill the machine, little enough to bound its memory.
 TOKENS_A_BATCH = {"cpu": 2048, "cuda": 32768}
 #: Names of the tables of learned positions.
-POSITIONS = ("position_embeddings", "embed_positions", "wpe")
+POSITIONS = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
 #: Families with plain attention and absolute positions: a mask keeps the texts of a row apart.
 SHARE_ROWS = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 #: Largest difference that padding may make, relative to the largest value, to pad at all.
 PADDING_TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """One text as the model reads it.
-
-    Args:
-        ids: (n,) int64.
-        types: (n,) int64 token types; zeros where the tokenizer gives none.
-        special: (n,) bool, True on tokens that the tokenizer added.
-        spans: (n, 2) int32 first and last (half open) character; 0, 0 for added tokens.
-    """
-
-    ids: Array
-    types: Array
-    special: Array
-    spans: Array
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, rows: Any) -> Tokens:
-        return Tokens(self.ids[rows], self.types[rows], self.special[rows], self.spans[rows])
-
-    @property
-    def added(self) -> tuple[int, int]:
-        """How many tokens were added before and after those of the text."""
-        inside = np.flatnonzero(~self.special)
-        if not len(inside):
-            return len(self), 0
-        return int(inside[0]), len(self) - 1 - int(inside[-1])
 
 
 #: Texts that are run together: those of a row stand one behind another.
@@ -67,6 +37,7 @@ class Encoder:
     Attributes:
         limit: tokens that the model reads at once, added ones included; None: any number.
         n_layers: layers above the embeddings.
+        width: columns of its output.
         pads: whether texts of different lengths may share a batch. Models that convolve over
             tokens (ConvBERT) or pool them see the padding although it is masked; it is tried
             out when the model is loaded, and such models get batches of equal length.
@@ -77,6 +48,7 @@ class Encoder:
     """
 
     n_layers: int
+    width: int
     pads: bool
     causal: bool
     first_position: int | None = None
@@ -160,7 +132,7 @@ class Encoder:
         numbers = [number for row in rows for number in range(len(row))]
         for text, number, place in zip(texts, numbers, _places(rows), strict=True):
             ids[place], types[place], owner[place] = text.ids, text.types, number
-            positions[place] = np.arange(len(text)) + (self.first_position or 0)
+            positions[place] = self._positions(text.ids)
         given = {"input_ids": ids}
         if len(texts) == len(rows):
             given["attention_mask"] = (owner >= 0).astype(np.int64)
@@ -173,14 +145,28 @@ class Encoder:
         with torch.inference_mode():
             return self.model(**tensors, output_hidden_states=all_layers, return_dict=True)
 
+    def _positions(self, ids: Array) -> Array:
+        """Numbers of a text's positions, as the model itself would count them.
+
+        RoBERTa and its kin pass over padding, also where a transcript spells it out.
+        """
+        if not self.first_position:
+            return np.arange(len(ids))
+        padding = self.first_position - 1
+        real = ids != padding
+        numbers: Array = np.cumsum(real) * real + padding
+        return numbers
+
     def _try_out(self) -> None:
         """Find how this model may be run, on two texts of random tokens."""
-        n_ids = self.model.get_input_embeddings().num_embeddings
         sizes = [min(size, self.limit or size) for size in (5, 12)]
-        numbers = np.random.default_rng(0).integers(0, n_ids, sizes[1])
+        numbers = np.random.default_rng(0).integers(0, count_ids(self.model), sizes[1])
+        padding = self.model.config.pad_token_id or 0
+        numbers[numbers == padding] = 1 if padding == 0 else 0  # some families count around it
         short, long = (plain_tokens(numbers[:n]) for n in sizes)
         self.n_layers = len(self._forward([[short]], True).hidden_states) - 1
         (alone,) = self._run([[short]])
+        self.width = alone.shape[1]
         (beyond,) = self._run([[long]])
         limit = PADDING_TOLERANCE * np.abs(alone).max()
 
@@ -190,7 +176,7 @@ class Encoder:
         self.pads = same(self._run([[short], [long]])[0])
         self.causal = sizes[0] < sizes[1] and same(beyond[: sizes[0]])
         if self.model.config.model_type in SHARE_ROWS:
-            for first in (0, (self.model.config.pad_token_id or 0) + 1):
+            for first in (0, padding + 1):
                 self.first_position = first
                 if same(self._run([[long, short]])[1]):
                     return
@@ -204,33 +190,6 @@ def _places(rows: Rows) -> list[tuple[int, slice]]:
         ends = np.cumsum([len(text) for text in row])
         places += [(i, slice(e - len(text), e)) for e, text in zip(ends, row, strict=True)]
     return places
-
-
-def plain_tokens(ids: Array) -> Tokens:
-    """Tokens of no text: ids alone."""
-    n = len(ids)
-    return Tokens(ids, np.zeros(n, np.int64), np.zeros(n, bool), np.zeros((n, 2), np.int32))
-
-
-def tokenized(tokenizer: Any, text: str) -> Tokens:
-    """The whole text, however long, with the tokens that a tokenizer adds."""
-    found = tokenizer(
-        text,
-        add_special_tokens=True,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_token_type_ids=True,
-        truncation=False,
-        verbose=False,  # a text that is too long is met by the caller
-    )
-    ids = np.array(found["input_ids"], np.int64)
-    types = found.get("token_type_ids")
-    return Tokens(
-        ids,
-        np.zeros(len(ids), np.int64) if types is None else np.array(types, np.int64),
-        np.array(found["special_tokens_mask"], bool),
-        np.array(found["offset_mapping"], np.int32).reshape(-1, 2),
-    )
 
 
 _LOADED: LoadedModels[Encoder] = LoadedModels()
@@ -252,7 +211,7 @@ def load_encoder(folder: Path, device: str, precision: str = "float32") -> Encod
 def _load(folder: Path, device: str, precision: str) -> tuple[Encoder, int]:
     model = text_network(folder)
     tokenizer = load_tokenizer(folder)
-    n_ids = model.get_input_embeddings().num_embeddings
+    n_ids = count_ids(model)
     if len(tokenizer) > n_ids:
         raise BadCall(
             f"the tokenizer in {folder} has {len(tokenizer)} tokens, the model only {n_ids}: "
@@ -260,10 +219,10 @@ def _load(folder: Path, device: str, precision: str) -> tuple[Encoder, int]:
         )
     try:
         encoder = Encoder(tokenizer, model.to(device), device, precision)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
         kind = model.config.model_type
         raise BadCall(
-            f"the model in {folder} ({kind}) does not encode text alone: {error}"
+            f"the model in {folder} ({kind}) does not encode text alone: {reason(error)}"
         ) from error
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     return encoder, size
@@ -284,7 +243,7 @@ def text_network(folder: Path) -> Any:
     model = load_network(folder, unused=("pooler", *(["decoder."] if two_parts else [])))
     if two_parts:
         model = model.get_encoder()
-    if not _reads_tokens(model):
+    if not count_ids(model):
         raise BadCall(
             f"the model in {folder} is of the family '{model.config.model_type}', which does not "
             "encode text alone: it has no table of tokens"
@@ -293,41 +252,21 @@ def text_network(folder: Path) -> Any:
     return model
 
 
-def _reads_tokens(model: Any) -> bool:
+def count_ids(model: Any) -> int:
+    """Rows of a network's table of tokens; 0 where it has none."""
     try:
-        return hasattr(model.get_input_embeddings(), "num_embeddings")
+        weight = getattr(model.get_input_embeddings(), "weight", None)
     except NotImplementedError:  # of models of several parts, such as CLIP
-        return False
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder.
-
-    Raises:
-        BadCall: it cannot be loaded, or gives no character spans.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # each of its readers has errors of its own
-        reason = str(error).strip().split("\n")[0]
-        raise BadCall(f"the tokenizer in {folder} cannot be loaded: {reason}") from error
-    if not tokenizer.is_fast:
-        raise BadCall(
-            f"the tokenizer in {folder} does not say which characters its tokens stand for; "
-            "save it with tokenizer.json"
-        )
-    return tokenizer
+        return 0
+    return len(weight) if weight is not None and weight.dim() == 2 else 0
 
 
 def position_limit(tokenizer: Any, model: Any) -> int | None:
     """Tokens the model reads at once: what the tokenizer says, and its positions.
 
-    Those are the rows of a table of learned positions, or, where positions are rotations, as many
-    as the model was made for.
+    Those are the rows of a table of learned positions, and as many as the configuration says that
+    the model was made for. Where it sees only how far tokens stand apart (DeBERTa), that number
+    says where distances stop to differ, and is no limit.
     """
     import torch
 
@@ -339,6 +278,8 @@ def position_limit(tokenizer: Any, model: Any) -> int | None:
             # RoBERTa and its kin number positions from behind the padding's, BART from an offset.
             skipped = 0 if module.padding_idx is None else module.padding_idx + 1
             limits.append(module.num_embeddings - max(skipped, getattr(module, "offset", 0)))
-        elif name.endswith("rotary_emb"):
-            limits.append(int(model.config.max_position_embeddings))
+    made_for = getattr(model.config, "max_position_embeddings", None)
+    apart = getattr(model.config, "relative_attention", False)
+    if isinstance(made_for, int) and made_for > 0 and not apart:  # XLNet says -1
+        limits.append(made_for)
     return min(limits, default=None)

@@ -14,10 +14,11 @@ from ...cache.keys import ADDED_LATER, WHERE
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
-from ..hf_folder import hidden_size, model_config, model_folder, model_weights
+from ..hf_folder import hidden_size, model_config, model_folder, model_weights, n_layers
 from ..hf_model import PRECISIONS
-from .hf_encoder import Encoder, Tokens, load_encoder
+from .hf_encoder import Encoder, load_encoder
 from .levels import LEVELS, SPANS, TOKENS, mean_row, token_rows, word_rows
+from .tokens import Tokens
 from .windows import LONG, Read, joined, within_limit
 
 COMBINE = ("mean", "concat")
@@ -135,6 +136,9 @@ class HfText(Extractor):
 
     @property
     def spec(self) -> FeatureSpec:
+        depth = n_layers(self.model, self.revision)
+        if depth is not None:
+            self._layers(depth)
         dtype = self.dtype
         if dtype == "auto":
             kind = model_config(self.model, self.revision).get("model_type")
@@ -172,7 +176,13 @@ class HfText(Extractor):
     def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
         """Features of many transcripts, batched by length; see ``extract``."""
         encoder = load_encoder(model_folder(self.model, self.revision), device, self.precision)
-        layers = self._layers(encoder)
+        layers = self._layers(encoder.n_layers)
+        width = hidden_size(self.model, self.revision)
+        if encoder.width != width:
+            raise BadCall(
+                f"hf-text: the configuration of '{self.model}' promises states of {width} columns, "
+                f"the model gives {encoder.width}"
+            )
         if self.level == "cls" and encoder.tokenizer.cls_token_id not in encoder.tokens("a").ids:
             raise BadCall(f"hf-text: the tokenizer of '{self.model}' adds no classification token")
         for group in self._groups(clips, encoder):
@@ -210,11 +220,11 @@ class HfText(Extractor):
             n_tokens += n
         yield group
 
-    def _layers(self, encoder: Encoder) -> tuple[int, ...] | None:
+    def _layers(self, n: int) -> tuple[int, ...] | None:
+        """Numbers of the layers of n that are asked for; None: the model's output."""
         if self.layer == "last":
             return None
         layers = self.layer if isinstance(self.layer, tuple) else (self.layer,)
-        n = encoder.n_layers
         for layer in layers:
             if not -n - 1 <= int(layer) <= n:
                 raise BadCall(

@@ -14,10 +14,12 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, Features, FeatureSpec, no_times
 from ..base import Extractor, Needs
 from ..clip import Clip
-from ..hf_folder import TOKENIZER, companion_files, companion_folder, hub_commit, local_folder
+from ..hf_folder import TOKENIZER, companion_files, companion_folder, local_folder
+from ..hf_hub import hub_commit, reason
 from ..loaded import LoadedModels
-from .hf_encoder import load_tokenizer, position_limit, tokenized
+from .hf_encoder import position_limit
 from .levels import SPANS
+from .tokens import load_tokenizer, tokenized
 from .windows import within_limit
 
 #: A text that a trainer feeds to its encoder is one piece, so there are no windows.
@@ -127,7 +129,6 @@ def _load(folder: Path) -> tuple[Any, int | None]:
         )
         with torch.device("meta"):  # the layout of the network, without a single weight
             model = AutoModel.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise BadCall(f"the configuration in {folder} cannot be used: {reason}") from error
+    except Exception as error:  # each family's own
+        raise BadCall(f"the configuration in {folder} cannot be used: {reason(error)}") from error
     return tokenizer, position_limit(tokenizer, model)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...cache.errors import EmptyTranscript
 from ...cache.records import Array, ArraySpec, Features, no_times
-from .hf_encoder import Tokens
+from .tokens import Tokens
 from .words import word_spans
 
 LEVELS = ("token", "word", "cls", "mean")

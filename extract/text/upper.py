@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...cache.errors import BadCall
-from .hf_encoder import text_network
+from .hf_encoder import count_ids, text_network
 
 #: Largest difference from the whole model, relative to the largest value.
 TOLERANCE = 1e-5
@@ -53,8 +53,7 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
         BadCall: there is no such layer, or this family cannot be cut there.
     """
     model = text_network(folder)
-    n_ids = model.get_input_embeddings().num_embeddings
-    ids = torch.randint(5, n_ids, (2, 7), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(5, count_ids(model), (2, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
     with torch.no_grad():

@@ -9,7 +9,7 @@ import numpy as np
 from ...cache.errors import BadCall, BadInput, EmptyTranscript
 from ...cache.records import Array
 from ..clip import Clip
-from .hf_encoder import Tokens
+from .tokens import Tokens
 
 #: What to do with a text that is longer than a model reads at once.
 LONG = ("error", "truncate", "window")

@@ -53,6 +53,53 @@ def test_a_pickle_that_holds_more_than_tensors_is_refused(folder, capsys):
     assert "code was run" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["model.pkl", "tf_model.h5", "weights.pt"])
+def test_weights_of_another_format_are_named(folder, name):
+    (folder / "model.safetensors").rename(folder / name)
+    message = f"no model.safetensors. '{name}' is not read: save the model with save_pretrained"
+    with pytest.raises(BadCall, match=message):
+        encode(folder)
+
+
+def test_weights_of_another_size_are_named_with_both_shapes(folder):
+    configure(folder, intermediate_size=48)
+    message = r"are not of the model in its config.json: 'encoder.layer.0.*' is \(64,.*not \(48,"
+    with pytest.raises(BadCall, match=message):
+        encode(folder)
+
+
+def test_a_width_that_the_model_does_not_give(folder):
+    import transformers as tf
+
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "ffn_dim": 64}
+    n_ids = json.loads((folder / "config.json").read_text())["vocab_size"]
+    config = tf.OPTConfig(**size, vocab_size=n_ids, word_embed_proj_dim=16)
+    tf.OPTModel(config).save_pretrained(folder)
+    with pytest.raises(BadCall, match="promises states of 32 columns, the model gives 16"):
+        encode(folder)
+
+
+def test_a_model_that_only_reads_texts_of_one_length(folder):
+    import transformers as tf
+
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    n_ids = json.loads((folder / "config.json").read_text())["vocab_size"]
+    config = tf.NystromformerConfig(**size, vocab_size=n_ids, num_landmarks=8)
+    tf.NystromformerModel(config).save_pretrained(folder)
+    with pytest.raises(BadCall, match=r"\(nystromformer\) does not encode text alone: shape"):
+        encode(folder)
+
+
+def test_a_sentencepiece_tokenizer_names_the_packages_that_it_needs(folder, monkeypatch):
+    from transformers.utils import import_utils
+
+    (folder / "tokenizer.json").unlink()
+    (folder / "spm.model").write_bytes(b"")
+    monkeypatch.setattr(import_utils, "is_sentencepiece_available", lambda: False)
+    with pytest.raises(BadCall, match=r"is spm\.model, .*: pip install sentencepiece protobuf; or"):
+        encode(folder)
+
+
 def test_a_broken_file_of_weights_is_said(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])

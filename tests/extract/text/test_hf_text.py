@@ -188,6 +188,38 @@ def test_an_empty_transcript_is_said_and_the_others_go_on(hf_text, text):
     assert "'u1' has no token in its transcript" in str(bad)
 
 
+def test_half_a_surrogate_pair_is_no_text_and_the_others_go_on(hf_text):
+    good, bad = hf_text().many(clips(["love", "so \ud83d"]))
+    assert len(good) == 3
+    assert isinstance(bad, BadInput)
+    assert "is no text: surrogates not allowed" in str(bad)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_special_tokens_that_a_transcript_spells_out_change_no_other(hf_text, kind):
+    texts = ["love [PAD] <pad> [SEP] </s> it", *TEXTS[1:4]]
+    encode = hf_text(kind, dtype="float32")
+    for clip, found in zip(clips(texts), encode.many(clips(texts)), strict=True):
+        np.testing.assert_allclose(found.values, encode.extract(clip).values, atol=1e-5)
+
+
+def test_a_tokenizers_own_truncation_and_padding_do_not_count(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder("bert"), tmp_path / "model")
+    path = folder / "tokenizer.json"
+    made = json.loads(path.read_text())
+    made["truncation"] = {
+        **{"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+    }
+    made["padding"] = {
+        **{"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": None},
+        **{"pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"},
+    }
+    path.write_text(json.dumps(made))
+    encode = extractor("hf-text", model=str(folder))
+    assert len(encode("the film was good")) == 6
+    assert len(encode("the film was so very good and happy")) == 10
+
+
 def test_is_stored_as_float16_but_t5_as_float32(hf_text):
     assert hf_text().spec["values"].dtype == "float16"
     assert hf_text("t5").spec["values"].dtype == "float32"
@@ -310,6 +342,8 @@ def test_refuses_settings_out_of_range(settings, message):
 def test_refuses_a_layer_that_the_model_does_not_have(hf_text):
     with pytest.raises(BadCall, match=r"has layers 0 \(embeddings\) to 2, not 3"):
         hf_text(layer=3)("love")
+    with pytest.raises(BadCall, match=r"to 2, not -4"):  # known before anything runs
+        hf_text(layer=(-4, -1)).spec["values"]
 
 
 def test_golden_values_of_version_1(hf_text):
