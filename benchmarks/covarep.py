@@ -1,17 +1,20 @@
 """COVAREP's 74 features: agreement with the toolbox's own output, and speed.
 
-    python benchmarks/covarep.py [--golden FOLDER] [--seconds 60]
+    python benchmarks/covarep.py [--golden FOLDER] [--seconds 60] [--minutes 10]
 
 The folder holds wav files, and beside each an ``.npz`` of what the toolbox gave: ``features``
 (T, 74), ``names``. Without one, only the speed is measured, on a synthetic voice. Each figure of
 agreement is the worst over the files. Rows that are compared: those with an F0 frame, 0.1 s and
 more from digital silence, finite in the golden file; glottal features where VUV is 1; HMPDD 12
 rows from the ends. Speed is CPU time of one core, best of three, after compilation; a family
-alone pays for what it shares with others (polarity, pitch).
+alone pays for what it shares with others (polarity, pitch). With ``--minutes`` the whole is run
+once over that much speech with pauses of 8 s: its cost, and by how much the peak of memory grew,
+samples included.
 """
 
 import argparse
 import os
+import resource
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -31,6 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--golden", type=Path, default=SHARED)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=0.0)
     options = parser.parse_args()
     found = {}
     for path in sorted(options.golden.glob("*.wav")):
@@ -44,6 +48,8 @@ def main():
         worst = min(values) if lower_is_worse else max(values)
         print(f"figure covarep_{name} = {worst:.6g} {unit}")
     speed(options.seconds)
+    if options.minutes:
+        long_speech(60 * options.minutes)
 
 
 def read(path):
@@ -146,10 +152,30 @@ def voice(seconds):
     return 0.1 * sound * (times % 3 < 2.2) + 0.003 * noise
 
 
-def speed(seconds):
+def speech(seconds, pause=0.0):
+    """Speech over and over, each time with a pause of faint noise after it."""
     golden = SHARED / "en_m.wav"
     sound = read(golden)[0] if golden.exists() else voice(5)
-    sound = np.tile(sound, -(-round(seconds * RATE) // len(sound)))[: round(seconds * RATE)]
+    noise = 1e-4 * np.random.default_rng(0).standard_normal(round(pause * RATE))
+    sound = np.concatenate([sound, noise])
+    n = round(seconds * RATE)
+    return np.tile(sound, -(-n // len(sound)))[:n]
+
+
+def long_speech(seconds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sound = speech(seconds, pause=8.0).astype(np.float32)
+    begin = time.process_time()
+    covarep_rows(sound, RATE)
+    cost = (time.process_time() - begin) / seconds
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"figure covarep_cpu_all_74_{seconds:.0f}_s_with_pauses = {cost:.4f} s per s")
+    print(f"figure covarep_memory_{seconds:.0f}_s = {grown:.0f} MiB")
+
+
+def speed(seconds):
+    sound = speech(seconds)
+    golden = SHARED / "en_m.wav"
     print(f"\nspeed on {seconds:g} s of {'speech' if golden.exists() else 'a synthetic voice'}")
     groups = {name: [name] for name in FAMILIES if name != "creak"} | {"all_74": list(FAMILIES)}
     for name, families in groups.items():

@@ -102,7 +102,7 @@ def _spectra(samples: Array, centres: Array, half: Array) -> Array:
 def _short(samples: Array, centres: Array, half: Array) -> Array:
     buffer = np.zeros((len(centres), N_FFT))
     for row, centre, side in zip(buffer, centres.tolist(), half.tolist(), strict=True):
-        frame = samples[centre - side : centre + side + 1] * _short_window(side)
+        frame = samples[centre - side : centre + side + 1] * _window(side)
         row[: side + 1] = frame[side:]
         row[N_FFT - side :] = frame[:side]  # before the centre: end of the circle
     return _rfft(buffer)
@@ -110,10 +110,12 @@ def _short(samples: Array, centres: Array, half: Array) -> Array:
 
 def _truncated(samples: Array, centre: int, half: int) -> Array:
     """A window longer than the transform: only its first 4096 samples count."""
-    frame = samples[centre - half : centre + half + 1] * _window(half)
+    frame = samples[centre - half : centre - half + N_FFT] * _window(half)[:N_FFT]
+    if not frame.any():
+        return np.zeros(N_FFT // 2 + 1, np.complex128)
     bins = np.arange(N_FFT // 2 + 1)
     turns = bins * half % N_FFT / N_FFT
-    spectrum: Array = _rfft(frame[:N_FFT]) * np.exp(2j * np.pi * turns)
+    spectrum: Array = _rfft(frame) * np.exp(2j * np.pi * turns)
     return spectrum
 
 
@@ -125,10 +127,6 @@ def _rfft(frames: Array) -> Array:
 
 
 @lru_cache(maxsize=1024)
-def _short_window(half: int) -> Array:
-    return _window(half)
-
-
 def _window(half: int) -> Array:
     """Blackman window of ``2 * half + 1`` samples, sum 1."""
     cosine = np.cos(np.pi * (np.arange(-half, half + 1) / half))

@@ -155,14 +155,10 @@ def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[s
     """Values with 0 for what is not defined, and the mask that says where nothing is."""
     grid = voice.rows
     mask = np.asarray(np.isfinite(values).any(axis=1))
+    silent = grid.silent(voice.samples)
     if voice.compat and notes:
         mask[:] = False
         notes = [f"COVAREP has no features at all for this sound: {'; '.join(notes)}"]
-    elif voice.compat:
-        infinite = np.asarray(np.isinf(values).any(axis=1))
-        mask = ~infinite
-        if infinite.any():
-            notes.append(f"peakSlope is infinite beside digital silence: {infinite.sum()} rows")
     else:
         voiced = values[:, names.index("VUV")].sum() if "VUV" in names else np.inf
         if not notes and voiced < FEW_VOICED * len(mask):
@@ -170,10 +166,12 @@ def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[s
                 f"only {voiced:.0f} of {len(mask)} rows are voiced: in the others what is measured "
                 "of the glottis (NAQ to Rd_conf) has no meaning"
             )
-        silent = grid.silent(voice.samples)
-        mask &= ~silent
+        mask = ~np.isinf(values).any(axis=1) if voice.compat else mask & ~silent
+        if voice.compat and not mask.all():
+            notes.append(f"peakSlope is infinite beside digital silence: {(~mask).sum()} rows")
         if silent.any():
-            notes.append(f"digital silence: {silent.sum()} of {len(silent)} rows are masked")
+            fate = "what stands there has no meaning" if voice.compat else "they are masked"
+            notes.append(f"digital silence: {silent.sum()} of {len(silent)} rows, {fate}")
     values[~np.isfinite(values)] = 0
     values[~mask] = 0
     return CovarepRows(values, mask, names, grid.samples, tuple(notes))
