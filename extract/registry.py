@@ -21,6 +21,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "face-crops": ("vision.face_crops", "FaceCrops"),
     "face-embedding": ("vision.face_embedding", "FaceEmbedding"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
+    "face-hog": ("vision.face_hog", "FaceHog"),
     "faces": ("vision.faces", "TrackedFaces"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
