@@ -35,7 +35,7 @@ class FaceCrops(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "vision"
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless",)
-    peak_memory: ClassVar[int] = 1 << 30
+    peak_memory: ClassVar[int] = 3 << 29
 
     size: int = 128
     rate: float = 10.0

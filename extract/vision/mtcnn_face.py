@@ -63,7 +63,7 @@ class MtcnnFace(Extractor):
     provides: ClassVar[str] = "faces"
     libraries: ClassVar[tuple[str, ...]] = ("facenet-pytorch", "torch", "torchvision")
     paper: ClassVar[str] = "Zhang et al. (2016), MTCNN"
-    peak_memory: ClassVar[int] = 3 << 29
+    peak_memory: ClassVar[int] = 2 << 30
 
     rate: float = 10.0
     min_size: float = 40.0
