@@ -67,6 +67,7 @@ class OpenFace2(Extractor):
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "vision"
     rows: ClassVar[str] = "a picture"
+    sizes: ClassVar[str] = "709"
     paper: ClassVar[str] = "Baltrusaitis et al. (2018), OpenFace 2.0"
     licence: ClassVar[str] = "OpenFace: academic and non-commercial use only"
     batched: ClassVar[bool] = True  # segments of one file share one run
