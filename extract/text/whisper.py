@@ -196,34 +196,30 @@ class Whisper:
         """Probability of each text token, start of each and end of the last, chance of no speech.
 
         The whole text is read once more, without marks of time; where the decoder looks while it
-        writes a token is where that token is heard.
+        writes a token is where that token is heard. One window at a time: what all layers look at
+        takes 1 GB a window for the largest models.
         """
         import torch
 
         mute = int(self._settings.no_timestamps_token_id)
-        rows = [[*p, mute, *text] for p, text in zip(prompts, texts, strict=True)]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [self._end] * (longest - len(row)) for row in rows])
-        with torch.inference_mode(), _eager(self._network):
-            out = self._network(
-                encoder_outputs=encoded,
-                decoder_input_ids=ids.to(self._device),
-                output_attentions=True,
-                use_cache=False,
-            )
-            logits = out.logits.float()
-            chances = torch.softmax(logits[:, 0], dim=-1)[:, mute - 1].cpu().numpy()
-        for i, (row, text, length) in enumerate(zip(rows, texts, lengths, strict=True)):
-            n_prompt = len(row) - len(text) - 1
-            steps = torch.log_softmax(logits[i, n_prompt : len(row) - 1, : self._end], dim=-1)
-            log_probs = steps.gather(1, ids[i, n_prompt + 1 : len(row), None].to(steps.device))
-            looks = torch.stack(
-                [out.cross_attentions[layer][i, head, : len(row)] for layer, head in heads]
-            )
-            width = int(self._network.config.median_filter_width)
-            first = places(looks.float().cpu().numpy(), n_prompt, max(1, length), width)
-            chosen = np.exp(log_probs[:, 0].double().cpu().numpy())
-            yield chosen, first * STEP, float(chances[i])
+        width = int(self._network.config.median_filter_width)
+        for i, (prompt, text, length) in enumerate(zip(prompts, texts, lengths, strict=True)):
+            ids = torch.tensor([[*prompt, mute, *text]], device=self._device)
+            window = type(encoded)(last_hidden_state=encoded.last_hidden_state[i : i + 1])
+            with torch.inference_mode(), _eager(self._network):
+                out = self._network(
+                    encoder_outputs=window,
+                    decoder_input_ids=ids,
+                    output_attentions=True,
+                    use_cache=False,
+                )
+            logits = out.logits[0].float()
+            silent = float(torch.softmax(logits[0], dim=-1)[mute - 1])
+            steps = torch.log_softmax(logits[len(prompt) : -1, : self._end], dim=-1)
+            log_probs = steps.gather(1, ids[0, len(prompt) + 1 :, None])[:, 0]
+            looks = torch.stack([out.cross_attentions[layer][0, head] for layer, head in heads])
+            first = places(looks.float().cpu().numpy(), len(prompt), max(1, length), width)
+            yield np.exp(log_probs.double().cpu().numpy()), first * STEP, silent
 
     def _bytes(self, token: int) -> bytes:
         return bytes(self._letters[c] for c in self._tokenizer.convert_ids_to_tokens(token))
