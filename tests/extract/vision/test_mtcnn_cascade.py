@@ -80,3 +80,19 @@ def test_the_pyramid_ends_where_the_picture_is_smaller_than_the_window():
     assert scales[0] == pytest.approx(0.3)
     assert 100 * scales[-1] >= 12 > 100 * scales[-1] * 0.709
     assert pyramid(30, 200, 40) == []
+
+
+def test_follows_a_face_that_moved_and_says_which_boxes_hold_none(portrait):
+    from affectflow.extract.vision.mtcnn_cascade import load_cascade
+
+    cascade = load_cascade()
+    [box] = cascade.detect(portrait, 40, 0.7).boxes
+    moved = np.roll(portrait, 5, axis=1)
+    boxes = np.stack([box + 1000, box, box - 500, [0, 180, 60, 250]]).astype(np.float32)
+    found, faces = cascade.follow(moved, boxes, 0.7)
+    np.testing.assert_array_equal(found, [False, True, False, False])
+    np.testing.assert_allclose(faces.boxes[0], box + (5, 0, 5, 0), atol=4)
+    assert faces.landmarks.shape == (1, 5, 2)
+    found, faces = cascade.follow(moved, boxes[:1], 0.7)
+    assert not found.any()
+    assert len(faces) == 0
