@@ -3,8 +3,8 @@
     python benchmarks/hf_text.py [--utterances 200] [--threads N] [--rounds 3]
                                  [--precisions float32,bfloat16] [--model FOLDER]
 
-Without a model a random one of BERT-base's configuration is made. The transcripts have the words of
-utterances of 1 to 12 s. In each round take turns:
+Without a model a random one of BERT-base's configuration is made. The transcripts are pieces of the
+demo corpus' sentences, as long as what is said in 1 to 12 s. In each round take turns:
 
     node    `affectflow.run` with the scheduler ``sync``: split, pack, model, rows, shard;
     bare    the model fed with token ids that are ready, sorted by length, in the best of several
@@ -19,16 +19,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-WORDS = (
-    "the film was not good but we all love this very happy song so much and it has no end because "
-    "i think you would like what they did there with her own voice even when nobody was listening"
-)
 WORDS_A_SECOND = 2.5
 BATCHES = (1, 4, 8, 16, 32, 64)
 
@@ -38,7 +35,8 @@ def random_bert(folder: Path) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(set(WORDS.split()))]
+    words = re.findall(r"[a-z']+|[^\sa-z']", " ".join(spoken(0)).lower())
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(set(words))]
     numbers = {word: i for i, word in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -52,11 +50,20 @@ def random_bert(folder: Path) -> None:
     BertModel(BertConfig()).save_pretrained(folder)
 
 
+def spoken(seed: int) -> list[str]:
+    """The words of the demo corpus, one sentence behind another."""
+    from affectflow.workflows.demo.takes import plan_takes
+
+    return " ".join(take.text for take in plan_takes(200, seed)).split()
+
+
 def transcripts(n: int, seed: int) -> list[str]:
-    """Texts of utterances of 1 to 12 s, all different."""
+    """What is said in utterances of 1 to 12 s: pieces from all over the demo's sentences."""
     random = np.random.default_rng(seed)
-    counts = np.maximum(1, random.uniform(1, 12, n) * WORDS_A_SECOND).astype(int)
-    return [" ".join(random.choice(WORDS.split(), count)) for count in counts]
+    words = spoken(0)
+    counts = (random.uniform(1, 12, n) * WORDS_A_SECOND).astype(int)
+    starts = random.integers(len(words) - counts.max(), size=n)
+    return [" ".join(words[a : a + count]) for a, count in zip(starts, counts, strict=True)]
 
 
 def node(texts: list[str], model: Path, folder: Path, precision: str) -> float:

@@ -268,16 +268,15 @@ def position_limit(tokenizer: Any, model: Any) -> int | None:
     the model was made for. Where it sees only how far tokens stand apart (DeBERTa), that number
     says where distances stop to differ, and is no limit.
     """
-    import torch
-
     limits = []
     if tokenizer.model_max_length < 1 << 30:  # a huge number stands for "not said"
         limits.append(int(tokenizer.model_max_length))
     for name, module in model.named_modules():
-        if name.endswith(POSITIONS) and isinstance(module, torch.nn.Embedding):
+        if name.endswith(POSITIONS) and hasattr(module, "weight"):
             # RoBERTa and its kin number positions from behind the padding's, BART from an offset.
-            skipped = 0 if module.padding_idx is None else module.padding_idx + 1
-            limits.append(module.num_embeddings - max(skipped, getattr(module, "offset", 0)))
+            padding = getattr(module, "padding_idx", None)
+            skipped = 0 if padding is None else padding + 1
+            limits.append(len(module.weight) - max(skipped, getattr(module, "offset", 0)))
     made_for = getattr(model.config, "max_position_embeddings", None)
     apart = getattr(model.config, "relative_attention", False)
     if isinstance(made_for, int) and made_for > 0 and not apart:  # XLNet says -1
