@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from ...cache.errors import BadInput, NoFace
+from ...cache.errors import BadCall, BadInput, NoFace
+from ...cache.keys import ADDED_LATER
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
@@ -50,6 +51,12 @@ class FaceGeometry(Extractor):
       (unmasked, same track, another time). Steps of the grid that repeat a picture count as one.
       A picture without such a neighbour has 0: no change was seen.
 
+    Five landmarks do not show how far eyes and mouth are open; see ``openface2`` for that.
+
+    Args:
+        focal: focal length of the camera in pixels, where it is known: ``pose_T*`` are then as
+            true as the mean face; 0: a guess by the picture's size.
+
     Source:
         Names: Baltrusaitis et al. (2018), "OpenFace 2.0: Facial Behavior Analysis Toolkit", FG.
         Shape: the ordinary Procrustes fit of Dryden and Mardia (2016), *Statistical Shape
@@ -63,6 +70,13 @@ class FaceGeometry(Extractor):
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless",)
     paper: ClassVar[str] = "Dryden and Mardia (2016); names of OpenFace 2"
     peak_memory: ClassVar[int] = 512 << 20
+
+    focal: float = field(default=0.0, metadata=ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.focal < np.inf:
+            raise BadCall(f"face-geometry: focal must be at least 0 pixels, not {self.focal:g}")
 
     @property
     def needs(self) -> Needs:
@@ -85,7 +99,7 @@ class FaceGeometry(Extractor):
             raise BadInput(f"'{clip.id}': the faces lack the columns {', '.join(missing)}")
         order = [faces.columns.index(name) for name in MAIN_COLUMNS]
         rows = faces.values[:, order].astype(np.float64)
-        measured, posed = _measure(rows[faces.mask])
+        measured, posed = _measure(rows[faces.mask], self.focal)
         mask = faces.mask.copy()
         mask[faces.mask] = posed
         if not mask.any():
@@ -103,11 +117,12 @@ class FaceGeometry(Extractor):
         return Features(values.astype(np.float32), faces.times, COLUMNS, mask)
 
 
-def _measure(rows: Array) -> tuple[Array, Array]:
+def _measure(rows: Array, focal: float) -> tuple[Array, Array]:
     """What is seen in each picture by itself.
 
     Args:
         rows: (n, 19) float64 in the columns of ``mtcnn-face``, every one with a face.
+        focal: see ``FaceGeometry``.
 
     Returns:
         (n, 26) float64 and (n,) bool: whether the head could be posed.
@@ -117,7 +132,7 @@ def _measure(rows: Array) -> tuple[Array, Array]:
     points = points.reshape(-1, len(LANDMARKS), 2)
     size = np.stack([columns["frame_width"], columns["frame_height"]], axis=1)
     eyes = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
-    pose, posed = _poses(points, size)
+    pose, posed = _poses(points, size, focal)
     shape, scale = frontal_shape(points)
     low, high = rows[:, :2], rows[:, 2:4]  # the box
     parts = (
@@ -133,12 +148,12 @@ def _measure(rows: Array) -> tuple[Array, Array]:
     return np.concatenate(parts, axis=1), posed & (eyes > 0)
 
 
-def _poses(points: Array, size: Array) -> tuple[Array, Array]:
+def _poses(points: Array, size: Array, focal: float) -> tuple[Array, Array]:
     """Translation, angles and error (n, 7) of each face, and whether there is one (n,)."""
     poses = np.zeros((len(points), 7))
     posed = np.zeros(len(points), bool)
     for i, (face, (width, height)) in enumerate(zip(points, size, strict=True)):
-        found = head_pose(face, camera_matrix(width, height))
+        found = head_pose(face, camera_matrix(width, height, focal))
         if found is not None:
             rotation, translation, error = found
             poses[i] = (*translation, *rotation_angles(rotation), error)

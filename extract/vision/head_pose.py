@@ -20,13 +20,16 @@ MEAN_FACE = np.array(
 )
 
 
-def camera_matrix(width: float, height: float) -> Array:
-    """Pinhole camera (3, 3) for a picture whose camera is unknown.
+def camera_matrix(width: float, height: float, focal: float = 0.0) -> Array:
+    """Pinhole camera (3, 3) of a picture; its axis goes through the middle.
 
-    The focal length is OpenFace's guess: the mean of 500 pixels at a width of 640 and 500 pixels
-    at a height of 480; the axis goes through the middle.
+    Args:
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        focal: focal length in pixels; 0: not known. OpenFace's guess is taken then: the mean of
+            500 pixels at a width of 640 and 500 pixels at a height of 480.
     """
-    focal = (500 * width / 640 + 500 * height / 480) / 2
+    focal = focal or (500 * width / 640 + 500 * height / 480) / 2
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 

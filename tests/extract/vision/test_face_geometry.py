@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import BadInput, NoFace
+from affectflow.cache.errors import BadCall, BadInput, NoFace
+from affectflow.cache.keys import settings_of
 from affectflow.cache.records import Features
 from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
@@ -158,6 +159,17 @@ def test_rows_without_a_face_stay_masked():
 def test_landmarks_on_one_point_are_masked():
     found = geometry(faces([landmarks(), np.full((5, 2), 100.0)]))
     np.testing.assert_array_equal(found.mask, [True, False])
+
+
+def test_a_known_camera_moves_the_head_to_its_true_distance():
+    guessed = camera_matrix(WIDTH, HEIGHT)[0, 0]
+    clip = Clip("talk", features={"faces": faces([landmarks(place=(0, 0, 500))])})
+    known = extractor("face-geometry", focal=2 * guessed).extract(clip)
+    np.testing.assert_allclose(column(known, "pose_Tz")[0, 0], 1000, rtol=0.03)
+    assert settings_of(extractor("face-geometry")) == {}
+    assert settings_of(extractor("face-geometry", focal=700)) == {"focal": 700.0}
+    with pytest.raises(BadCall, match="face-geometry: focal must be at least 0 pixels, not -1"):
+        extractor("face-geometry", focal=-1)
 
 
 def test_says_when_no_picture_has_a_face():
