@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numba
 import numpy as np
 
 from ....cache.records import Array
@@ -50,11 +51,21 @@ def warped_cepstrum(amplitude: Array, rate: int, n_coefficients: int) -> Array:
     """
     top = amplitude.shape[1] - 1
     low, share = _warp(top, rate)
-    warped = amplitude[:, low] * (1 - share)
-    warped += amplitude[:, low + 1] * share
+    warped = _between(amplitude, low, share)
     weights = _cepstral_weights(top, n_coefficients)
     result: Array = np.log(warped) @ weights
     return result
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _between(lines: Array, low: Array, share: Array) -> Array:
+    """Lines (n, m) read off between column ``low`` (m,) and the next, at a share of the way."""
+    found = np.empty((len(lines), len(low)))
+    for i in range(len(lines)):
+        for k in range(len(low)):
+            first = lines[i, low[k]]
+            found[i, k] = first * (1 - share[k]) + lines[i, low[k] + 1] * share[k]
+    return found
 
 
 @lru_cache(maxsize=4)

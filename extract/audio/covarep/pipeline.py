@@ -166,9 +166,12 @@ def _finished(voice: Voice, values: Array, names: tuple[str, ...], notes: list[s
                 f"only {voiced:.0f} of {len(mask)} rows are voiced: in the others what is measured "
                 "of the glottis (NAQ to Rd_conf) has no meaning"
             )
-        mask = ~np.isinf(values).any(axis=1) if voice.compat else mask & ~silent
-        if voice.compat and not mask.all():
-            notes.append(f"peakSlope is infinite beside digital silence: {(~mask).sum()} rows")
+        gone = np.asarray(np.isinf(values).any(axis=1)) if voice.compat else silent
+        if voice.compat:
+            mask[:] = True
+            if gone.any():
+                notes.append(f"peakSlope is infinite beside digital silence: {gone.sum()} rows")
+        mask &= ~gone
         if silent.any():
             fate = "what stands there has no meaning" if voice.compat else "they are masked"
             notes.append(f"digital silence: {silent.sum()} of {len(silent)} rows, {fate}")

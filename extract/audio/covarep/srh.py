@@ -144,7 +144,7 @@ class _Frames:
         """F0 in whole Hz and strength of all frames or of some; 1 and 0 where nothing is > 0."""
         which = np.arange(len(self)) if which is None else which
         f0, strength = np.ones(len(which)), np.zeros(len(which))
-        for begin, spectra in self._spectra(which, (N_HARMONICS + 1) * highest):
+        for begin, spectra in self._spectra(which, N_HARMONICS * highest):
             part = slice(begin, begin + len(spectra))
             _best(spectra, lowest, highest, self.rate // 2, f0[part], strength[part])
         return f0, strength
@@ -152,10 +152,12 @@ class _Frames:
     def _spectra(self, which: Array, n_wanted: int) -> Iterator[tuple[int, Array]]:
         """Pieces of magnitudes (n, n_bins), bins of 1 Hz, each frame's scaled to unit norm."""
         n_bins = min(self.rate // 2, n_wanted)
-        inside = np.arange(self.length)
+        if not len(which):
+            return
+        windows = np.lib.stride_tricks.sliding_window_view(self.residual, self.length)
         for begin in range(0, len(which), PIECE):
-            frames = self.residual[(which[begin : begin + PIECE] * self.hop)[:, None] + inside]
-            frames = frames * self.window
+            frames = windows[which[begin : begin + PIECE] * self.hop]
+            frames *= self.window
             frames -= frames.mean(axis=1, keepdims=True)
             power, whole = zero_padded_power(frames, self.rate, n_bins)
             with np.errstate(invalid="ignore", divide="ignore"):

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from affectflow.extract.audio.covarep import harmonics
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -37,3 +39,9 @@ def voice():
         return np.asarray(amplitudes) @ waves
 
     return make
+
+
+@pytest.fixture
+def one_piece(monkeypatch):
+    """Sinusoidal frames of a short sound come in one piece."""
+    monkeypatch.setattr(harmonics, "PIECE", 256)

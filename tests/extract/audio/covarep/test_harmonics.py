@@ -4,6 +4,8 @@ import pytest
 from affectflow.extract.audio.covarep import harmonics
 from affectflow.extract.audio.covarep.harmonics import sinusoidal_frames, wrap
 
+pytestmark = pytest.mark.usefixtures("one_piece")
+
 RATE = 16000
 
 

@@ -10,6 +10,8 @@ from affectflow.extract.audio.covarep.hmpd import (
     phase_distortion,
 )
 
+pytestmark = pytest.mark.usefixtures("one_piece")
+
 RATE = 16000
 
 

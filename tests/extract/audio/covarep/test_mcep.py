@@ -4,6 +4,8 @@ import pytest
 from affectflow.extract.audio.covarep.harmonics import sinusoidal_frames
 from affectflow.extract.audio.covarep.mcep import mcep, warped_cepstrum
 
+pytestmark = pytest.mark.usefixtures("one_piece")
+
 RATE = 16000
 
 

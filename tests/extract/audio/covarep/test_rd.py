@@ -4,6 +4,8 @@ import pytest
 from affectflow.extract.audio.covarep.harmonics import SinusoidalFrames, sinusoidal_frames
 from affectflow.extract.audio.covarep.rd import lf_harmonics, rd
 
+pytestmark = pytest.mark.usefixtures("one_piece")
+
 
 def lf_pulse(shape, n):
     """One period of the derivative flow, in time, from the definition of the LF model."""
