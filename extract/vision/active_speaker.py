@@ -20,7 +20,7 @@ from .asd_scores import FRAMES, Network, common_cut, smoothed, track_scores
 from .asd_sound import HOP, WIDTH, as_integers, mfcc
 from .asd_sound import RATE as SOUND_RATE
 from .chosen import CHOSEN_SPEC, chosen_faces, track_numbers
-from .mouth_motion import averaged, correlation, loudness, movement
+from .mouth_motion import agreement, averaged, loudness, movement
 from .speaker_choice import at_rows, taken_tracks
 from .speaker_crops import RATE, Piece, lower_faces
 
@@ -103,6 +103,7 @@ class ActiveSpeaker(Extractor):
     modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
     rows: ClassVar[str] = "as 'tracks'"
+    sizes: ClassVar[str] = "20"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "opencv-python-headless")
     paper: ClassVar[str] = "Tao et al. (2021), TalkNet; Liao et al. (2025), LR-ASD"
     licence: ClassVar[str] = "weights: the authors' own"
@@ -192,11 +193,11 @@ class ActiveSpeaker(Extractor):
 
 
 def follow_sound(clip: Clip, found: Mapping[int, TrackScores]) -> dict[int, float]:
-    """Correlation of each track's movement with the loudness, in [-1, 1]."""
+    """How surely the movement of each track follows the loudness; see ``agreement``."""
     sound = clip.audio(SOUND_RATE).samples
     loud = loudness(sound, max(of.first + len(of.moved) for of in found.values()))
     return {
-        track: correlation(averaged(of.moved), averaged(loud[of.first : of.first + len(of.moved)]))
+        track: agreement(averaged(of.moved), averaged(loud[of.first : of.first + len(of.moved)]))
         for track, of in found.items()
     }
 

@@ -25,6 +25,9 @@ class LargestFace(Extractor):
     ``values`` (n_pictures, 20) has the pictures of ``tracks`` and the columns of ``mtcnn-face``,
     so whatever reads faces reads it, and ``score``: the area of the face as a share of the
     picture's, in [0, 1] or a little more. Pictures without the face are masked.
+
+    Source:
+        Ours; taking the largest face for the speaker is usual where no detector is at hand.
     """
 
     name: ClassVar[str] = "largest-face"

@@ -33,10 +33,11 @@ class MouthMotion(Extractor):
 
     For each track at 25 Hz: how much the grey of its mouth changes from picture to picture,
     relative to how much its cheeks and nose do (which move with the head), and the root mean
-    square of the sound in the same 40 ms; both averaged over 0.2 s. The track with the highest
-    correlation of the two, over all of its pictures, is taken, then each further one that is
-    positive and shares no picture with those taken before. Sound that never changes says nothing:
-    then all correlations are 0 and the track that is seen longest is taken, with a warning.
+    square of the sound in the same 40 ms; both averaged over 0.2 s. The track whose correlation
+    of the two, over all of its pictures, is surest is taken (see ``agreement``), then each
+    further one that is positive and shares no picture with those taken before. Sound that never
+    changes says nothing: then all correlations are 0 and the track that is seen longest is taken,
+    with a warning.
 
     ``values`` (n_pictures, 20) has the pictures of ``tracks`` and the columns of ``mtcnn-face``,
     so whatever reads faces reads it, and ``score``: the correlation within 1 s to either side, in
@@ -44,6 +45,10 @@ class MouthMotion(Extractor):
 
     This is a cheap guess, no detector: it fails on chewing and laughing, and on two who move
     their mouths at the same time. Where weights are at hand, ``active-speaker`` is better.
+
+    Source:
+        Ours; the idea is that of Cutler and Davis (2000), "Look Who's Talking: Speaker Detection
+        Using Video and Audio Correlation", ICME.
     """
 
     name: ClassVar[str] = "mouth-motion"
@@ -80,7 +85,7 @@ class MouthMotion(Extractor):
             track: (averaged(values), averaged(loud[first : first + len(values)]))
             for track, (first, values) in moved.items()
         }
-        whole = {track: correlation(*pair) for track, pair in pairs.items()}
+        whole = {track: agreement(*pair) for track, pair in pairs.items()}
         order = sorted(whole, key=lambda track: (-whole[track], -len(pairs[track][0])))
         if whole[order[0]] <= 0 and len(order) > 1:
             clip.warn(f"none of {len(order)} mouths moves with the sound, so the choice is a guess")
@@ -133,6 +138,16 @@ def loudness(samples: Array, n: int) -> Array:
 def correlation(first: Array, second: Array) -> float:
     """Pearson's correlation of two (n,), in [-1, 1]; 0 where one of them never changes."""
     return float(running(first, second, len(first))[0]) if len(first) else 0.0
+
+
+def agreement(first: Array, second: Array) -> float:
+    """How surely two (n,) go together: their correlation in units of its standard error.
+
+    By Fisher's transform, for (n,) that are independent; so two pictures that happen to agree
+    weigh less than a minute that does.
+    """
+    sure = np.arctanh(np.clip(correlation(first, second), -0.999, 0.999))
+    return float(sure * np.sqrt(max(len(first) - 3, 0)))
 
 
 def running(first: Array, second: Array, reach: int = REACH) -> Array:

@@ -5,7 +5,7 @@ from affectflow.cache.errors import NoAudio
 from affectflow.extract.clip import Clip, Waveform
 from affectflow.extract.registry import extractor
 from affectflow.extract.vision.chosen import CHOSEN_SPEC, column
-from affectflow.extract.vision.mouth_motion import correlation, loudness, running
+from affectflow.extract.vision.mouth_motion import agreement, correlation, loudness, running
 
 LEFT, RIGHT = (30, 60, 130, 160), (190, 60, 290, 160)
 N = 75
@@ -88,3 +88,10 @@ def test_running_correlation_is_pearsons_in_each_window():
 def test_what_never_changes_correlates_with_nothing():
     assert correlation(np.ones(9), np.arange(9.0)) == 0
     assert correlation(np.array([2.0]), np.array([3.0])) == 0
+
+
+def test_agreement_for_a_moment_weighs_less_than_for_long():
+    x = RNG.normal(size=200)
+    y = x + RNG.normal(size=200)
+    assert agreement(x[:3], x[:3]) == 0
+    assert 0 < agreement(x[:5], y[:5] * 0 + x[:5]) < agreement(x, y)
