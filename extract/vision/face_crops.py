@@ -29,6 +29,9 @@ class FaceCrops(Extractor):
         margin: share of the box's longer side added on each side; in (-0.5, 4].
         aligned: turn and scale the face so that its landmarks fit a template; see ``Window``.
         smooth: seconds over which the median of the box is taken; 0: none.
+
+    Source:
+        Template of aligned faces: Deng et al. (2019), "ArcFace", CVPR.
     """
 
     name: ClassVar[str] = "face-crops"
