@@ -49,8 +49,10 @@ class HfSpeech(Extractor):
     largest value in float32, to 3e-2 in bfloat16. What is longer than ``window`` is read in
     windows of equal length that overlap; each row is taken from the window that shows it farther
     from an end; with random weights of HuBERT-base such rows were 3 % (median; 5 % at most) from
-    those of 40 s read whole, and a step at the seam 1.06 of the usual one. No code that comes with a model is ever run. Of a checkpoint with a head (CTC,
-    emotion classes or dimensions) the encoder is taken.
+    those of 40 s read whole, and a step at the seam 1.06 of the usual one.
+
+    No code that comes with a model is ever run. Of a checkpoint with a head (CTC, emotion classes
+    or dimensions) the encoder is taken.
 
     Args:
         model: folder of a saved model, or its name on the Hugging Face hub.
