@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...cache.errors import BadCall
+from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, Features, FeatureSpec, frame_times
 from ..base import Extractor, Needs
 from ..clip import Clip, Waveform
 from .covarep.pipeline import FAMILIES, covarep_rows
 from .covarep.rows import CovarepRows
 from .soundness import check_sound
+
+if TYPE_CHECKING:
+    from .covarep.creak_network import CreakNetwork
 
 #: Rate of the sound in Hz for which the features are made.
 RATE = 16000
@@ -94,8 +100,8 @@ class Covarep(CovarepFamilies):
     ``HMPDD_0..12``. No MATLAB is needed: the features are computed anew from the papers, and come
     within rounding of the toolbox's (see docs/covarep.md).
 
-    ``creak`` is 0: the weights of its network have no licence that would let them be shipped, and
-    0 is what the toolbox gives where they are missing.
+    ``creak`` is 0 without ``creak_weights``: the toolbox's have no licence that would let them be
+    shipped, and 0 is what it gives where they are missing.
 
     What is different without ``compat``, feature by feature:
 
@@ -121,6 +127,8 @@ class Covarep(CovarepFamilies):
         rd: version of COVAREP whose Rd is meant: ``1.4.2`` (2016 and since), or ``1.4.1`` and
             before, which is the published method. They differ a lot (r = 0.59). Which of them
             CMU used is not known.
+        creak_weights: a file of weights of creak's network, ``.npz`` or ``.safetensors`` (its
+            arrays: see docs/covarep.md); its content counts towards the fingerprint.
 
     Source:
         Degottex, Kane, Drugman, Raitio and Scherer (2014), "COVAREP: a collaborative voice
@@ -133,10 +141,26 @@ class Covarep(CovarepFamilies):
 
     compat: bool = False
     rd: str = "1.4.2"
+    creak_weights: str = field(default="", metadata=WHERE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_rd(self.name, self.rd)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        self._creak()  # so that a wrong file is found before a run
+        return super().spec
+
+    def weights(self) -> Mapping[str, Path]:
+        return {"creak": Path(self.creak_weights).expanduser()} if self.creak_weights else {}
+
+    def _creak(self) -> CreakNetwork | None:
+        if not self.creak_weights:
+            return None
+        from .covarep.creak_network import read_creak_network
+
+        return read_creak_network(self.weights()["creak"])
 
     def _rows(self, sound: Waveform) -> CovarepRows:
         return covarep_rows(
@@ -145,6 +169,7 @@ class Covarep(CovarepFamilies):
             self.families,
             compat=self.compat,
             conjugate=self.rd == "1.4.2",
+            creak=self._creak(),
         )
 
 
@@ -170,7 +195,11 @@ class CovarepGlottal(CovarepFamilies):
         super().__post_init__()
         _check_rd(self.name, self.rd)
 
-    _rows = Covarep._rows
+    def _rows(self, sound: Waveform) -> CovarepRows:
+        conjugate = self.rd == "1.4.2"
+        return covarep_rows(
+            sound.samples, sound.rate, self.families, compat=self.compat, conjugate=conjugate
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....cache.records import Array
 from .creak_residual import BROAD, SHARP, harmonics_at_creak, median_of, peak_prominence, resonated
-from .ishi import ishi_features, power_contour
+from .ishi import STOP, ishi_features, power_contour
 from .residual import lp_residual
 from .signal import HOP, hanning, interpolated, rounded, without_nan
 from .srh import Pitch, srh_pitch
@@ -37,15 +37,17 @@ STATIC = (
 )
 #: F0 of creak is low: it is looked for in this range, Hz.
 LOWEST, HIGHEST = 20, 500
+#: Rate in Hz above which Ishi's filter can be made.
+LEAST_RATE = 2 * STOP[1]
 #: Frames of energy and zero crossings: length and step, seconds.
 SHORT_LENGTH, SHORT_HOP = 0.032, 0.005
 #: Frames of the power on either side over which it varies.
 AROUND = 16
 
 
-def creak_pitch(signal: Array, rate: int) -> Pitch:
-    """F0 down to 20 Hz."""
-    return srh_pitch(signal, rate, LOWEST, HIGHEST)
+def creak_pitch(signal: Array, rate: int, residual: Array | None = None) -> Pitch:
+    """F0 down to 20 Hz; ``residual`` as for ``srh_pitch``."""
+    return srh_pitch(signal, rate, LOWEST, HIGHEST, residual)
 
 
 def creak_rows(n_samples: int, rate: int) -> Array:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +32,9 @@ from .signal import without_nan
 from .sinusoidal import sinusoidal_features
 from .srh import Pitch, srh_pitch, srh_residual
 from .wavelet import mdq, peak_slope
+
+if TYPE_CHECKING:
+    from .creak_network import CreakNetwork
 
 #: Columns of each family, in the order of the toolbox.
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -110,6 +114,7 @@ def covarep_rows(
     *,
     compat: bool = False,
     conjugate: bool = True,
+    creak: CreakNetwork | None = None,
 ) -> CovarepRows:
     """Compute families of COVAREP's features.
 
@@ -119,6 +124,7 @@ def covarep_rows(
         families: names of ``FAMILIES``; the columns come in the toolbox's order.
         compat: the toolbox to the letter; see above.
         conjugate: Rd as in COVAREP 1.4.2; False: as in 1.4.1, the published method.
+        creak: the network behind the column ``creak``; None: the column is 0.
 
     Raises:
         BadInput: a sample is not a number.
@@ -128,7 +134,7 @@ def covarep_rows(
         ("pitch",): lambda _: _pitch(voice),
         ("cycles",): lambda _: _cycles(voice),
         ("slope",): lambda _: _slope(voice),
-        ("creak",): lambda _: _creak(voice),
+        ("creak",): lambda _: _creak(voice, creak),
         ("rd", "mcep", "hmpd"): lambda wanted: _harmonic(voice, wanted, conjugate),
     }
     columns: dict[str, Array] = {}
@@ -266,5 +272,19 @@ def _hmpd_rows(voice: Voice, centres: Array, statistics: Array) -> Array:
     return held
 
 
-def _creak(voice: Voice) -> dict[str, Array]:
-    return {}
+def _creak(voice: Voice, network: CreakNetwork | None) -> dict[str, Array]:
+    if network is None:
+        return {}
+    from .creak import LEAST_RATE, creak_features, creak_pitch, creak_rows
+
+    rate, compat = voice.rate, voice.compat
+    upright = voice.samples * np.float64(voice.sign)
+    residual = srh_residual(upright, rate)
+    pitch = creak_pitch(upright, rate, residual if compat else without_nan(residual))
+    if rate <= LEAST_RATE or not pitch.voiced.any():
+        if compat:  # the toolbox gives 0 where this step fails, and goes on
+            return {}
+        few = f"it needs more than {LEAST_RATE} samples a second, not {rate}"
+        raise NotDefined("nothing is voiced" if rate > LEAST_RATE else few)
+    creaky = network.probability(creak_features(upright, rate, pitch))
+    return {"creak": voice.rows.frames(creak_rows(len(upright), rate), creaky)}
