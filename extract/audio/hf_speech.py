@@ -29,8 +29,9 @@ from .speech_rows import Rows, rows_of, windows
 
 LEVELS = ("frame", "mean")
 DTYPES = ("auto", "float16", "float32")
-#: Padded rows of a batch: enough to fill the machine, little enough to bound its memory.
-ROWS_A_BATCH = {"cpu": 2000, "cuda": 48000}
+#: Padded rows of a batch: enough to fill the machine, little enough to bound its memory. On a CPU
+#: some 8 s of sound fill it, and longer sound was quickest alone (``benchmarks/hf_speech.py``).
+ROWS_A_BATCH = {"cpu": 400, "cuda": 48000}
 #: Share of its row that padding may take: a batch gains less on a CPU than more padding costs.
 WASTE = 0.1
 #: Seconds of sound that are decoded before they are sorted into batches.
