@@ -24,7 +24,7 @@ from ..hf_model import PRECISIONS
 from ..packing import pack
 from .soundness import check_sound
 from .speech_model import check_family, load_speech, n_layers_of
-from .speech_recording import Part, Recording
+from .speech_recording import Recording
 from .speech_rows import Rows, rows_of, windows
 
 LEVELS = ("frame", "mean")
@@ -154,16 +154,16 @@ class HfSpeech(Extractor):
         model = load_speech(folder, device, self.precision, depth)
         budget = ROWS_A_BATCH.get(device.split(":")[0], ROWS_A_BATCH["cpu"])
         for group in self._groups(clips, model.rows):
-            parts: list[Part] = []
-            for item in group:
-                parts += item.parts(model.level) if isinstance(item, Recording) else []
+            heard = (item for item in group if isinstance(item, Recording))
+            parts = [part for recording in heard for part in recording.parts(model.level)]
             lengths = [model.padded(part.n_rows) for part in parts]
             for batch in pack(lengths, budget, WASTE):
                 states = model.states([parts[i].sound() for i in batch], layers)
                 for i, values in zip(batch, states, strict=True):
                     parts[i].take(values)
-            for item in group:
-                yield item.features() if isinstance(item, Recording) else item
+            parts.clear()
+            while group:  # whoever takes the features of hours of sound has no room for the sound
+                yield _result(group.pop(0))
 
     def _groups(self, clips: Iterable[Clip], rows: Rows) -> Iterator[list[Recording | Exception]]:
         """Decoded utterances: enough to sort their lengths, few enough to bound the memory."""
@@ -171,12 +171,10 @@ class HfSpeech(Extractor):
         seconds = 0.0
         for clip in clips:
             try:
-                recording = self._read(clip, rows)
+                group.append(self._read(clip, rows))
             except Exception as error:  # recorded by the caller with its utterance
                 group.append(error)
-                continue
-            group.append(recording)
-            seconds += recording.wave.duration
+            seconds += _seconds(group[-1])
             if seconds >= DECODED:
                 yield group
                 group, seconds = [], 0.0
@@ -223,3 +221,11 @@ class HfSpeech(Extractor):
                     f"not {layer}"
                 )
         return tuple(layer % (n + 1) for layer in layers)
+
+
+def _result(item: Recording | Exception) -> Features | Exception:
+    return item.features() if isinstance(item, Recording) else item
+
+
+def _seconds(item: Recording | Exception) -> float:
+    return item.wave.duration if isinstance(item, Recording) else 0.0
