@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..cache.validation import count
 from .cli_options import CACHE, CommandGroup
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ def features_compare(
 
 def _show_notes(found: Comparison) -> None:
     """What was compared, what was not, and what to look at first."""
+    from ..cache.validation import count
     from .comparison import listed
     from .console import show_note
     from .report.comparison_page import figure
