@@ -15,8 +15,13 @@ import numpy as np
 
 from ....cache.records import Array
 
+#: What sums may be rearranged by. A compiled function that calls one of those must hold a copy of
+#: it (``forceinline``): otherwise the process that compiles them links another copy, rounded
+#: otherwise, than those that read them from numba's cache.
+FAST = {"reassoc", "contract"}
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def autocorrelation(signal: Array, order: int) -> Array:
     """Sums ``signal[n] * signal[n + k]`` for lags k of 0 to ``order``, (order + 1,)."""
     lags = np.zeros(order + 1)
@@ -104,7 +109,7 @@ def add_residual_frames(
             sum_[start + n] += gain * error[n]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def symmetric_filter(taps: Array, signal: Array) -> Array:
     """``signal`` through an odd number of symmetric taps, silence around, no delay."""
     half, n_samples = len(taps) // 2, len(signal)

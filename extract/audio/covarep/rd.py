@@ -16,6 +16,7 @@ import numpy as np
 
 from ....cache.records import Array
 from .harmonics import SinusoidalFrames
+from .lpc import FAST
 
 #: Between these values Rd is searched.
 LOWEST, HIGHEST = 0.3, 2.5
@@ -163,7 +164,7 @@ def _lf_spectrum(rd, numerator, denominator):  # type: ignore[no-untyped-def]
         numerator[h], denominator[h] = opening * under + closing * below, below * under
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)  # as in ``lpc``
 def _error(rd, log_tract, phase, kernel, sign, work):  # type: ignore[no-untyped-def]
     """Mean square of the second phase difference, rad^2, of one frame at one Rd."""
     numerator, denominator, log_pulse = work[0], work[1], work[2].real

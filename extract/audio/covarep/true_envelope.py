@@ -92,10 +92,11 @@ def _cosines(top: int, n_terms: int) -> Array:
     return cosines
 
 
-# What follows is compiled. Functions stand before their callers, as numba wants them.
+# What follows is compiled. Functions stand before their callers, as numba wants them. Those that
+# may rearrange sums are inlined by force: see ``lpc.FAST``.
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def _fold(pieces, turns):  # type: ignore[no-untyped-def]
     """Halve a line of pieces (16, K / 16 + 1) four times, in place."""
     for level in range(HALVINGS):
@@ -109,7 +110,7 @@ def _fold(pieces, turns):  # type: ignore[no-untyped-def]
                     even[k], odd[k] = a + b, (a - b) * turn[k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def _unfold(pieces, turns):  # type: ignore[no-untyped-def]
     """Sums of even and odd terms become the line of pieces, in place."""
     for level in range(HALVINGS - 1, -1, -1):
@@ -123,7 +124,7 @@ def _unfold(pieces, turns):  # type: ignore[no-untyped-def]
                     even[k], odd[k] = a + b, a - b
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def _rise(wave, floor, raised, fold):  # type: ignore[no-untyped-def]
     """Raise a spectrum to its envelope; ``fold`` becomes a copy that can be folded.
 
@@ -178,7 +179,7 @@ def _split(terms, spare):  # type: ignore[no-untyped-def]
         n //= 2
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 def _renew(seen, fold, power, lifter, cepstrum, spare):  # type: ignore[no-untyped-def]
     """Move a cepstrum towards that of its raised spectrum; its terms then stand in ``seen``."""
     n_piece, order = fold.shape[1], len(lifter) - 1
