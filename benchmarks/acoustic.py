@@ -39,7 +39,8 @@ from affectflow.extract.registry import extractor
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.demo import voice
 from affectflow.workflows.demo.render import _voice
-from affectflow.workflows.graph import Extract, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe
 from affectflow.workflows.run import run
 

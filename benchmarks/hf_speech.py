@@ -76,7 +76,8 @@ def node(files: list[Path], model: Path, scratch: Path, **settings: str) -> floa
     from affectflow.cache.corpus import Corpus
     from affectflow.extract.registry import extractor
     from affectflow.workflows.corpora import CorpusSpec
-    from affectflow.workflows.graph import Extract, Workflow
+    from affectflow.workflows.graph import Workflow
+    from affectflow.workflows.nodes import Extract
     from affectflow.workflows.recipe import Recipe
     from affectflow.workflows.run import run
 

@@ -24,7 +24,8 @@ from affectflow.cache.records import ArraySpec, Features, FeatureSpec, no_times
 from affectflow.extract.base import Extractor, Needs
 from affectflow.extract.clip import Clip
 from affectflow.workflows.corpora import CorpusSpec
-from affectflow.workflows.graph import Extract, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe
 from affectflow.workflows.run import run
 

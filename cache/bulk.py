@@ -17,8 +17,9 @@ import numpy as np
 from .errors import BadInput
 from .files import LazyFile, Mark
 from .mapped import MappedRows
-from .records import Array, FeatureTable
+from .records import Array
 from .shard_file import PIECE, Part, ShardFile, flat_bytes
+from .table import FeatureTable
 
 _THREADED = 1 << 23  # bytes below which one thread is faster
 _BLOCK = 256  # utterances whose regular times are computed at once, in the processor's cache

@@ -42,9 +42,10 @@ from .layout import (
     shard_paths,
 )
 from .publish import publish
-from .records import MAIN, Array, Features, FeatureSpec, FeatureTable
+from .records import MAIN, Array, Features, FeatureSpec
 from .shard import build
 from .shard_file import ShardFile, file_digest
+from .table import FeatureTable
 
 if TYPE_CHECKING:
     from .corpus import Corpus

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..cache.errors import TrainingError
 from ..cache.mapped import MappedRows
-from ..cache.records import FeatureTable
+from ..cache.table import FeatureTable
 from .normalize import Scaler, fit_scaler
 
 Array = npt.NDArray[Any]

@@ -15,7 +15,7 @@ from ..cache.records import FeatureSpec
 from ..train.training import label_columns
 from .batch import Batch, Job
 from .fitting import EncodeTask, FitTask, InputRef
-from .graph import Encode, Extract, Fit
+from .nodes import Encode, Extract, Fit
 from .output import SHARD_BYTES
 from .plan import Board, NodeState
 from .result import places

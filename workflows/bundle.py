@@ -23,10 +23,12 @@ from ..cache import checkpoints as store
 from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
 from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NewerCache, NotCached
 from ..cache.publish import publish
-from ..cache.records import ArraySpec, Features, concat, no_times
+from ..cache.records import ArraySpec, Features, no_times
+from ..cache.table import concat
 from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
-from .graph import Extract, Fit, Workflow
+from .graph import Workflow
+from .nodes import Extract, Fit
 from .recipe import Recipe, build
 from .run import look
 

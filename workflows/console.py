@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ..cache.audit import NodeSummary
 from ..cache.validation import count
-from .graph import Fit
+from .nodes import Fit
 from .plan import NodeState
 from .result import Reporter, Run
 

@@ -19,7 +19,7 @@ from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
 from .fitting import EncodeTask, FitTask, make_encode, make_fit
-from .graph import Extract, Fit, Node
+from .nodes import Extract, Fit, Node
 from .plan import Board, NodeState
 from .pool import Answer, Pool, WorkerDied
 from .result import Reporter, Run, warnings_of

@@ -21,7 +21,7 @@ from ..cache.records import MAIN, Array, Features, no_times
 from ..cache.store import FeatureStore, NodeKeys
 from ..cache.validation import count
 from .comparison import FeatureSet, listed
-from .graph import CONTENTS, Extract, extract_key
+from .nodes import CONTENTS, Extract, extract_key
 
 if TYPE_CHECKING:
     import pandas as pd

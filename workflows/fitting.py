@@ -12,10 +12,11 @@ import numpy as np
 
 from ..cache import checkpoints, statistics
 from ..cache.errors import CacheError, TrainingError
-from ..cache.records import ArraySpec, Features, concat, no_times
+from ..cache.records import ArraySpec, Features, no_times
 from ..cache.runs import Failure
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
+from ..cache.table import concat
 from ..train.training import Training
 from .batch import Made
 from .machine import memory, n_threads

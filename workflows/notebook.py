@@ -11,7 +11,8 @@ from ..cache.keys import fingerprint
 from ..cache.store import FeatureStore
 from ..extract.base import Extractor
 from ..extract.registry import extractor, provider
-from .graph import Extract, Workflow
+from .graph import Workflow
+from .nodes import Extract
 from .plan import Board
 
 

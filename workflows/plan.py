@@ -25,12 +25,12 @@ from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore
 from ..train.training import LENGTH_VERSION, label_columns
 from .batch import ClipRef
-from .graph import (
+from .graph import Workflow
+from .nodes import (
     Encode,
     Extract,
     Fit,
     Node,
-    Workflow,
     encode_description,
     encode_key,
     extract_key,

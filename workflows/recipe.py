@@ -23,7 +23,8 @@ from ..extract.base import TRANSCRIPT
 from ..extract.registry import EXTRACTORS, extractor_class
 from ..train.registry import MODELS, fit_settings
 from .corpora import CorpusSpec
-from .graph import Encode, Extract, Fit, Node, Workflow
+from .graph import Workflow
+from .nodes import Encode, Extract, Fit, Node
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
 KINDS = ("extract", "fit", "encode")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache.corpus import Corpus
 from ..cache.errors import NotCached
-from ..cache.records import FeatureTable
 from ..cache.runs import Failure, Warned, read_warnings
 from ..cache.store import FeatureStore
+from ..cache.table import FeatureTable
 from ..cache.validation import count
-from .graph import Extract, Fit, Workflow
+from .graph import Workflow
+from .nodes import Extract, Fit
 from .plan import NodeState
 from .recipe import Recipe
 from .result_html import as_html

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .graph import Fit
+from .nodes import Fit
 
 if TYPE_CHECKING:
     from .result import Run

@@ -64,7 +64,7 @@ def test_a_mapped_table_is_the_table(both, same):
 def test_blocks_of_any_size_give_the_same_means_and_the_same_padding(both, monkeypatch, block):
     table, mapped = both
     means, (values, mask) = table.means(), table.padded(9)
-    monkeypatch.setattr("affectflow.cache.records.BLOCK", block)
+    monkeypatch.setattr("affectflow.cache.table.BLOCK", block)
     for one in both:
         assert one.means().tobytes() == means.tobytes()
         np.testing.assert_array_equal(one.padded(9)[0], values)

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadInput
-from affectflow.cache.records import (
-    ArraySpec,
-    Features,
-    FeatureTable,
-    Utterance,
-    concat,
-    frame_times,
-    no_times,
-)
+from affectflow.cache.records import ArraySpec, Features, Utterance, frame_times, no_times
+from affectflow.cache.table import FeatureTable, concat
 
 
 def features(rows=3, columns=2, dtype=np.float32, mask=None, names=()):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from affectflow.cache.records import FeatureTable
+from affectflow.cache.table import FeatureTable
 from affectflow.train.dataset import Input, join
 
 WIDTHS = {"text": 6, "audio": 4, "vision": 5, "fused": 3}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import TrainingError
-from affectflow.cache.records import FeatureTable
+from affectflow.cache.table import FeatureTable
 from affectflow.train.dataset import (
     Input,
     check_finite,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from affectflow.cache.errors import BadCall, Diverged, TrainingError, UnknownName
-from affectflow.cache.records import FeatureTable
+from affectflow.cache.table import FeatureTable
 from affectflow.train import loop
 from affectflow.train.dataset import Dataset, Input
 from affectflow.train.fit import encode, fit, predict

@@ -10,8 +10,9 @@ import torch
 
 from affectflow.cache.errors import TrainingError
 from affectflow.cache.mapped import MappedRows
-from affectflow.cache.records import ArraySpec, FeatureTable
+from affectflow.cache.records import ArraySpec
 from affectflow.cache.store import FeatureStore
+from affectflow.cache.table import FeatureTable
 from affectflow.train import batches
 from affectflow.train.batches import Part
 from affectflow.train.dataset import Dataset, Input, MappedReading, check_finite, join, read

@@ -14,7 +14,8 @@ from affectflow.cache.errors import BadInput, EmptyTranscript
 from affectflow.cache.records import ArraySpec, Features, Utterance, no_times
 from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows.corpora import CorpusSpec
-from affectflow.workflows.graph import Extract, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe, build
 
 

@@ -22,7 +22,7 @@ from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
 from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows import batch, driver, worker
-from affectflow.workflows.graph import Extract
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import plan_run, run
@@ -378,7 +378,7 @@ def test_workers_give_the_same_bits_as_this_process(tmp_path, toys):
 
 
 def test_features_of_two_library_versions_are_joined_only_when_allowed(toys, tmp_path, monkeypatch):
-    from affectflow.workflows.graph import Extract
+    from affectflow.workflows.nodes import Extract
 
     monkeypatch.setattr(Extract, "libraries", lambda self: {"toolbox": "1.0"})
     go(toys, tmp_path, TEXTS[:12])

@@ -12,7 +12,7 @@ from affectflow.extract.base import Extractor, Needs
 from affectflow.train.dataset import Input
 from affectflow.train.registry import fit_settings
 from affectflow.workflows import fitting
-from affectflow.workflows.graph import Encode, Extract, Fit
+from affectflow.workflows.nodes import Encode, Extract, Fit
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import run
 

@@ -11,7 +11,8 @@ from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
 from affectflow.extract.text.transcript import TEXT_SPEC, as_rows
 from affectflow.train.registry import fit_settings
-from affectflow.workflows.graph import Encode, Extract, Fit, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Encode, Extract, Fit
 
 
 def fit(name, on, tasks=("M",), model="sf"):

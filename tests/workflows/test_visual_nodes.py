@@ -7,7 +7,8 @@ from affectflow.cache.records import Utterance
 from affectflow.extract import media
 from affectflow.extract.registry import extractor
 from affectflow.workflows.corpora import CorpusSpec
-from affectflow.workflows.graph import Extract, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe, build
 from affectflow.workflows.run import run
 

@@ -15,7 +15,8 @@ from affectflow.extract.registry import extractor
 from affectflow.extract.text.transcript import as_text
 from affectflow.extract.text.words import word_spans
 from affectflow.workflows.corpora import CorpusSpec
-from affectflow.workflows.graph import Extract, Workflow
+from affectflow.workflows.graph import Workflow
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe, build, load_recipe
 from affectflow.workflows.run import run
 

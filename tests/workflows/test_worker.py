@@ -16,7 +16,7 @@ from affectflow.cache.store import FeatureStore
 from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows import assign, output, worker
 from affectflow.workflows.batch import Batch
-from affectflow.workflows.graph import Extract
+from affectflow.workflows.nodes import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.run import run
 

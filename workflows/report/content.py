@@ -15,7 +15,7 @@ from ...cache.corpus import Corpus
 from ...cache.errors import Damaged
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
-from ..graph import Encode, Extract, Fit
+from ..nodes import Encode, Extract, Fit
 from ..plan import NodeState
 from ..result import Run, WarningGroup
 from .charts import histograms

@@ -15,7 +15,8 @@ from ...train.compare import Comparison, Spread, compare, spread, welch
 from ...train.metrics import SMALLER_IS_BETTER, scores
 from ...train.settings.base import LETTERS
 from ...train.training import label_columns, primary_task
-from ..graph import Extract, Fit, Workflow
+from ..graph import Workflow
+from ..nodes import Extract, Fit
 from ..result import Run
 from .charts import Curve
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, EmptyTranscript
-from affectflow.cache.records import concat
+from affectflow.cache.table import concat
 from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
 

@@ -12,7 +12,7 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.runs import Failure
 from affectflow.train.compare import spread
 from affectflow.train.metrics import rows_seen, scores
-from affectflow.workflows.graph import Extract, Fit
+from affectflow.workflows.nodes import Extract, Fit
 from affectflow.workflows.plan import NodeState
 from affectflow.workflows.recipe import build
 from affectflow.workflows.result import Run

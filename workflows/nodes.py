@@ -1,0 +1,169 @@
+"""The three kinds of node, and what the output of each was made from; nothing is run here.
+
+``Extract`` makes features of one utterance and never sees a label. ``Fit`` trains on cached
+features and labels. ``Encode`` applies a fitted checkpoint to cached features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from ..cache.keys import feature_key, settings_of
+from ..extract.base import Extractor
+from ..train.settings.base import ModelSettings
+from ..train.training import Training
+
+#: What an utterance can give a node, in the order in which it enters a key.
+CONTENTS = ("media", "text")
+STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text"}
+#: Distributions that make a stream of a media file.
+STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Media, text or upstream features in, features out; one utterance at a time.
+
+    Args:
+        name: the node's name in its recipe.
+        extractor: what is computed, with its settings.
+        on: role that the extractor asks for -> name of the node that fills it.
+    """
+
+    name: str
+    extractor: Extractor
+    on: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return tuple(self.on.values())
+
+    @property
+    def what(self) -> str:
+        """Registry name of what runs here."""
+        return self.extractor.name
+
+    def libraries(self) -> dict[str, str]:
+        """Versions of the libraries that compute; recorded beside features, not in their key.
+
+        Those that decode and resample the media that it reads are among them.
+        """
+        names = set(self.extractor.libraries)
+        for stream in self.extractor.needs.streams:
+            names.update(STREAM_LIBRARIES.get(stream, ()))
+        return {name: _version(name) for name in sorted(names)}
+
+
+@cache  # asked for each shard; the version that was imported does not change
+def _version(library: str) -> str:
+    return metadata.version(library)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Cached features and labels in; a checkpoint, predictions and metrics out.
+
+    Args:
+        name: the node's name in its recipe.
+        model: registry name of the model.
+        settings: the model's own settings (a frozen dataclass with a ``version``).
+        training: how it is trained; all of it counts towards the fingerprint.
+        on: names of the nodes whose features it reads.
+        tasks: label columns that it learns; the last one is the main one.
+    """
+
+    name: str
+    model: str
+    settings: ModelSettings
+    training: Training
+    on: tuple[str, ...]
+    tasks: tuple[str, ...]
+    modality: str = "model"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return self.on
+
+    @property
+    def what(self) -> str:
+        """Registry name of what runs here."""
+        return self.model
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Hidden activations of a fitted model, as features of their own.
+
+    Args:
+        name: the node's name in its recipe.
+        of: the fit whose winning checkpoint is applied.
+        on: the features it is applied to: those that the fit was trained on.
+    """
+
+    name: str
+    of: str
+    on: tuple[str, ...]
+    modality: str = "fused"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return (self.of, *self.on)
+
+    @property
+    def what(self) -> str:
+        """What runs here."""
+        return f"encode {self.of}"
+
+
+Node = Extract | Fit | Encode
+
+
+def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What an encode's output is made from: the content of a checkpoint, not how it came to be.
+
+    Args:
+        digest: of the checkpoint: its fit's fingerprint and its weights.
+        inputs: input name -> fingerprint.
+    """
+    return {"kind": "encode", "checkpoint": digest, "inputs": dict(inputs)}
+
+
+def fit_description(
+    node: Fit, inputs: Mapping[str, str], table: str, family: str
+) -> dict[str, Any]:
+    """What a fit is made from.
+
+    Args:
+        node: the fit.
+        inputs: input name -> fingerprint.
+        table: digest of its joined table: utterances, splits, labels, feature keys present.
+        family: metric family; early stopping looks at it.
+    """
+    return {
+        "kind": "fit",
+        "name": node.model,
+        "version": node.settings.version,
+        "settings": settings_of(node.settings),
+        "training": settings_of(node.training),
+        "tasks": list(node.tasks),
+        "inputs": dict(inputs),
+        "table": table,
+        "family": family,
+    }
+
+
+def extract_key(node: str, digests: Mapping[str, bytes], contents: Sequence[str]) -> bytes:
+    """Key of an utterance's features at an extract node, from the digests of what it reads."""
+    return feature_key(node, [digests[content] for content in contents])
+
+
+def encode_key(node: str, inputs: Sequence[bytes | None]) -> bytes:
+    """Key of an utterance's hidden features: changes when an input appears that was missing."""
+    return feature_key(node, [b"missing" if key is None else key for key in inputs])
