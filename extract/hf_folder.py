@@ -187,13 +187,7 @@ def sound_config(model: str, revision: str) -> dict[str, Any]:
     Raises:
         BadCall: the model does not say.
     """
-    found = _preparation(model, revision, "feature_extractor", "sampling_rate")
-    if found is not None:
-        return found
-    raise BadCall(
-        f"'{model}' does not say how its sound is normalised: it needs a preprocessor_config.json "
-        "with sampling_rate, as its feature extractor's save_pretrained writes it"
-    )
+    return _preparation(model, revision, "feature_extractor", "sound is", "sampling_rate")
 
 
 def image_config(model: str, revision: str) -> dict[str, Any]:
@@ -202,27 +196,29 @@ def image_config(model: str, revision: str) -> dict[str, Any]:
     Raises:
         BadCall: the model does not say.
     """
-    found = _preparation(model, revision, "image_processor", "image_mean")
-    if found is not None:
-        return found
-    raise BadCall(
-        f"'{model}' does not say how its pictures are normalised: it needs a "
-        "preprocessor_config.json with image_mean, as its image processor's save_pretrained "
-        "writes it"
-    )
+    return _preparation(model, revision, "image_processor", "pictures are", "image_mean")
 
 
-def _preparation(model: str, revision: str, part: str, mark: str) -> dict[str, Any] | None:
-    """The settings of a processor; ``part`` is its name where one file holds several."""
+def _preparation(model: str, revision: str, part: str, what: str, mark: str) -> dict[str, Any]:
+    """The settings of a processor, which hold ``mark``.
+
+    Args:
+        part: what it is called where one file holds those of several.
+        what: what it prepares, and its verb.
+    """
     folder = local_folder(model)
     if folder is None:
         folder = _hub_companion(model, hub_commit(model, revision), PREPROCESSOR)
     for path in _present(folder, PREPROCESSOR.files):
         found = _read_config(path, path.stat().st_mtime_ns)
-        inner = found.get(part, found)  # one file for tokenizer, sound and pictures
+        inner = found.get(part, found)
         if isinstance(inner, dict) and mark in inner:
             return inner
-    return None
+    raise BadCall(
+        f"'{model}' does not say how its {what} normalised: it needs a "
+        f"preprocessor_config.json with {mark}, as its {part.replace('_', ' ')}'s "
+        "save_pretrained writes it"
+    )
 
 
 @lru_cache(maxsize=32)
