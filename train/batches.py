@@ -144,7 +144,7 @@ class Part:
         means, values, masks = self.means.take(index) if self.means else (None, {}, {})
         for name, rows in self.sequences.items():
             values[name], masks[name] = rows.take(index)
-        return Batch(values, masks, means)
+        return Batch(values, masks, means, index)
 
     def every_epoch(self, n_seeds: int) -> Iterable[Batch]:
         """What ``in_order`` gives, any number of times: kept, unless there is a mapped input."""

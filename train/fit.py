@@ -203,7 +203,7 @@ def _fit_seeds(
         net: Model = kind(model, specs, tasks, streams).to(device)
         loop = Loop(net, training, streams, *parts, tasks.index(primary_task(tasks)))
         curves += loop.run(progress)
-        net.load_state_dict(loop.best)
+        net.load_weights(loop.best)
         nets.append(net)
     return curves, nets
 
@@ -219,7 +219,7 @@ def _predict(nets: Sequence[Model], part: Part) -> Array:
 
 
 def _weights(nets: Sequence[Model], scalers: Mapping[str, Scaler]) -> dict[str, Array]:
-    states = [net.state_dict() for net in nets]
+    states = [net.weights() for net in nets]
     weights = {
         f"net.{name}": torch.cat([state[name] for state in states]).cpu().numpy()
         for name in states[0]

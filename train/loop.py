@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from ..cache.errors import Diverged
 from .batches import Part
 from .models.base import Batch, Model
-from .objectives import label_weights, masked_loss, masked_mae
+from .objectives import Objective, label_weights, masked_loss, masked_mae
 from .optimizer import FlatAdam, one_parameter
 from .seeds import Streams
 from .training import Training
@@ -91,6 +90,7 @@ class Loop:
         valid: Part,
         primary: int,
     ) -> None:
+        net.remember(train.n)
         self.net, self.training, self.streams = net, training, streams
         self.train, self.valid, self.primary = train, valid, primary
         n_tasks = train.truth.shape[1]
@@ -102,7 +102,7 @@ class Loop:
         whole, self.gradient = one_parameter(self.parameters)
         self.optimizer = FlatAdam(whole, training)
         self.curves = [Curve(seed) for seed in streams.seeds]
-        self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.state_dict().items()}
+        self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.weights().items()}
 
     def run(self, progress: Progress | None = None) -> list[Curve]:
         """Train until every seed has stopped; ``best`` then holds each one's best weights.
@@ -147,7 +147,7 @@ class Loop:
             order, self.training.batch_size, self.task_weights
         ):
             self.gradient.zero_()
-            losses = self.net.learn(batch, partial(masked_loss, kind, truth, weights))  # (S,)
+            losses = self.net.learn(batch, Objective(kind, truth, weights))  # (S,)
             if clip:
                 clip_gradients(self.parameters, clip)
             self.optimizer.step()
@@ -166,7 +166,7 @@ class Loop:
         return both[0], both[1]
 
     def _keep(self, better: list[int]) -> None:
-        for name, value in self.net.state_dict().items():
+        for name, value in self.net.weights().items():
             for i in better:
                 self.best[name][i] = value[i]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,9 +14,6 @@ def _huber(e: Tensor) -> Tensor:
     return torch.where(size < 1, 0.5 * e.square(), size - 0.5)
 
 
-#: What a model learns by: predictions (S, B, K) to the loss of each seed, (S,), and its slope by
-#: the predictions, (S, B, K).
-Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Loss of a single score by its error (prediction - truth), elementwise, and the loss's slope.
 #: Huber's delta is 1.
 ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -64,6 +62,23 @@ def masked_loss(
     loss, slope = ELEMENTWISE[kind]
     error = predictions - truth
     return (loss(error) * weights).sum(dim=(1, 2)), slope(error) * weights
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What a model learns by in one step: its loss, and the labels behind it.
+
+    Args:
+        kind, truth, weights: see ``masked_loss``.
+    """
+
+    kind: str
+    truth: Tensor
+    weights: Tensor
+
+    def __call__(self, predictions: Tensor) -> tuple[Tensor, Tensor]:
+        """Predictions (S, B, K) to each seed's loss (S,) and its slope by them (S, B, K)."""
+        return masked_loss(self.kind, self.truth, self.weights, predictions)
 
 
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:

@@ -26,11 +26,13 @@ class Batch:
             there for every utterance.
         means: (S, B, sum of D), the inputs that are read as means side by side, in their order;
             None where there are none.
+        index: (S, B) which utterances of their split these are; None where nobody asks.
     """
 
     values: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]
     means: Tensor | None
+    index: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,10 @@ class Output:
 
 class Model(nn.Module, ABC):
     """Base of all networks; built from ``train.seeds`` layers, so that S seeds run at once.
+
+    Buffers (S, ...) are what a model remembers of its training (``remember``): they lie in
+    ``state_dict``, from which a training is resumed, and not in ``weights``, which are all that
+    predicting needs.
 
     Class attributes:
         stackable: whether it holds more than one seed; otherwise S is always 1.
@@ -78,6 +84,17 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> Output:
         """Scores and hidden activations of a batch."""
+
+    def remember(self, n: int) -> None:
+        """Make buffers for what is remembered of the n utterances of the training split."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the network predicts with: every parameter, by its name in ``state_dict``."""
+        return {name: p.detach() for name, p in self.named_parameters()}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over ``weights``, those of another network of the same settings."""
+        self.load_state_dict({**self.state_dict(), **weights})
 
     def learn(self, batch: Batch, objective: Objective) -> Tensor:
         """Add the gradients of a batch's losses to the parameters' ``grad``.
