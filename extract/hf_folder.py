@@ -202,9 +202,7 @@ def image_config(model: str, revision: str) -> dict[str, Any]:
 def _preparation(model: str, revision: str, part: str, what: str, mark: str) -> dict[str, Any]:
     """The settings of a processor, which hold ``mark``.
 
-    Args:
-        part: what it is called where one file holds those of several.
-        what: what it prepares, and its verb.
+    ``part`` is its name where one file holds several; ``what`` is what it prepares, and its verb.
     """
     folder = local_folder(model)
     if folder is None:
