@@ -40,6 +40,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """All of them, in an order."""
+        return [*self.weights, *self.orders, *self.noise]
+
     def uniform(self, shape: Sequence[int], bound: float) -> Tensor:
         """First weights (S, *shape), each seed's drawn from [-bound, bound)."""
         drawn = [torch.empty(*shape).uniform_(-bound, bound, generator=g) for g in self.weights]
@@ -148,13 +153,14 @@ class Lstm(nn.Module):
     def _steps(self, x: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """State and memory (S, B, H) after each row."""
         n_seeds, n, length, _ = x.shape
-        gates = self._project(x.flatten(1, 2), mask.flatten(1, 2))  # (S, B * T, 4 H)
+        from_input, from_state, bias = self._stacked()
+        gates = _project(x.flatten(1, 2), mask.flatten(1, 2), from_input, bias)  # (S, B * T, 4 H)
         gates = gates.view(n_seeds, n, length, 4 * self.hidden)
         state = x.new_zeros(n_seeds, n, self.hidden)
         memory = torch.zeros_like(state)
         whole = mask.all(dim=1).all(dim=0).tolist()  # no row of this time step is masked
         for t, step in enumerate(gates.unbind(2)):
-            step = torch.baddbmm(step, state, self.from_state)  # (S, B, 4 H)
+            step = torch.baddbmm(step, state, from_state)  # (S, B, 4 H)
             opened = torch.sigmoid(step[..., : 3 * self.hidden])
             keep_new, keep_old, show = opened.chunk(3, dim=-1)
             new_memory = keep_old * memory + keep_new * torch.tanh(step[..., 3 * self.hidden :])
@@ -167,17 +173,22 @@ class Lstm(nn.Module):
                 memory = torch.where(real, new_memory, memory)
             yield state, memory
 
-    def _project(self, rows: Tensor, real: Tensor) -> Tensor:
-        """Gates' share of the input, (S, R, D) to (S, R, 4 H); whatever on masked rows.
+    def _stacked(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (S, n_in, 4 H), (S, H, 4 H) and bias (S, 1, 4 H)."""
+        return self.from_input, self.from_state, self.bias
 
-        It is nearly all of the arithmetic, so only as many rows are multiplied as the seed with
-        the most real ones has.
-        """
-        most = int(real.sum(dim=1).max())
-        if most > 0.9 * real.shape[1]:
-            return torch.baddbmm(self.bias, rows, self.from_input)
-        order = real.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        packed = rows.gather(1, order.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
-        done = torch.baddbmm(self.bias, packed, self.from_input)  # (S, most, 4 H)
-        gates = done.new_zeros(*rows.shape[:2], done.shape[2])
-        return gates.scatter(1, order.unsqueeze(-1).expand_as(done), done)
+
+def _project(rows: Tensor, real: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """An LSTM's gates' share of the input, (S, R, D) to (S, R, 4 H); whatever on masked rows.
+
+    It is nearly all of the arithmetic, so only as many rows are multiplied as the seed with the
+    most real ones has.
+    """
+    most = int(real.sum(dim=1).max())
+    if most > 0.9 * real.shape[1]:
+        return torch.baddbmm(bias, rows, weight)
+    order = real.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    packed = rows.gather(1, order.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
+    done = torch.baddbmm(bias, packed, weight)  # (S, most, 4 H)
+    gates = done.new_zeros(*rows.shape[:2], done.shape[2])
+    return gates.scatter(1, order.unsqueeze(-1).expand_as(done), done)

@@ -42,6 +42,20 @@ class ModelSettings:
                 object.__setattr__(self, field.name, number(where, value))
             if field.name.endswith("dropout") and not 0 <= value < 1:
                 raise BadCall(f"{where} must lie in [0, 1), not {value!r}")
+            if field.name.endswith("weight") and not value >= 0:
+                raise BadCall(f"{where} must be at least 0, not {value!r}")
+
+    def divides(self, part: str, whole: str) -> None:
+        """Insist that one setting is a multiple of another.
+
+        Raises:
+            BadCall: it is not.
+        """
+        if getattr(self, whole) % getattr(self, part):
+            raise BadCall(
+                f"setting '{whole}' of '{self.name}' must be a multiple of '{part}' "
+                f"({getattr(self, part)}), not {getattr(self, whole)}"
+            )
 
     def reads(self, modality: str) -> str:
         """How inputs of a modality are read: ``mean`` over the real rows, or ``sequence``."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ...cache.errors import BadCall
 from .base import ModelSettings
 
 
@@ -56,11 +55,7 @@ class Mult(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.units % self.heads:
-            raise BadCall(
-                f"setting 'units' of 'mult' must be a multiple of 'heads' ({self.heads}), "
-                f"not {self.units}"
-            )
+        self.divides("heads", "units")
 
     def reads(self, modality: str) -> str:
         """Rows of every modality."""
