@@ -2,7 +2,8 @@
 
 Two runs are compared on the same utterances: absolute errors averaged over each run's seeds, a
 paired t-test, a sign-flipping permutation test, and a bootstrap interval of the difference. The
-seeds of two runs are no pairs, so their scores are compared by Welch's test, separately.
+seeds of two runs are no pairs, so their scores are compared by Welch's test, separately. Where
+many are compared, Holm's correction keeps the chance of a single false finding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import BadInput
+from .resample import bootstrap, permutation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,41 +134,6 @@ def paired_t(delta: Array) -> tuple[float, float]:
     return t, float(2 * special.stdtr(n - 1, -abs(t)))
 
 
-def permutation(delta: Array, draws: int, generator: np.random.Generator) -> float:
-    """Two-sided p of the mean difference when each sign is a coin toss; the observed one counts."""
-    observed = abs(delta.mean()) * (1 - 1e-12)
-    extreme = 1
-    for start in range(0, draws, 1000):
-        n = min(1000, draws - start)
-        signs = generator.integers(0, 2, (n, len(delta))) * 2 - 1
-        extreme += int((np.abs(signs @ delta) / len(delta) >= observed).sum())
-    return extreme / (draws + 1)
-
-
-def bootstrap(
-    delta: Array, group: Array, draws: int, generator: np.random.Generator
-) -> tuple[float, float]:
-    """95 % percentile interval of the mean difference, drawing whole groups with replacement.
-
-    Args:
-        delta: (n,) differences.
-        group: (n,) number of each one's group, from 0.
-        draws: samples.
-        generator: random numbers.
-
-    Source:
-        Efron and Tibshirani (1993), *An Introduction to the Bootstrap*, sections 13.3 and 8.
-    """
-    sums, counts = np.bincount(group, weights=delta), np.bincount(group)
-    means = []
-    for start in range(0, draws, 1000):  # a thousand at a time: (1000, groups) fits in memory
-        n = min(1000, draws - start)
-        drawn = generator.multinomial(n=len(sums), pvals=np.full(len(sums), 1 / len(sums)), size=n)
-        means.append((drawn @ sums) / (drawn @ counts))
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     """Welch's t and two-sided p of two runs' scores over seeds; NaN where it is undefined.
 
@@ -184,3 +151,22 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     degrees = (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
     t = float((x.mean() - y.mean()) / math.sqrt(u + v))
     return t, float(2 * special.stdtr(degrees, -abs(t)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p of each of several tests: below a level, so many are found with that risk in all.
+
+    The chance that any of those found is none stays below the level, however the tests depend on
+    each other. A test that is NaN was not made and does not count.
+
+    Source:
+        Holm (1979), "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
+        Journal of Statistics 6; adjusted values as in R's ``p.adjust``.
+    """
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")  # NaN comes last
+    m = int(np.isfinite(values).sum())
+    made = values[order[:m]] * np.arange(m, 0, -1)
+    adjusted = np.full(len(values), math.nan)
+    adjusted[order[:m]] = np.minimum(np.maximum.accumulate(made), 1.0)
+    return [float(value) for value in adjusted]

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from affectflow.cache.errors import BadInput
-from affectflow.train.compare import bootstrap, compare, paired_t, permutation, spread, welch
+from affectflow.train.compare import bootstrap, compare, holm, paired_t, permutation, spread, welch
 
 
 def table(errors, seeds=(0, 1), task="M"):
@@ -80,6 +80,20 @@ def test_draws_whole_speakers_when_told_so():
     errors = np.random.default_rng(0).uniform(0, 1, 20)
     speakers = pd.Series({f"u{i}": f"s{i // 5}" for i in range(20)})
     assert compare(table(errors), table(errors / 2), "M", groups=speakers, draws=100).groups == 4
+
+
+def test_holms_adjusted_values_are_those_of_its_paper_by_hand():
+    # in R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+    assert holm([0.02, math.nan, 0.03]) == pytest.approx([0.04, math.nan, 0.04], nan_ok=True)
+
+
+def test_holm_finds_none_too_many_where_there_is_nothing_to_find():
+    rng = np.random.default_rng(0)
+    false = [min(holm(rng.uniform(0, 1, 10))) < 0.05 for _ in range(2000)]
+    assert np.mean(false) == pytest.approx(0.05, abs=0.012)
 
 
 def test_needs_utterances_in_common():
