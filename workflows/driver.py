@@ -22,6 +22,7 @@ from .fitting import EncodeTask, FitTask, make_encode, make_fit
 from .nodes import Extract, Fit, Node
 from .plan import Board, NodeState
 from .pool import Answer, Pool, WorkerDied
+from .recording import record_run
 from .result import Reporter, Run, warnings_of
 from .worker import make_batch
 
@@ -86,7 +87,7 @@ class Driver:
         )
         self._assign = Assignment(self.board, run.id, self.device, self.allow_mixed)
         run.states = self.board.states
-        self._exit.callback(self._record)
+        self._exit.callback(record_run, run)
         with self._exit:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):
                 nodes = [node for node in run.workflow if run.workflow.level(node) == level]
@@ -304,25 +305,6 @@ class Driver:
                 f"stopped at the first failure (--strict): '{first.utterance}' at node "
                 f"'{first.node}': {first.message}"
             )
-
-    def _record(self) -> None:
-        """Write down what this run did, however it ends."""
-        missing = {f.utterance: f.message for f in self.run.failures if not f.key}
-        earlier = runs.read_records(self.run.store.root, self.run.id, "run-")
-        last = earlier[max(earlier)].get("missing") if earlier else None
-        if missing != (last or {}):
-            self.run.changed = True  # media went away, or came back
-        if self.run.changed:
-            record = {
-                "recipe": dict(self.run.recipe.source),
-                "corpus": self.run.corpus.digest(),
-                "made": self.run.made,
-                "seconds": self.run.seconds,
-                "errors": self.run.errors,
-                "missing": missing,
-            }
-            name = f"run-{time.time_ns():020d}"
-            runs.write_record(self.run.store.root, self.run.id, name, record)
 
     def _count(self, node: str, n: int) -> None:
         self.run.changed = True

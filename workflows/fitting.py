@@ -19,6 +19,7 @@ from ..cache.store import FeatureStore, Place
 from ..cache.table import concat
 from ..train.training import Training
 from .batch import Made
+from .code_version import code_version
 from .machine import memory, n_threads
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def make_fit(task: FitTask) -> Trained:
         "description": dict(task.description),
         "seconds": time.perf_counter() - begin,
         "threads": n_threads(),
+        "code": code_version(),
         "mapped": bool(note),
     }
     published = checkpoints.publish(

@@ -1,0 +1,64 @@
+"""What a run writes down of itself: recipe, corpus, what each node was, which code ran."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..cache import runs
+from .code_version import code_version
+from .nodes import Encode, Extract
+from .result import Run
+
+#: A run's records are called so, and the time in ns.
+PREFIX = "run-"
+
+
+def record_run(run: Run) -> None:
+    """Write down what a run did, unless an earlier record of it says the same.
+
+    Raises:
+        StoreFull: the file system has no room.
+        StoreReadOnly: the file system refuses to be written to.
+    """
+    missing = {f.utterance: f.message for f in run.failures if not f.key}
+    nodes = node_records(run)
+    earlier = runs.read_records(run.store.root, run.id, PREFIX)
+    last = earlier[max(earlier)] if earlier else {}
+    if missing != last.get("missing", {}):
+        run.changed = True  # media went away, or came back
+    if not run.changed and nodes == last.get("nodes", {}):
+        return
+    record = {
+        "recipe": dict(run.recipe.source),
+        "corpus": run.corpus.digest(),
+        "corpus_name": run.corpus.name,
+        "family": run.corpus.family,
+        "nodes": nodes,
+        "code": code_version(),
+        "made": run.made,
+        "seconds": run.seconds,
+        "errors": run.errors,
+        "missing": missing,
+    }
+    runs.write_record(run.store.root, run.id, f"{PREFIX}{time.time_ns():020d}", record)
+
+
+def node_records(run: Run) -> dict[str, dict[str, Any]]:
+    """Each node whose fingerprint is known: kind, what runs there, what it reads, fingerprint.
+
+    A fit's checkpoint may be another than before at the same fingerprint: its digest is there too.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, state in run.states.items():
+        if state.fingerprint:
+            kind = "extract" if isinstance(state.node, Extract) else "fit"
+            found[name] = {
+                "kind": "encode" if isinstance(state.node, Encode) else kind,
+                "what": state.node.what,
+                "on": list(state.node.inputs),
+                "fingerprint": state.fingerprint,
+            }
+            if state.checkpoint is not None:
+                found[name]["digest"] = state.checkpoint.digest
+    return found
