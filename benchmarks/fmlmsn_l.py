@@ -22,6 +22,7 @@ from affectflow.train.dataset import InputSpec, Reading
 from affectflow.train.loop import Loop, denormals_flushed
 from affectflow.train.registry import fit_settings, network_class
 from affectflow.train.seeds import Streams
+from affectflow.train.targets import Target
 
 TRAIN, VALID, PAPER = 1368, 456, 5.57
 WIDTHS = {"text": 768, "audio": 33, "vision": 709, "fused": 64}
@@ -57,7 +58,9 @@ def loop_of(name: str, modalities: tuple[str, ...], tasks: tuple[str, ...], seed
         parts.append(Part(readings, rng.uniform(-1, 1, (n, len(tasks))), "cpu"))
     streams = Streams(training.seeds)
     net = network_class(name)(model, specs, tasks, streams)
-    return Loop(net, training, streams, parts[0], parts[1], len(tasks) - 1)
+    return Loop(
+        net, training, streams, parts[0], parts[1], [Target(task) for task in tasks], tasks[-1]
+    )
 
 
 def timed(run: Callable[[], object], times: int) -> tuple[float, float]:

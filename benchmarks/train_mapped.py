@@ -37,6 +37,7 @@ from affectflow.train.dataset import Input, InputSpec, MappedReading, read, scal
 from affectflow.train.loop import Loop
 from affectflow.train.registry import fit_settings, network_class
 from affectflow.train.seeds import Streams
+from affectflow.train.targets import Target
 
 WIDTH, MEAN_ROWS, SHARD = 768, 250, 160
 NODE = {"text": "a" * 64, "audio": "b" * 64}
@@ -108,7 +109,9 @@ class Way:
         del tables, readings
         streams = Streams((0,))
         net = network_class("tfn")(model, specs, ("M",), streams)
-        self.loop = Loop(net, training, streams, self.part, Part(few, truth[:32], "cpu"), 0)
+        self.loop = Loop(
+            net, training, streams, self.part, Part(few, truth[:32], "cpu"), [Target("M")], "M"
+        )
         self.bytes = anonymous() - before
 
     def batches(self) -> None:

@@ -17,6 +17,7 @@ from .corpus_columns import COLUMNS, TASKS, as_bytes, as_rows, typed
 from .corpus_file import read_file, write_file
 from .corpus_html import as_html
 from .errors import BadCall, BadCorpus, UnknownName, unknown
+from .labels import CLASSES
 from .records import Array, Utterance
 from .validation import SPLITS, Faults, count, find_faults, show
 
@@ -75,8 +76,9 @@ class Corpus:
         """Make a corpus of columns: ``id`` and any of the others, numbers also as text.
 
         Columns are ``id media start end text speaker language dialogue turn split``, times in
-        seconds, and the labels ``M T A V TA TV AV valence arousal dominance``. Empty text, None
-        and NaN stand for a missing number; other text that is no number is a fault.
+        seconds, and the labels ``M T A V TA TV AV valence arousal dominance``, and
+        ``emotion``, the names of classes (``happy``, ``happy;surprise``, ``none``). Empty text,
+        None and NaN stand for a missing number; other text that is no number is a fault.
 
         Raises:
             UnknownName: a column or the metric family has another name.
@@ -106,6 +108,7 @@ class Corpus:
         tasks = {task for row in rows for task in row.labels}
         columns: dict[str, list[Any]] = {c: [getattr(row, c) for row in rows] for c in COLUMNS}
         columns |= {task: [row.labels.get(task) for row in rows] for task in tasks}
+        columns |= {c: given for c in CLASSES if any(given := [getattr(r, c) for r in rows])}
         return cls.from_columns(
             columns, name=name, family=family, label_range=label_range, note=note
         )
@@ -189,14 +192,23 @@ class Corpus:
         """Label columns there are, in the order ``M T A V TA TV AV valence arousal dominance``."""
         return tuple(task for task in TASKS if task in self._frame.columns)
 
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """``tasks``, and ``emotion`` where there is such a column."""
+        return (*self.tasks, *(name for name in CLASSES if name in self._frame.columns))
+
     def labels(self, task: str) -> Array:
         """Labels of one task, (n,) float64, NaN where there is none.
+
+        Those of ``emotion`` are (n,) str, names of classes, empty where there is none.
 
         Raises:
             UnknownName: the corpus has no such label column.
         """
-        if task not in self.tasks:
-            raise unknown(f"label column of corpus '{self.name}'", task, self.tasks)
+        if task not in self.label_columns:
+            raise unknown(f"label column of corpus '{self.name}'", task, self.label_columns)
+        if task in CLASSES:
+            return np.array(self._frame[task].tolist(), np.str_)
         return self._frame[task].to_numpy(np.float64, copy=True)
 
     @property
@@ -256,7 +268,7 @@ class Corpus:
         """
         errors, warnings = find_faults(
             self._frame,
-            self.tasks,
+            self.label_columns,
             self.label_range,
             media=media,
             training=training,

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import BadInput, unknown
 from .keys import canonical
+from .labels import CLASSES, DIMENSIONS, names_of
 from .validation import SHOWN, count, listing, show
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ COLUMNS = (
     "split",
 )
 #: Those of them that are text; the others are numbers.
-TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split")
+TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split", "emotion")
 #: Label columns: sentiment of the whole, of one modality, of two; then the dimensions of affect.
-TASKS = ("M", "T", "A", "V", "TA", "TV", "AV", "valence", "arousal", "dominance")
+TASKS = ("M", "T", "A", "V", "TA", "TV", "AV", *DIMENSIONS)
 #: What people write where there is no number, in lower case.
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>"})
 
@@ -43,7 +44,8 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
     """All columns with their types in their order, and what could not be read as a number.
 
     Text is never null, ``start``, ``end`` and labels are float64 with NaN, ``turn`` is nullable
-    Int64; of the label columns only those given are there.
+    Int64; of the label columns only those given are there. Classes are written ``happy`` or
+    ``happy;sad``, whatever blanks stood around them.
 
     Raises:
         UnknownName: a column has another name.
@@ -53,8 +55,8 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
 
     names = [str(name) for name in columns]
     for name in names:
-        if name not in (*COLUMNS, *TASKS):
-            raise unknown("column of a corpus", name, (*COLUMNS, *TASKS))
+        if name not in (*COLUMNS, *TASKS, *CLASSES):
+            raise unknown("column of a corpus", name, (*COLUMNS, *TASKS, *CLASSES))
     if "id" not in names:
         raise BadInput(f"a corpus needs a column 'id', got {', '.join(names) or 'no column'}")
     lengths = {name: len(columns[name]) for name in names}
@@ -64,9 +66,11 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
     ids = _texts("id", columns["id"], n)
     done: dict[str, Any] = {"id": ids}
     faults: list[str] = []
-    for name in (*COLUMNS[1:], *(task for task in TASKS if task in columns)):
+    for name in (*COLUMNS[1:], *(task for task in (*TASKS, *CLASSES) if task in columns)):
         if name in TEXTS:
             done[name] = _texts(name, columns.get(name), n)
+            if name in CLASSES:
+                done[name] = done[name].map(lambda label: ";".join(names_of(label)))
             continue
         values = np.full(n, np.nan)
         if name in names:
@@ -165,7 +169,9 @@ def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ..
             columns.append(frame[name].tolist())
         else:
             columns.append(_optional(frame[name], whole=name == "turn"))
-    return zip(*columns, _label_maps(tasks, frame[list(tasks)].to_numpy(np.float64)), strict=True)
+    labels = _label_maps(tasks, frame[list(tasks)].to_numpy(np.float64))
+    classes = [frame[c].tolist() if c in frame else [""] * len(frame) for c in CLASSES]
+    return zip(*columns, labels, *classes, strict=True)
 
 
 def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:

@@ -38,6 +38,8 @@ class Utterance:
         split: ``train``, ``valid``, ``test``, or empty.
         labels: task name (``M``, ``T``, ``AV``, ``valence`` ...) to value; a missing label is
             absent or NaN, never 0.
+        emotion: its class, or several parted by ``;``; ``none``: none of the corpus' classes;
+            empty: there is no label.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Utterance:
     turn: int | None = None
     split: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
+    emotion: str = ""
 
     def __post_init__(self) -> None:
         if not self.id or "\n" in self.id or "\r" in self.id:

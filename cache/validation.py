@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -186,6 +186,8 @@ def _labels(
     low, high = label_range or (-np.inf, np.inf)
     wanted = f"outside [{low:g}, {high:g}]" if label_range else "not finite"
     for task in labels:
+        if frame[task].dtype == "str":
+            continue  # names of classes
         values = frame[task].to_numpy(float)
         wrong = (values < low) | (values > high) | np.isinf(values)
         if wrong.any():
@@ -234,7 +236,7 @@ def _untaught(frame: pd.DataFrame, tasks: Iterable[str]) -> list[str]:
         rows = frame["split"] == split
         n = count(int(rows.sum()), "utterance")
         for task in tasks:
-            if rows.any() and frame.loc[rows, task].isna().all():
+            if rows.any() and _missing(frame[task])[rows].all():
                 found.append(f"label '{task}': none of {n} in '{split}' has one")
     return found
 
@@ -275,9 +277,14 @@ def _silent(frame: pd.DataFrame) -> Iterator[str]:
 
 def _unlabelled(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
     for task in tasks:
-        missing = frame[task].isna()
+        missing = _missing(frame[task])
         if missing.all():
             yield f"label '{task}': no utterance has one"
         elif missing.any():
             n, names = _named(frame, missing)
             yield f"label '{task}': missing in {n:,} of {len(frame):,}: {names}"
+
+
+def _missing(labels: pd.Series[Any]) -> pd.Series[bool]:
+    """Where there is no label: NaN, or no name of a class."""
+    return labels == "" if labels.dtype == "str" else labels.isna()

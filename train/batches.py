@@ -118,15 +118,22 @@ class Part:
         readings: input name to what is read of it, for the split's utterances only.
         truth: (n, K) float64, NaN where there is no label.
         device: where the tensors lie.
+        importance: (n, K), how much each label counts in the loss; None: all alike.
     """
 
     def __init__(
-        self, readings: Mapping[str, Reading | MappedReading], truth: Array, device: str
+        self,
+        readings: Mapping[str, Reading | MappedReading],
+        truth: Array,
+        device: str,
+        importance: Array | None = None,
     ) -> None:
         self.n = len(truth)
         known = np.isfinite(truth)
         self.known = torch.from_numpy(known).to(device)  # (n, K)
         self.truth = torch.from_numpy(np.where(known, truth, 0.0).astype(np.float32)).to(device)
+        counts = known if importance is None else known * importance
+        self.counts = torch.from_numpy(counts.astype(np.float32)).to(device)  # (n, K), 0: unknown
         self.device = device
         means: dict[str, Reading] = {}
         self.sequences: dict[str, Sequences | MappedSequences] = {}
@@ -173,17 +180,21 @@ class Part:
             )
 
     def steps(
-        self, order: Tensor, size: int, task_weights: Tensor
+        self, order: Tensor, size: int, task_weights: Tensor, together: int = 1
     ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed."""
+        """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed.
+
+        The weights of ``together`` batches in a row are those of one large batch.
+        """
         order = order.to(self.device)
-        parts = (order, self.truth[order], self._weights(order, size, task_weights))
+        weights = self._weights(order, size * together, task_weights)
+        parts = (order, self.truth[order], weights)
         for index, truth, weights in zip(*(t.split(size, dim=1) for t in parts), strict=True):
             yield self.batch(index), truth, weights
 
     def _weights(self, order: Tensor, size: int, task_weights: Tensor) -> Tensor:
         """Label weights (S, n, K) of several steps of ``size``, each step for itself."""
-        known = self.known[order]
+        known = self.counts[order]
         whole = known.shape[1] // size * size
         steps = known[:, :whole].reshape(len(known), -1, size, known.shape[2])
         done = label_weights(steps, task_weights).view(len(known), whole, known.shape[2])

@@ -25,8 +25,11 @@ from .dataset import (
 from .loop import denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
+from .objectives import as_predictions
+from .outcome import long_table
 from .registry import model_class, model_settings, network_class
 from .seeds import Streams
+from .targets import from_meta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +43,8 @@ class Fitted:
         weights: ``net.*``: every seed's weights, stacked along dimension 0 in the order of
             ``meta["seeds"]``; ``scaler.<input>.mean`` and ``.scale``: the normaliser.
         meta: everything else needed to rebuild it, and how it went; plain JSON.
-        predictions: one row an utterance, seed and task: id, split, seed, task, truth (NaN where
-            there is no label), prediction.
+        predictions: one row an utterance, seed and task (or class of it): id, split, seed, task,
+            truth (NaN where there is no label), prediction.
     """
 
     weights: dict[str, Array]
@@ -57,6 +60,8 @@ def predict(
 ) -> pd.DataFrame:
     """Scores of new utterances by every seed: columns id, seed, task, prediction.
 
+    A task of classes has a row for each, ``emotion=happy`` and so on, with its probability.
+
     Args:
         weights: as in ``Fitted``.
         meta: as in ``Fitted``.
@@ -69,7 +74,8 @@ def predict(
     """
     predictions, _ = _apply(weights, meta, inputs, device, range(len(meta["seeds"])))
     seeds = [seed["seed"] for seed in meta["seeds"]]
-    return long_table(inputs[0].table.ids, seeds, meta["tasks"], predictions)
+    columns = [column for target in from_meta(meta) for column in target.columns]
+    return long_table(inputs[0].table.ids, seeds, columns, predictions)
 
 
 def encode(
@@ -93,23 +99,6 @@ def encode(
     return {name: hidden[0, i] for i, name in enumerate(inputs[0].table.ids) if present[i]}
 
 
-def long_table(
-    ids: Sequence[str], seeds: Sequence[int], tasks: Sequence[str], predictions: Array
-) -> pd.DataFrame:
-    """Predictions (S, n, K) as a table: id, seed, task, prediction."""
-    import pandas as pd
-
-    n = len(ids)
-    return pd.DataFrame(
-        {
-            "id": np.tile(np.repeat(np.array(ids, dtype=object), len(tasks)), len(seeds)),
-            "seed": np.repeat(np.array(seeds, np.int64), n * len(tasks)),
-            "task": np.tile(np.array(tasks, dtype=object), n * len(seeds)),
-            "prediction": predictions.reshape(-1),
-        }
-    )
-
-
 def specs_of(meta: Mapping[str, Any]) -> list[InputSpec]:
     """The inputs a fit was made with."""
     return [InputSpec(**spec) for spec in meta["inputs"]]
@@ -130,7 +119,8 @@ def rebuild(
             f"is version {settings.version}: fit it again"
         )
     streams = Streams([meta["seeds"][i]["seed"] for i in chosen])
-    net = network_class(meta["model"])(settings, specs_of(meta), meta["tasks"], streams)
+    sizes = [target.size for target in from_meta(meta)]
+    net = network_class(meta["model"])(settings, specs_of(meta), meta["tasks"], streams, sizes)
     assert isinstance(net, Model)
     rows = list(chosen)
     net.load_state_dict(
@@ -189,5 +179,6 @@ def _apply(
             check_aligned([given for given in lined_up if given.name in readings])
         net = rebuild(weights, meta, device, chosen)
         part = Part(readings, np.full((len(ids), 0), np.nan), device)
-        predictions, hidden = run_net(net, part.in_order(len(chosen)))
+        scores, hidden = run_net(net, part.in_order(len(chosen)))
+        predictions = as_predictions(from_meta(meta), scores)
     return predictions.cpu().numpy(), hidden.cpu().numpy()

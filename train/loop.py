@@ -6,47 +6,24 @@ It is handed the training and the validation split and nothing else: it cannot s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..cache.errors import Diverged
 from .batches import Part
+from .course import Array, Curve, Keeper, Progress
 from .models.base import Batch, Model
-from .objectives import Objective, label_weights, masked_loss, masked_mae
+from .objectives import Objective, choosing_error, column_weights, label_weights, masked_loss
 from .optimizer import FlatAdam, one_parameter
+from .schedule import rate
 from .seeds import Streams
+from .targets import Target, spans
 from .training import Training
-
-#: Called after each epoch: its number, the most there can be, each seed's best validation error.
-Progress = Callable[[int, int, Sequence[float]], None]
-
-
-@dataclass
-class Curve:
-    """One seed's course; lists have a value an epoch, up to the one where the seed stopped.
-
-    Args:
-        seed: which.
-        train_loss: mean over the epoch's steps, dropout on.
-        valid_loss: weighted sum of the tasks' losses.
-        valid_metric: mean absolute error of the primary task; the smallest one is chosen.
-        best_epoch: number of the chosen epoch, from 1.
-    """
-
-    seed: int
-    train_loss: list[float] = field(default_factory=list)
-    valid_loss: list[float] = field(default_factory=list)
-    valid_metric: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-
-    @property
-    def best(self) -> float:
-        """Validation error of the chosen epoch; infinite before the first."""
-        return self.valid_metric[self.best_epoch - 1] if self.best_epoch else float("inf")
 
 
 @contextmanager
@@ -78,7 +55,9 @@ class Loop:
         streams: the seeds' random numbers, whose ``orders`` shuffle the utterances.
         train: the training split.
         valid: the validation split.
-        primary: number of the task whose validation error chooses the epoch.
+        targets: what its tasks are.
+        primary: the task whose validation error chooses the epoch.
+        keeper: where the course is kept, to be gone on with after a break.
     """
 
     def __init__(
@@ -88,13 +67,15 @@ class Loop:
         streams: Streams,
         train: Part,
         valid: Part,
-        primary: int,
+        targets: Sequence[Target],
+        primary: str,
+        keeper: Keeper | None = None,
     ) -> None:
         net.remember(train.n)
         self.net, self.training, self.streams = net, training, streams
-        self.train, self.valid, self.primary = train, valid, primary
-        n_tasks = train.truth.shape[1]
-        weights = training.task_weights or (1.0,) * n_tasks
+        self.train, self.valid, self.targets = train, valid, tuple(targets)
+        self.primary = [target.task for target in targets].index(primary)
+        weights = column_weights(targets, training.task_weights)
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = valid.every_epoch(len(streams))
@@ -102,7 +83,9 @@ class Loop:
         whole, self.gradient = one_parameter(self.parameters)
         self.optimizer = FlatAdam(whole, training)
         self.curves = [Curve(seed) for seed in streams.seeds]
+        self.running, self.done = set(range(len(streams))), 0  # seeds; epochs
         self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.weights().items()}
+        self.keeper, self.name = keeper, f"seeds-{streams.seeds[0]}-{len(streams)}"
 
     def run(self, progress: Progress | None = None) -> list[Curve]:
         """Train until every seed has stopped; ``best`` then holds each one's best weights.
@@ -110,80 +93,166 @@ class Loop:
         Raises:
             Diverged: a loss or a validation score is not finite.
         """
-        running = set(range(len(self.curves)))
-        for epoch in range(1, self.training.epochs + 1):
+        self._go_on()
+        while self.running and self.done < self.training.epochs:
+            epoch = self.done + 1
             train_losses = self.epoch()  # (steps, S)
-            self._check(train_losses, running, epoch)
-            means = train_losses.mean(dim=0).tolist()
-            losses, metrics = self.validate()
-            for i in running:
-                if not math.isfinite(metrics[i]):
+            self._check(train_losses, epoch)
+            losses, errors = self.validate()
+            for i in self.running:
+                if not math.isfinite(errors[i]):
                     raise self._diverged(i, f"epoch {epoch}, validation")
-            better = []
-            for i in sorted(running):
-                curve = self.curves[i]
-                curve.train_loss.append(means[i])
-                curve.valid_loss.append(losses[i])
-                curve.valid_metric.append(metrics[i])
-                if metrics[i] < curve.best:
-                    curve.best_epoch = epoch
-                    better.append(i)
-                elif epoch - curve.best_epoch >= self.training.patience:
-                    running.discard(i)
-            self._keep(better)
+            self.done = epoch
+            self._note(epoch, train_losses.mean(dim=0).tolist(), losses, errors)
+            if self.keeper is not None and self.keeper.due():
+                self.keeper.save(self.name, self._arrays(), self._record())
             if progress is not None:
                 progress(epoch, self.training.epochs, [curve.best for curve in self.curves])
-            if not running:
-                break
         return self.curves
 
-    def epoch(self) -> Tensor:
-        """One pass over the training split: the loss of each step and seed, (steps, S)."""
-        self.net.train()
-        kind, clip = self.training.loss, self.training.clip
-        history = []
-        order = self.streams.permutations(self.train.n)
-        for batch, truth, weights in self.train.steps(
-            order, self.training.batch_size, self.task_weights
-        ):
-            self.gradient.zero_()
-            losses = self.net.learn(batch, Objective(kind, truth, weights))  # (S,)
-            if clip:
-                clip_gradients(self.parameters, clip)
-            self.optimizer.step()
-            history.append(losses)  # looked at once an epoch: no waiting for a device
-        return torch.stack(history)
-
-    @torch.no_grad()
-    def validate(self) -> tuple[list[float], list[float]]:
-        """Loss and primary task's mean absolute error of each seed on the validation split."""
-        predictions, _ = run_net(self.net, self.valid_batches)  # (S, n, K)
-        truth = self.valid.truth.expand(len(predictions), -1, -1)
-        losses, _ = masked_loss(self.training.loss, truth, self.valid_weights, predictions)
-        k = self.primary
-        metrics = masked_mae(predictions[..., k], self.valid.truth[:, k], self.valid.known[:, k])
-        both: list[list[float]] = torch.stack([losses, metrics]).tolist()
-        return both[0], both[1]
-
-    def _keep(self, better: list[int]) -> None:
+    def _note(
+        self, epoch: int, means: Sequence[float], losses: Sequence[float], errors: Sequence[float]
+    ) -> None:
+        """Write the epoch into the curves; keep weights that are better, stop who got no better."""
+        better = []
+        for i in sorted(self.running):
+            curve = self.curves[i]
+            curve.train_loss.append(means[i])
+            curve.valid_loss.append(losses[i])
+            curve.valid_metric.append(errors[i])
+            if errors[i] < curve.best:
+                curve.best_epoch = epoch
+                better.append(i)
+            elif epoch - curve.best_epoch >= self.training.patience:
+                self.running.discard(i)
         for name, value in self.net.weights().items():
             for i in better:
                 self.best[name][i] = value[i]
 
-    def _check(self, losses: Tensor, running: set[int], epoch: int) -> None:
+    def epoch(self) -> Tensor:
+        """One pass over the training split: the loss of each step and seed, (steps, S)."""
+        self.net.train()
+        training, n = self.training, self.train.n
+        size = training.batch_size * training.accumulate
+        n_steps = -(-n // size)
+        errors = self.curves[0].valid_metric  # where rates depend on it, seeds run alone
+        batches = self.train.steps(
+            self.streams.permutations(n),
+            training.batch_size,
+            self.task_weights,
+            training.accumulate,
+        )
+        history = []
+        for step in range(n_steps):
+            now = self.done * n_steps + step
+            lr = rate(training, now, n_steps * training.epochs, errors)
+            history.append(self._step(batches, min(size, n - step * size), lr))
+        return torch.stack(history)  # looked at once an epoch: no waiting for a device
+
+    def _step(self, batches: Iterator[tuple[Batch, Tensor, Tensor]], n: int, lr: float) -> Tensor:
+        """One step on the next n utterances, in one batch or several; each seed's loss, (S,)."""
+        losses: Tensor | None = None
+        gathered: Tensor | None = None
+        left = n
+        while left:
+            batch, truth, weights = next(batches)
+            left -= truth.shape[1]
+            objective = Objective(
+                self.training.loss, truth, weights, self.targets, truth.shape[1] / n
+            )
+            self.gradient.zero_()
+            with self._precision():
+                own = self.net.learn(batch, objective)
+            losses = own if losses is None else losses + own
+            if gathered is not None:
+                gathered += self.gradient
+            elif left:
+                gathered = self.gradient.clone()
+        if gathered is not None:
+            self.gradient.copy_(gathered)
+        if self.training.clip:
+            clip_gradients(self.parameters, self.training.clip)
+        self.optimizer.step(lr)
+        assert losses is not None  # n is at least 1
+        return losses
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.training.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.gradient.device.type, torch.bfloat16)
+
+    @torch.no_grad()
+    def validate(self) -> tuple[list[float], list[float]]:
+        """Loss, and the primary task's error, of each seed on the validation split."""
+        scores, _ = run_net(self.net, self.valid_batches)  # (S, n, K)
+        valid, k = self.valid, self.primary
+        truth = valid.truth.expand(len(scores), -1, -1)
+        losses, _ = masked_loss(self.training.loss, truth, self.valid_weights, scores, self.targets)
+        span = spans(self.targets)[k]
+        errors = choosing_error(
+            self.targets[k], scores[..., span], valid.truth[:, span], valid.known[:, span]
+        )
+        both: list[list[float]] = torch.stack([losses, errors]).tolist()
+        return both[0], both[1]
+
+    def _arrays(self) -> dict[str, Array]:
+        """All tensors that the next epoch follows from."""
+        return {name: tensor.cpu().numpy() for name, tensor in self._tensors().items()}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            **{f"net.{name}": value for name, value in self.net.state_dict().items()},
+            **{f"best.{name}": value for name, value in self.best.items()},
+            **{f"optimizer.{name}": value for name, value in self.optimizer.state().items()},
+            **{f"random.{n}": g.get_state() for n, g in enumerate(self.streams.generators)},
+        }
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "running": sorted(self.running),
+            "curves": [asdict(curve) for curve in self.curves],
+            "where": self._where(),
+        }
+
+    def _where(self) -> list[Any]:
+        """What else the bits depend on: a course that began elsewhere is not gone on with."""
+        return [torch.__version__, torch.get_num_threads(), self.gradient.device.type]
+
+    def _go_on(self) -> None:
+        """Take over what the keeper has, if anything."""
+        found = self.keeper.load(self.name) if self.keeper is not None else None
+        if found is None or found[1]["where"] != self._where():
+            return
+        arrays, record = found
+        given = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(given[name])
+        for n, generator in enumerate(self.streams.generators):
+            generator.set_state(given[f"random.{n}"])
+        self.curves = [Curve(**curve) for curve in record["curves"]]
+        self.running = set(record["running"])
+        self.done = record["done"]
+
+    def _check(self, losses: Tensor, epoch: int) -> None:
         """Raise for the first loss (steps, S) of a running seed that is not finite."""
         for step, i in (~torch.isfinite(losses)).nonzero().tolist():
-            if i in running:
+            if i in self.running:
                 raise self._diverged(i, f"epoch {epoch}, step {step + 1} of {len(losses)}")
 
     def _diverged(self, i: int, where: str) -> Diverged:
         curve = self.curves[i]
+        kept = ""
+        best = {name: value[i].cpu().numpy() for name, value in self.best.items()}
+        if curve.best_epoch and self.keeper is not None:
+            kept = f", whose weights lie in '{self.keeper.rescue(f'seed-{curve.seed}', best)}'"
         error = Diverged(
             f"the loss of seed {curve.seed} is not finite at {where} (lr {self.training.lr:g}); "
-            f"best epoch before: {curve.best_epoch or 'none'}. Try a smaller lr, or clip: 1"
+            f"best epoch before: {curve.best_epoch or 'none'}{kept}. Try a smaller lr, or clip: 1"
         )
         if curve.best_epoch:
-            error.best = {name: value[i].cpu().numpy() for name, value in self.best.items()}
+            error.best = best
         return error
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from .targets import Target, spans
 
 
 def _huber(e: Tensor) -> Tensor:
@@ -14,6 +17,8 @@ def _huber(e: Tensor) -> Tensor:
     return torch.where(size < 1, 0.5 * e.square(), size - 0.5)
 
 
+#: Stands for a sum over nothing where it divides.
+TINY = 1e-12
 #: Loss of a single score by its error (prediction - truth), elementwise, and the loss's slope.
 #: Huber's delta is 1.
 ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -30,7 +35,8 @@ def label_weights(known: Tensor, task_weights: Tensor) -> Tensor:
     any in the batch adds nothing.
 
     Args:
-        known: (..., B, K) bool, True where there is a label.
+        known: (..., B, K) bool, True where there is a label; or float, how much it counts among
+            those of its task (``targets.importance``), 0 where there is none.
         task_weights: (K,).
 
     Returns:
@@ -40,28 +46,105 @@ def label_weights(known: Tensor, task_weights: Tensor) -> Tensor:
         Peng et al. (2023), eq. 6, with L1 as phi; they have all labels.
     """
     real = known.to(torch.float32)
-    return real * task_weights / real.sum(dim=-2, keepdim=True).clamp_(min=1.0)
+    return real * task_weights / real.sum(dim=-2, keepdim=True).clamp_(min=TINY)
 
 
 @torch.no_grad()
 def masked_loss(
-    kind: str, truth: Tensor, weights: Tensor, predictions: Tensor
+    kind: str,
+    truth: Tensor,
+    weights: Tensor,
+    predictions: Tensor,
+    targets: Sequence[Target] = (),
 ) -> tuple[Tensor, Tensor]:
     """Loss of each seed, and its slope by the predictions.
 
+    Columns of one class out of several add their cross-entropy after a softmax, those of several
+    at once their binary cross-entropy after a sigmoid.
+
     Args:
-        kind: one of ``ELEMENTWISE``.
+        kind: one of ``ELEMENTWISE``, for values.
         truth: (S, B, K).
         weights: (S, B, K), see ``label_weights``.
-        predictions: (S, B, K).
+        predictions: (S, B, K), scores before softmax or sigmoid.
+        targets: what the K columns are; none: all are values.
 
     Returns:
         (S,) loss, and (S, B, K) slope: a backward pass starts with it at the predictions, which
         costs half of what it takes autograd to find it again.
     """
-    loss, slope = ELEMENTWISE[kind]
-    error = predictions - truth
-    return (loss(error) * weights).sum(dim=(1, 2)), slope(error) * weights
+    if all(target.kind == "value" for target in targets):
+        loss, slope = ELEMENTWISE[kind]
+        error = predictions - truth
+        return (loss(error) * weights).sum(dim=(1, 2)), slope(error) * weights
+    parts = [
+        _LOSSES[target.kind](kind, truth[..., span], weights[..., span], predictions[..., span])
+        for target, span in zip(targets, spans(targets), strict=True)
+    ]
+    losses = torch.stack([part for part, _ in parts]).sum(dim=0)
+    return losses, torch.cat([slope for _, slope in parts], dim=-1)
+
+
+def _one_class(kind: str, truth: Tensor, weights: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy; truth is 1 for the true class, all classes of an utterance weigh the same."""
+    logs = functional.log_softmax(scores, dim=-1)
+    counts = truth * weights
+    return -(logs * counts).sum(dim=(1, 2)), logs.exp() * counts.sum(-1, keepdim=True) - counts
+
+
+def _several(kind: str, truth: Tensor, weights: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy of each class by itself."""
+    losses = functional.softplus(scores) - truth * scores
+    return (losses * weights).sum(dim=(1, 2)), (torch.sigmoid(scores) - truth) * weights
+
+
+_LOSSES: dict[str, Callable[[str, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "value": masked_loss,
+    "class": _one_class,
+    "several": _several,
+}
+
+
+def column_weights(targets: Sequence[Target], task_weights: Sequence[float]) -> list[float]:
+    """Weight of each column's loss: that of its task; of several at once, their mean counts."""
+    weights = task_weights or (1.0,) * len(targets)
+    return [
+        weight / (target.size if target.kind == "several" else 1)
+        for target, weight in zip(targets, weights, strict=True)
+        for _ in range(target.size)
+    ]
+
+
+def as_predictions(targets: Sequence[Target], scores: Tensor) -> Tensor:
+    """Scores (..., K) of a network as what they say: values as they are, else probabilities."""
+    if all(target.kind == "value" for target in targets):
+        return scores
+    parts = []
+    for target, span in zip(targets, spans(targets), strict=True):
+        own = scores[..., span]
+        if target.kind == "class":
+            own = own.softmax(dim=-1)
+        parts.append(own.sigmoid() if target.kind == "several" else own)
+    return torch.cat(parts, dim=-1)
+
+
+def choosing_error(target: Target, scores: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """What the epoch is chosen by, of each seed (S,): smaller is better.
+
+    Mean absolute error of a value; mean cross-entropy of classes, each utterance counting alike.
+
+    Args:
+        target: the task.
+        scores: (S, n, size).
+        truth: (n, size).
+        known: (n, size) bool.
+    """
+    if target.kind == "value":
+        return masked_mae(scores[..., 0], truth[:, 0], known[:, 0])
+    share = 1 / target.size if target.kind == "several" else 1.0
+    weights = label_weights(known, scores.new_full((), share))
+    shape = scores.shape
+    return _LOSSES[target.kind]("", truth.expand(shape), weights.expand(shape), scores)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +152,20 @@ class Objective:
     """What a model learns by in one step: its loss, and the labels behind it.
 
     Args:
-        kind, truth, weights: see ``masked_loss``.
+        kind, truth, weights, targets: see ``masked_loss``.
+        share: of this batch in the step that it is a part of, where gradients are accumulated; a
+            model's further losses count by it.
     """
 
     kind: str
     truth: Tensor
     weights: Tensor
+    targets: Sequence[Target] = ()
+    share: float = 1.0
 
     def __call__(self, predictions: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions (S, B, K) to each seed's loss (S,) and its slope by them (S, B, K)."""
-        return masked_loss(self.kind, self.truth, self.weights, predictions)
+        return masked_loss(self.kind, self.truth, self.weights, predictions, self.targets)
 
 
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:

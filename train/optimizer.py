@@ -57,8 +57,8 @@ class FlatAdam:
         self.steps = [torch.zeros((), dtype=torch.float32, device=parameter.device)]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """One step along the gradient that stands in ``parameter.grad``."""
+    def step(self, lr: float | None = None) -> None:
+        """One step along the gradient that stands in ``parameter.grad``; of the settings' rate."""
         self.steps[0].add_(1)
         self.update(
             self.parameter,
@@ -67,7 +67,7 @@ class FlatAdam:
             self.squares,
             [],
             self.steps,
-            lr=self.training.lr,
+            lr=self.training.lr if lr is None else lr,
             beta1=BETA1,
             beta2=BETA2,
             weight_decay=self.training.weight_decay,
@@ -75,3 +75,7 @@ class FlatAdam:
             amsgrad=False,
             maximize=False,
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """What it remembers, the tensors themselves."""
+        return {"means": self.means[0], "squares": self.squares[0], "steps": self.steps[0]}

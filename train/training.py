@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from ..cache.errors import BadCall, unknown
+from ..cache.keys import ADDED_LATER
+from ..cache.labels import CLASSES, NO_CLASS
 
 #: Optimisers, losses, label sources and normalisations that the loop knows.
 CHOICES = {
@@ -14,6 +16,9 @@ CHOICES = {
     "loss": ("l1", "mse", "huber"),
     "labels": ("own", "M"),
     "normalize": ("rows", "none"),
+    "class_weights": ("none", "balanced"),
+    "schedule": ("constant", "linear", "cosine", "plateau"),
+    "precision": ("float32", "bfloat16"),
 }
 LENGTHS = ("fmlmsn", "longest")
 #: Of FmlMSN's length rule; raise it when the same lengths give another number of rows.
@@ -42,6 +47,18 @@ class Training:
         length_factor: lambda of that rule; without it, it means nothing and is its default.
         normalize: ``rows``: each column to mean 0 and standard deviation 1 over the real rows of
             the training split; ``none``.
+        classes: names of the classes of a task such as ``emotion``, in the order of their columns;
+            an utterance of another class has no label then. Empty: all that the training split has.
+        multilabel: each class is predicted by itself, so that an utterance may have several.
+        class_weights: ``balanced``: rare classes count more in the loss (``targets.importance``).
+        schedule: of the learning rate. ``linear`` and ``cosine`` fall from ``lr`` to 0 over all
+            ``epochs``; ``plateau``: times ``plateau_factor`` after ``plateau_epochs`` epochs
+            without a better validation score, seed by seed, so that seeds do not run side by side.
+        warmup: share of all steps, [0, 1), over which the rate rises in a line to ``lr``.
+        accumulate: batches whose gradients make one step: as one batch of so many times
+            ``batch_size`` would, in the memory of one.
+        precision: ``bfloat16``: matrix products of a training step in mixed precision; weights,
+            losses, validation and predictions stay in float32.
 
     Raises:
         BadCall: a setting is out of its range.
@@ -61,6 +78,15 @@ class Training:
     length: int | str = "fmlmsn"
     length_factor: float = 3.0
     normalize: str = "rows"
+    classes: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
+    multilabel: bool = field(default=False, metadata=ADDED_LATER)
+    class_weights: str = field(default="none", metadata=ADDED_LATER)
+    schedule: str = field(default="constant", metadata=ADDED_LATER)
+    warmup: float = field(default=0.0, metadata=ADDED_LATER)
+    plateau_factor: float = field(default=0.1, metadata=ADDED_LATER)
+    plateau_epochs: int = field(default=5, metadata=ADDED_LATER)
+    accumulate: int = field(default=1, metadata=ADDED_LATER)
+    precision: str = field(default="float32", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", _seeds(self.seeds))
@@ -68,15 +94,25 @@ class Training:
             raise BadCall(f"task_weights must be a list of numbers, not {self.task_weights!r}")
         weights = tuple(number("each of task_weights", w) for w in self.task_weights)
         object.__setattr__(self, "task_weights", weights)
-        for field in fields(self):  # 1 and 1.0 are the same setting: the same fingerprint
-            if field.type == "float":
-                value = number(field.name, getattr(self, field.name))
-                object.__setattr__(self, field.name, value)
+        object.__setattr__(self, "classes", _names(self.classes))
+        for known in fields(self):  # 1 and 1.0 are the same setting: the same fingerprint
+            if known.type == "float":
+                value = number(known.name, getattr(self, known.name))
+                object.__setattr__(self, known.name, value)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"setting for '{name}'", str(getattr(self, name)), choices)
-        for name in ("epochs", "patience", "batch_size"):
+        for name in ("epochs", "patience", "batch_size", "accumulate", "plateau_epochs"):
             _whole(name, getattr(self, name))
+        self._check_ranges()
+        self._forget()
+
+    @property
+    def stackable(self) -> bool:
+        """Whether seeds may run side by side: not where each has a learning rate of its own."""
+        return self.schedule != "plateau"
+
+    def _check_ranges(self) -> None:
         if isinstance(self.length, str):
             if self.length not in LENGTHS:
                 raise unknown("length (or a number of rows)", self.length, LENGTHS)
@@ -89,8 +125,18 @@ class Training:
                 raise BadCall(f"{name} must be at least 0, not {getattr(self, name)!r}")
         if any(not weight >= 0 for weight in self.task_weights):
             raise BadCall(f"task_weights must be at least 0, not {self.task_weights!r}")
-        if self.length != "fmlmsn":  # it changes nothing then, so neither the fingerprint
-            object.__setattr__(self, "length_factor", type(self).length_factor)
+        for name, value in (("warmup", self.warmup), ("plateau_factor", self.plateau_factor)):
+            if not 0 <= value < 1:
+                raise BadCall(f"{name} must lie in [0, 1), not {value!r}")
+        if type(self.multilabel) is not bool:
+            raise BadCall(f"multilabel must be true or false, not {self.multilabel!r}")
+
+    def _forget(self) -> None:
+        """Settings that change nothing beside others have their defaults: one fingerprint."""
+        idle = [] if self.length == "fmlmsn" else ["length_factor"]
+        idle += [] if self.schedule == "plateau" else ["plateau_factor", "plateau_epochs"]
+        for name in idle:
+            object.__setattr__(self, name, getattr(type(self), name))
 
 
 def primary_task(tasks: tuple[str, ...] | list[str]) -> str:
@@ -99,8 +145,12 @@ def primary_task(tasks: tuple[str, ...] | list[str]) -> str:
 
 
 def label_columns(training: Training, tasks: Sequence[str]) -> dict[str, str]:
-    """Label column that each task is trained on: its own, or ``M`` for all (FmlMSN-m)."""
-    return {task: task if training.labels == "own" else "M" for task in tasks}
+    """Label column that each task is trained on: its own, or ``M`` for all (FmlMSN-m).
+
+    A task of classes has its own in any case.
+    """
+    own = training.labels == "own"
+    return {task: task if own or task in CLASSES else "M" for task in tasks}
 
 
 def number(what: str, value: object) -> float:
@@ -126,6 +176,22 @@ def _seeds(value: object) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise BadCall(f"seeds must differ from each other, got {list(seeds)}")
     return seeds
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Names of classes.
+
+    Raises:
+        BadCall: they are none, or one stands there twice.
+    """
+    if not isinstance(value, list | tuple) or any(type(v) is not str or not v for v in value):
+        raise BadCall(f"classes must be a list of names, not {value!r}")
+    if len(set(value)) < len(value) or NO_CLASS in value:
+        raise BadCall(
+            f"classes must differ from each other and from '{NO_CLASS}' (labelled, and none of "
+            f"them), got {list(value)}"
+        )
+    return tuple(value)
 
 
 def _whole(name: str, value: object) -> None:

@@ -11,6 +11,7 @@ from ...cache.corpus import FAMILIES, Corpus
 from ...cache.corpus_columns import COLUMNS, TASKS
 from ...cache.corpus_file import is_ours
 from ...cache.errors import BadCall, BadCorpus, unknown
+from ...cache.labels import CLASSES, DIMENSIONS
 from ...cache.validation import count, listing, show
 from .media_folder import MediaFolder, Unusable
 from .sheet import Sheet, nearest, read_sheet, read_splits
@@ -59,7 +60,7 @@ def read(
     sheet = read_sheet(path, encoding, delimiter)
     taken, notes = _mapping(sheet, columns)
     found: dict[str, Sequence[Any]] = {o: sheet.columns[t] for o, t in taken.items()}
-    _check_family(path, [task for task in TASKS if task in taken], family)
+    _check_family(path, [t for t in TASKS if t in taken and t not in DIMENSIONS], family)
     faults: list[str] = []
     if "split" in found:
         found["split"], renamed = read_splits(found["split"])
@@ -82,7 +83,7 @@ def _mapping(
     sheet: Sheet, given: Mapping[str, str | None] | None
 ) -> tuple[dict[str, str], list[str]]:
     """Our column names to theirs, and notes on what was taken and left."""
-    ours = (*COLUMNS, *TASKS)
+    ours = (*COLUMNS, *TASKS, *CLASSES)
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise BadCall(f"columns must map our names to theirs, such as id: utt, not {given!r}")

@@ -40,7 +40,7 @@ class Output:
     """What a model makes of a batch.
 
     Args:
-        predictions: (S, B, K), in the order of the model's tasks.
+        predictions: (S, B, K), the columns of each task side by side in their order.
         hidden: (S, B, H), what ``encode`` stores.
         losses: further losses by name, (S,) each, added to those of the tasks.
     """
@@ -59,6 +59,13 @@ class Model(nn.Module, ABC):
 
     Class attributes:
         stackable: whether it holds more than one seed; otherwise S is always 1.
+
+    Args:
+        settings: the model's.
+        inputs: what it reads.
+        tasks: what it predicts.
+        streams: random numbers of its seeds.
+        sizes: columns of scores that each task has (``Target.size``); none: one each.
     """
 
     stackable: ClassVar[bool] = True
@@ -69,17 +76,19 @@ class Model(nn.Module, ABC):
         inputs: Sequence[InputSpec],
         tasks: Sequence[str],
         streams: Streams,
+        sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         assert isinstance(settings, ModelSettings)
         settings.check({spec.name: spec.modality for spec in inputs}, tasks)
         self.inputs = tuple(inputs)
         self.tasks = tuple(tasks)
+        self.sizes = tuple(sizes) or (1,) * len(self.tasks)
         self.build(settings, streams)
 
     @abstractmethod
     def build(self, settings: Any, streams: Streams) -> None:
-        """Make the layers; ``self.inputs`` and ``self.tasks`` are there already."""
+        """Make the layers; ``self.inputs``, ``self.tasks`` and ``self.sizes`` are there."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Output:
@@ -105,17 +114,28 @@ class Model(nn.Module, ABC):
             (S,) loss of each seed.
         """
         out = self(batch)
-        losses, slope = objective(out.predictions)
+        predictions = out.predictions.float()  # of mixed precision
+        losses, slope = objective(predictions)
         extras = tuple(out.losses.values())
         # Seeds share nothing, so each gets the gradient of its own losses.
         torch.autograd.backward(
-            (out.predictions, *extras), (slope, *[torch.ones_like(extra) for extra in extras])
+            (predictions, *extras),
+            (slope, *[torch.full_like(extra, objective.share) for extra in extras]),
         )
         for extra in extras:
-            losses += extra.detach()
+            losses += objective.share * extra.detach()
         return losses
 
 
 def masked(embedding: Tensor, mask: Tensor | None) -> Tensor:
     """Zero the embeddings (S, B, H) of utterances without this modality: mask (S, B) or None."""
     return embedding if mask is None else embedding * mask.unsqueeze(-1)
+
+
+def there(batch: Batch, spec: InputSpec) -> Tensor:
+    """Which utterances have an input: bool (S, B)."""
+    mask = batch.mask[spec.name]
+    if mask is None:
+        values = batch.values[spec.name]
+        return values.new_ones(values.shape[:2], dtype=torch.bool)
+    return mask.any(dim=-1) if mask.ndim == 3 else mask

@@ -48,17 +48,19 @@ class TextSubnet(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Three layers, ReLU on the first two: one score, and the second layer's activations."""
+    """Three layers, ReLU on the first two: a task's scores, the second layer's activations."""
 
-    def __init__(self, n_in: int, units: int, dropout: float, streams: Streams) -> None:
+    def __init__(
+        self, n_in: int, units: int, dropout: float, streams: Streams, size: int = 1
+    ) -> None:
         super().__init__()
         self.drop = Dropout(dropout, streams)
         self.first = Linear(n_in, units, streams)
         self.second = Linear(units, units, streams)
-        self.score = Linear(units, 1, streams)
+        self.score = Linear(units, size, streams)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (S, B, n_in) to scores (S, B, 1) and hidden (S, B, units)."""
+        """Map (S, B, n_in) to scores (S, B, size) and hidden (S, B, units)."""
         x = torch.relu(self.first(self.drop(x)))
         hidden = torch.relu(self.second(x))
         return self.score(hidden), hidden
@@ -73,7 +75,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def differentiate(self, kept: tuple[Tensor, Tensor, Tensor, Tensor], slope: Tensor) -> None:
-        """Set the parameters' gradients, in place, from the slope (S, B, 1) by the score.
+        """Set the parameters' gradients, in place, from the slope (S, B, size) by the scores.
 
         What autograd does, without its graph, which is half of a step of the smallest model.
         """
@@ -103,10 +105,11 @@ class Heads(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, units: int, dropout: float, tasks: Sequence[str], streams: Streams
+        self, n_in: int, units: int, dropout: float, sizes: Sequence[int], streams: Streams
     ) -> None:
         super().__init__()
-        self.heads = nn.ModuleList([Predictor(n_in, units, dropout, streams) for _ in tasks])
+        self.sizes = tuple(sizes)
+        self.heads = nn.ModuleList(Predictor(n_in, units, dropout, streams, k) for k in self.sizes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (S, B, n_in) to scores (S, B, K) and hidden (S, B, units)."""
@@ -118,8 +121,8 @@ class Heads(nn.Module):
         heads = cast(Sequence[Predictor], self.heads)
         kept = [head.kept(x) for head in heads]
         losses, slope = objective(_side_by_side([scores for *_, scores in kept]))
-        for k, head in enumerate(heads):
-            head.differentiate(kept[k], slope[..., k : k + 1])
+        for head, its, own in zip(heads, kept, slope.split(self.sizes, dim=-1), strict=True):
+            head.differentiate(its, own)
         return losses
 
 

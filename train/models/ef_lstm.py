@@ -32,7 +32,7 @@ class EfLstmNet(Model):
         self.layers = nn.ModuleList(Lstm(width, units, streams) for width in widths)
         self.drop = Dropout(settings.dropout, streams)
         self.hidden = Linear(units, units, streams)
-        self.score = Linear(units, len(self.tasks), streams)
+        self.score = Linear(units, sum(self.sizes), streams)
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, units)."""

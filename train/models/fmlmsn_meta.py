@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..objectives import Objective
@@ -25,7 +26,7 @@ class FmlmsnMetaNet(Model):
     def build(self, settings: Any, streams: Streams) -> None:
         """One block of heads on the concatenation."""
         width = sum(spec.width for spec in self.inputs)
-        self.heads = Heads(width, settings.units, settings.dropout, self.tasks, streams)
+        self.heads = Heads(width, settings.units, settings.dropout, self.sizes, streams)
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the second hidden layer (S, B, units)."""
@@ -35,4 +36,6 @@ class FmlmsnMetaNet(Model):
     def learn(self, batch: Batch, objective: Objective) -> Tensor:
         """The same gradients as by autograd, in half of the time."""
         assert batch.means is not None
+        if torch.is_autocast_enabled(batch.means.device.type):
+            return super().learn(batch, objective)
         return self.heads.learn(batch.means, objective)

@@ -31,7 +31,7 @@ class FmlmsnPairNet(Model):
     def build(self, settings: Any, streams: Streams) -> None:
         """Two subnets and a predictor a task; the last task is the pair's."""
         self.subnets = nn.ModuleList()
-        sizes = []
+        widths = []
         for spec in self.inputs:
             dropout = getattr(settings, f"{spec.modality}_dropout")
             if spec.modality == "text":
@@ -41,17 +41,25 @@ class FmlmsnPairNet(Model):
                 n_out = getattr(settings, f"{spec.modality}_hidden")
                 subnet = MeanSubnet(spec.width, n_out, dropout, streams)
             self.subnets.append(subnet)
-            sizes.append(n_out)
+            widths.append(n_out)
         letters = [LETTERS[spec.modality] for spec in self.inputs]
         self.sides = [letters.index(task) for task in self.tasks[:-1]]
         self.alone = nn.ModuleList(
             Predictor(
-                sizes[side], getattr(settings, f"{self.inputs[side].modality}_units"), 0.0, streams
+                widths[side],
+                getattr(settings, f"{self.inputs[side].modality}_units"),
+                0.0,
+                streams,
+                size,
             )
-            for side in self.sides
+            for side, size in zip(self.sides, self.sizes, strict=False)
         )
         self.pair = Predictor(
-            sizes[0] * sizes[1], settings.pair_units, settings.pair_dropout, streams
+            widths[0] * widths[1],
+            settings.pair_units,
+            settings.pair_dropout,
+            streams,
+            self.sizes[-1],
         )
 
     def forward(self, batch: Batch) -> Output:

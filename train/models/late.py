@@ -24,18 +24,18 @@ class LateFusion(Model):
 
     @abstractmethod
     def build_fusion(
-        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+        self, settings: Any, widths: Sequence[int], sizes: Sequence[int], streams: Streams
     ) -> None:
-        """Make the layers that ``fuse`` uses, for embeddings of these widths."""
+        """Make the layers that ``fuse`` uses: embeddings of these widths, scores of these sizes."""
 
     @abstractmethod
     def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Map embeddings (S, B, H_i) to scores (S, B, K) and hidden (S, B, H)."""
 
     @property
-    def fused_tasks(self) -> tuple[str, ...]:
-        """Tasks that are scored from the fused embeddings."""
-        return self.tasks
+    def fused_sizes(self) -> tuple[int, ...]:
+        """Columns of the tasks that are scored from the fused embeddings."""
+        return self.sizes
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Subnets, then the fusion."""
@@ -48,7 +48,7 @@ class LateFusion(Model):
                 if spec.reads == "sequence"
                 else MeanSubnet(spec.width, units, dropout, streams)
             )
-        self.build_fusion(settings, self.widths, self.fused_tasks, streams)
+        self.build_fusion(settings, self.widths, self.fused_sizes, streams)
 
     def embed(self, batch: Batch) -> list[Tensor]:
         """The embedding (S, B, units) of each input."""
@@ -72,9 +72,9 @@ class MultiTaskFusion(LateFusion):
     """
 
     @property
-    def fused_tasks(self) -> tuple[str, ...]:
-        """The last task."""
-        return self.tasks[-1:]
+    def fused_sizes(self) -> tuple[int, ...]:
+        """Those of the last task."""
+        return self.sizes[-1:]
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Subnets, fusion, and a predictor for each unimodal task."""
@@ -87,8 +87,9 @@ class MultiTaskFusion(LateFusion):
                 getattr(settings, f"{self.inputs[side].modality}_post_units"),
                 settings.post_dropout,
                 streams,
+                size,
             )
-            for side in self.sides
+            for side, size in zip(self.sides, self.sizes, strict=False)
         )
 
     def forward(self, batch: Batch) -> Output:

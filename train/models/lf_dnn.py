@@ -24,11 +24,11 @@ class LfDnnNet(LateFusion):
     """
 
     def build_fusion(
-        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+        self, settings: Any, widths: Sequence[int], sizes: Sequence[int], streams: Streams
     ) -> None:
         """A predictor a task."""
         units, dropout = settings.post_units, settings.post_dropout
-        self.heads = Heads(sum(widths), units, dropout, tasks, streams)
+        self.heads = Heads(sum(widths), units, dropout, sizes, streams)
 
     def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores (S, B, K) and the hidden layer (S, B, post_units)."""

@@ -27,11 +27,11 @@ class LmfNet(LateFusion):
     """
 
     def build_fusion(
-        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+        self, settings: Any, widths: Sequence[int], sizes: Sequence[int], streams: Streams
     ) -> None:
         """The factors."""
-        sizes = [width + 1 for width in widths]
-        self.product = LowRankLinear(sizes, len(tasks), settings.rank, streams)
+        lengths = [width + 1 for width in widths]
+        self.product = LowRankLinear(lengths, sum(sizes), settings.rank, streams)
 
     def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores (S, B, K) and each rank's share of them (S, B, rank * K)."""

@@ -60,7 +60,7 @@ class MultNet(Model):
         self.first = Linear(width, width, streams)
         self.second = Linear(width, width, streams)
         self.drop = Dropout(settings.output_dropout, streams)
-        self.score = Linear(width, len(self.tasks), streams)
+        self.score = Linear(width, sum(self.sizes), streams)
 
     def _others(self, i: int) -> list[Any]:
         return [spec for k, spec in enumerate(self.inputs) if k != i]

@@ -27,7 +27,7 @@ class SfNet(Model):
     def build(self, settings: Any, streams: Streams) -> None:
         """One block of heads on the concatenation."""
         width = sum(spec.width for spec in self.inputs)
-        self.heads = Heads(width, settings.units, settings.dropout, self.tasks, streams)
+        self.heads = Heads(width, settings.units, settings.dropout, self.sizes, streams)
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the hidden layer (S, B, units)."""

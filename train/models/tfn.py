@@ -27,14 +27,14 @@ class TfnNet(LateFusion):
     """
 
     def build_fusion(
-        self, settings: Any, widths: Sequence[int], tasks: Sequence[str], streams: Streams
+        self, settings: Any, widths: Sequence[int], sizes: Sequence[int], streams: Streams
     ) -> None:
         """The layers after the product."""
         post = settings.post_units
         self.first = OuterLinear([width + 1 for width in widths], post, streams)
         self.drop = Dropout(settings.post_dropout, streams)
-        self.second = nn.ModuleList(Linear(post, post, streams) for _ in tasks)
-        self.score = nn.ModuleList(Linear(post, 1, streams) for _ in tasks)
+        self.second = nn.ModuleList(Linear(post, post, streams) for _ in sizes)
+        self.score = nn.ModuleList(Linear(post, size, streams) for size in sizes)
 
     def fuse(self, embedded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores (S, B, K) and the last task's second hidden layer (S, B, post_units)."""

@@ -22,7 +22,7 @@ class UnimodalNet(Model):
     def build(self, settings: Any, streams: Streams) -> None:
         """One block of heads."""
         (spec,) = self.inputs
-        self.heads = Heads(spec.width, settings.units, settings.dropout, self.tasks, streams)
+        self.heads = Heads(spec.width, settings.units, settings.dropout, self.sizes, streams)
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the hidden layer (S, B, units)."""

@@ -1,0 +1,55 @@
+"""What a fitted model is worth where modalities are missing: inputs masked when it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from .dataset import InputSpec, MappedReading, Reading
+from .settings.base import LETTERS
+
+#: Every subset of so many inputs is scored; of more of them, only those that lack a single one.
+ALL_SUBSETS = 3
+
+
+def subsets(specs: Sequence[InputSpec]) -> dict[str, tuple[str, ...]]:
+    """Proper subsets of a model's inputs to score it with: label to names, small ones first.
+
+    Labels are letters (``T``, ``TA``) where each input is of another modality, else the names.
+
+    >>> subsets([InputSpec("a", "audio", 1, "mean", 1), InputSpec("t", "text", 1, "mean", 1)])
+    {'T': ('t',), 'A': ('a',)}
+    """
+    order = {modality: i for i, modality in enumerate(LETTERS)}
+    modalities = {spec.modality for spec in specs}
+    lettered = len(modalities) == len(specs) and modalities <= set(LETTERS)
+    if lettered:
+        specs = sorted(specs, key=lambda spec: order[spec.modality])
+    first = 1 if len(specs) <= ALL_SUBSETS else len(specs) - 1
+    return {
+        "".join(LETTERS[s.modality] for s in chosen)
+        if lettered
+        else "+".join(s.name for s in chosen): tuple(s.name for s in chosen)
+        for size in range(first, len(specs))
+        for chosen in combinations(specs, size)
+    }
+
+
+def only(
+    readings: Mapping[str, Reading | MappedReading], kept: Sequence[str]
+) -> dict[str, Reading | MappedReading]:
+    """The same readings, those that are not kept masked for every utterance."""
+    return {name: r if name in kept else masked(r) for name, r in readings.items()}
+
+
+def masked(reading: Reading | MappedReading) -> Reading | MappedReading:
+    """A reading of which no utterance has anything."""
+    if isinstance(reading, MappedReading):
+        return replace(reading, length=0)
+    if reading.offsets is None:
+        return Reading(np.zeros_like(reading.values), np.zeros_like(reading.mask))
+    nothing = np.zeros_like(reading.offsets)
+    return Reading(reading.values[:0], reading.mask[:0], nothing)

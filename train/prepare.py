@@ -1,0 +1,145 @@
+"""What a fit learns from, of a joined dataset: truth of its tasks, what the model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cache.errors import TrainingError, unknown
+from ..cache.labels import CLASSES, DIMENSIONS
+from .dataset import (
+    SPLITS,
+    Array,
+    Dataset,
+    InputSpec,
+    MappedReading,
+    Reading,
+    check_aligned,
+    check_finite,
+    read,
+    rows_to_keep,
+    scaler_of,
+)
+from .metrics import FAMILIES
+from .normalize import Scaler, identity
+from .settings.base import ModelSettings
+from .targets import Target, importance, targets_of, truth_of
+from .training import Training, label_columns
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The labels that a fit learns and is scored by.
+
+    Args:
+        targets: what each task is.
+        values: (n, columns of all targets) float64, NaN where there is no label.
+        importance: (n, columns), how much each counts in the loss.
+    """
+
+    targets: tuple[Target, ...]
+    values: Array
+    importance: Array
+
+
+def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family: str) -> Truth:
+    """Truth of each task.
+
+    Raises:
+        TrainingError: an empty split, a task without labels or with a single class in the
+            training split.
+        UnknownName: a task is scored by the corpus' metric family, which is none.
+    """
+    for split in ("train", "valid"):
+        if not len(dataset.rows(split)):
+            sizes = ", ".join(f"{name}: {len(dataset.rows(name))}" for name in SPLITS)
+            raise TrainingError(f"split '{split}' has no utterances ({sizes})")
+    if training.task_weights and len(training.task_weights) != len(tasks):
+        raise TrainingError(
+            f"{len(training.task_weights)} task_weights do not fit {len(tasks)} tasks "
+            f"[{', '.join(tasks)}]"
+        )
+    columns = label_columns(training, tasks)
+    _check_labels(dataset, training, columns)
+    if any(c not in (*CLASSES, *DIMENSIONS) for c in columns.values()) and family not in FAMILIES:
+        raise unknown("metric family", family, FAMILIES)
+    train = dataset.rows("train")
+    targets = targets_of(tasks, training, dataset.labels, train)
+    values, counts = [], []
+    for target in targets:
+        own = truth_of(target, dataset.labels[columns[target.task]], dataset.ids)
+        values.append(own)
+        counts.append(np.isfinite(own).astype(np.float64))
+        counts[-1][train] = importance(target, own[train], training.class_weights)
+        for split in ("train", "valid"):
+            if not np.isfinite(own[dataset.rows(split)]).any():
+                raise TrainingError(
+                    f"task '{target.task}': no utterance of split '{split}' is one of "
+                    f"{', '.join(target.names)}. Choose other 'classes'"
+                )
+    return Truth(targets, np.concatenate(values, axis=1), np.concatenate(counts, axis=1))
+
+
+def _check_labels(dataset: Dataset, training: Training, columns: Mapping[str, str]) -> None:
+    there = dataset.labelled("train", "valid")
+    for task, column in columns.items():
+        if column in there:
+            continue
+        hint = ""
+        if "M" in there and training.labels == "own" and task not in CLASSES:
+            hint = "; or set 'labels: M' to train every task on the multimodal label"
+        gap = "train" if column not in dataset.labelled("train") else "valid"
+        raise TrainingError(
+            f"task '{task}' has no label '{column}' in split '{gap}'. Columns with labels in "
+            f"train and valid: {', '.join(sorted(there)) or 'none'}. Choose tasks among them{hint}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a model reads of each input, by its name.
+
+    Args:
+        specs: what the network must know of them, in order.
+        scalers: the normaliser that the training split gives.
+        readings: values of all utterances, normalised.
+    """
+
+    specs: list[InputSpec]
+    scalers: dict[str, Scaler]
+    readings: dict[str, Reading | MappedReading]
+
+
+def prepare(
+    model: ModelSettings, training: Training, dataset: Dataset, lengths: Mapping[str, int]
+) -> Prepared:
+    """Read what a model wants of each input; see ``fit`` for the arguments.
+
+    Raises:
+        TrainingError: features are not finite, or not aligned where the model needs that.
+    """
+    train = dataset.rows("train")
+    done = Prepared([], {}, {})
+    kept = {
+        given.name: lengths.get(given.name)
+        or rows_to_keep(given, train, training.length, training.length_factor)
+        for given in dataset.inputs
+    }
+    if model.aligned:
+        check_aligned(dataset.inputs)
+        kept = dict.fromkeys(kept, max(kept.values()))
+    for given in dataset.inputs:
+        check_finite(given)
+        length = kept[given.name]
+        scaler = (
+            scaler_of(given, length, train)
+            if training.normalize == "rows"
+            else identity(given.width)
+        )
+        reads = model.reads(given.modality)
+        done.specs.append(InputSpec(given.name, given.modality, given.width, reads, length))
+        done.scalers[given.name] = scaler
+        done.readings[given.name] = read(given, reads, length, scaler)
+    return done
