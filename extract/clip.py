@@ -13,14 +13,14 @@ from ..cache.records import Array, Features
 from .ahead import read_ahead
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
-    from .decoding import Decoded
+    from .damage import Shown
 
 #: Decoded pictures of one clip are kept, as the decoder gave them, for the next extractor and for
 #: any rate, up to this many bytes: at 25 Hz 62 s of 640x360 or 7 s of 1920x1080; a longer clip is
 #: decoded again.
 FRAMES_KEPT = 512 << 20
+#: Damaged spans that a warning lists.
+SPANS_TOLD = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,15 @@ class Frame:
             time, before 0 where a segment starts within a picture.
         index: number of the picture in the source, counted from the first one shown; two grid
             steps with the same index show the same picture and share one array.
+        readable: False where the file is damaged and nothing can be shown: ``image`` is black
+            then, and a row of this time must be masked.
     """
 
     image: Array
     time: float
     shown: float
     index: int
+    readable: bool = True
 
 
 @dataclass(eq=False)
@@ -94,7 +97,7 @@ class Clip:
     ahead: int = 0
     _audio: dict[int, Waveform] = field(default_factory=dict, repr=False)
     _frames: dict[float, list[Frame]] = field(default_factory=dict, repr=False)
-    _decoded: list[Decoded[VideoFrame]] | None = field(default=None, repr=False)
+    _decoded: list[Shown] | None = field(default=None, repr=False)
 
     def warn(self, message: str) -> None:
         """Note something that a user of the features should know, though they could be made.
@@ -126,6 +129,7 @@ class Clip:
     def frames(self, rate: float) -> Iterable[Frame]:
         """Pictures of the segment at a rate in Hz, in order.
 
+        Where damage left none, black ones stand in that are not ``readable``, with a warning.
         What is decoded is kept for the next caller, whatever its rate, if it was read to the end
         and is not larger than ``FRAMES_KEPT``.
 
@@ -142,23 +146,46 @@ class Clip:
     def _on_grid(self, rate: float) -> Iterator[Frame]:
         from .pictures import on_grid
 
-        frames = on_grid(self._pictures(), rate, self.start or 0.0, self.end)
+        frames = on_grid(self._told(), rate, self.start or 0.0, self.end)
         return read_ahead(frames, self.ahead) if self.ahead else frames
 
-    def _pictures(self) -> Iterator[Decoded[VideoFrame]]:
+    def _told(self) -> Iterator[Shown]:
+        """Pictures of the segment; a warning at their end where damage left none."""
+        from .damage import Unreadable
+
+        lost = []
+        start, end = self.start or 0.0, float("inf") if self.end is None else self.end
+        for item in self._pictures():
+            if isinstance(item, Unreadable):
+                span = max(float(item.start), start), min(float(item.end), end)
+                lost += [(span[0] - start, span[1] - start)] if span[1] > span[0] else []
+            yield item
+        if lost:
+            parts = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in lost[:SPANS_TOLD])
+            more = f" and {len(lost) - SPANS_TOLD} more" if len(lost) > SPANS_TOLD else ""
+            message = (
+                f"the file is damaged: {sum(b - a for a, b in lost):.2f} s of its pictures could "
+                f"not be read ({parts}{more}); rows there are masked"
+            )
+            if message not in self.warnings:  # one node may read the pictures twice
+                self.warn(message)
+
+    def _pictures(self) -> Iterator[Shown]:
         """Decoded pictures: the kept ones, or those of the file, kept for the next caller."""
         if self._decoded is not None:
             yield from self._decoded
             return
+        from .damage import Unreadable
         from .media import read_pictures
 
         assert self.media is not None
-        kept: list[Decoded[VideoFrame]] = []
+        kept: list[Shown] = []
         size, whole = 0, True
         for item in read_pictures(self.media, self.start, self.end):
             if kept and kept[-1].start <= item.start <= (self.start or 0.0):
                 kept, size = [], 0  # the one before is over when the segment begins
-            size += sum(plane.buffer_size for plane in item.frame.planes)
+            if not isinstance(item, Unreadable):
+                size += sum(plane.buffer_size for plane in item.frame.planes)
             if size > FRAMES_KEPT:
                 kept, whole = [], False  # too long: its memory is given back at once
             elif whole:

@@ -22,10 +22,10 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..cache.errors import BadMedia, NoAudio, NoVideo
+from .damage import PictureDecoding
 from .decoding import ENOUGH, MAX_PIXELS, Decoding, OpenFile, start_of
 
 #: Demuxers that may open a file; none of them opens a second file.
@@ -131,7 +131,7 @@ class Source(OpenFile):
         self._check_codec(stream, "sound")
         return Decoding(self, stream, "sound")
 
-    def pictures(self) -> Decoding[VideoFrame]:
+    def pictures(self) -> PictureDecoding:
         """Decoder of the pictures.
 
         Raises:
@@ -148,7 +148,7 @@ class Source(OpenFile):
                 f"'{self.path}' has pictures of {width}x{height} pixels; at most "
                 f"{MAX_PIXELS / 1e6:.0f} million pixels are decoded"
             )
-        return Decoding(self, stream, "pictures")
+        return PictureDecoding(self, stream, "pictures")
 
     def _check_codec(self, stream: AudioStream | VideoStream, what: str) -> None:
         if not has_decoder(stream):

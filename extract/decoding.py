@@ -65,6 +65,7 @@ class Decoding(Generic[F]):
     """Decoding of one stream, with an account of what could not be decoded.
 
     A packet that the decoder refuses is left out; ``check`` tells whether too much is missing.
+    Of pictures any span may be missing; ``damage.PictureDecoding`` says which.
     One thread decodes, so that results and costs do not depend on the machine's cores.
 
     Attributes:
@@ -197,11 +198,15 @@ class Decoding(Generic[F]):
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise MemoryError(f"no memory left to decode '{self.file.path}'") from error
-            base = packet.time_base
-            if base is not None and packet.duration:
-                time = (packet.pts or 0) * base - self.file.zero
-                self.lost += packet.duration * base if time >= self._from else 0
+            self._refuse(packet)
             return []
+
+    def _refuse(self, packet: Packet[Any]) -> None:
+        """Note a packet that could not be decoded."""
+        base = packet.time_base
+        if base is not None and packet.duration:
+            time = (packet.pts or 0) * base - self.file.zero
+            self.lost += packet.duration * base if time >= self._from else 0
 
     def check(self, end: float | None) -> None:
         """Tell whether all up to ``end`` in seconds was decoded; call it after the last frame.
@@ -214,7 +219,7 @@ class Decoding(Generic[F]):
         promised = self.reached if self.promised is None else self.promised
         wanted_end = promised if end is None else min(Fraction(end), promised)
         wanted = wanted_end - self._from
-        got = min(self.reached, wanted_end) - self._from - self.lost
+        got = self._readable(wanted_end)
         if wanted > 0 and got < ENOUGH * wanted:
             raise BadMedia(
                 f"'{self.file.path}' is truncated or damaged: {max(float(got), 0):.2f} s of "
@@ -225,6 +230,10 @@ class Decoding(Generic[F]):
         if self.reached == 0:
             kind = NoAudio if self.what == "sound" else NoVideo
             raise kind(f"'{self.file.path}' has a stream for {self.what}, but nothing in it")
+
+    def _readable(self, end: Fraction) -> Fraction:
+        """Seconds up to ``end`` that were decoded."""
+        return min(self.reached, end) - self._from - self.lost
 
     def outside(self, start: float, end: float | None) -> BadInput:
         """The error for a segment in which this stream has nothing."""

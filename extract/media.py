@@ -15,12 +15,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from ..cache.errors import BadCall, BadInput, BadMedia
 from .clip import Frame, Waveform
 from .container import has_decoder, open_media
-from .decoding import Decoded
+from .damage import Shown
 from .pictures import on_grid
 from .sound import Line
 
@@ -132,7 +131,8 @@ def read_frames(
     shows then: the latest one that has begun (``TOLERANCE`` later still counts), and the first
     one also before it begins. Pictures are RGB, turned and mirrored upright as the file says, and
     of the size that is stored: pixels that are not square stay so. Steps that show the same
-    picture share one array; do not write into it.
+    picture share one array; do not write into it. Steps at which damage left nothing to be shown
+    have a black picture and are not ``readable``.
 
     Args:
         path: a local media file.
@@ -151,11 +151,12 @@ def read_frames(
 
 def read_pictures(
     path: str | Path, start: float | None = None, end: float | None = None
-) -> Iterator[Decoded[VideoFrame]]:
+) -> Iterator[Shown]:
     """Decoded pictures of a file or of a segment of it, in order; nothing is converted.
 
     The first ones may lie before the segment (decoding begins at a key picture), the last one
-    begins at its end or after it, if there is such a one.
+    begins at its end or after it, if there is such a one. Where damage left no picture that can be
+    trusted, the span is given instead.
 
     Args:
         path: a local media file.
@@ -170,13 +171,11 @@ def read_pictures(
     begin = _checked_start(start, end)
     with open_media(path) as source:
         decoding = source.pictures()
-        stop = end
-        for item in decoding.frames(begin):
+        for item in decoding.pictures(begin):
             yield item
             if end is not None and item.start >= end:
-                stop = float(decoding.reached)  # perhaps later
                 break
-        decoding.check(stop)
+        decoding.check(end)
         if decoding.reached - Fraction(begin) <= ROUNDING:
             raise decoding.outside(begin, end)
 

@@ -13,7 +13,7 @@ from av.video.reformatter import VideoReformatter
 from ..cache.errors import BadCall, BadMedia
 from ..cache.records import Array
 from .clip import Frame
-from .decoding import Decoded
+from .damage import Shown, Unreadable
 
 #: Times in files are rounded, to milliseconds at worst: a picture that comes this much after a
 #: grid time, in seconds, still serves it.
@@ -21,7 +21,7 @@ TOLERANCE = 0.001
 
 
 def on_grid(
-    pictures: Iterable[Decoded[VideoFrame]], rate: float, start: float, end: float | None
+    pictures: Iterable[Shown], rate: float, start: float, end: float | None
 ) -> Iterator[Frame]:
     """Pictures on a regular grid of times; all of ``pictures`` is read, to its end.
 
@@ -50,15 +50,16 @@ class Grid:
         self.steps = math.inf if end is None else _count((end - start) * rate)
         self.step = 0  # the next one to be filled
         self.number = 0  # of the held picture, counted from the first one used
-        self.held: Decoded[VideoFrame] | None = None
+        self.held: Shown | None = None
         self.image: Array | None = None  # the held picture once it was used
+        self.shape: tuple[int, ...] | None = None  # of the latest one that was converted
         self.convert = VideoReformatter()
 
     @property
     def done(self) -> bool:
         return self.step >= self.steps
 
-    def until(self, item: Decoded[VideoFrame]) -> Iterator[Frame]:
+    def until(self, item: Shown) -> Iterator[Frame]:
         """Fill the steps before ``item`` is shown, then hold it."""
         if self.done:
             return
@@ -66,6 +67,8 @@ class Grid:
             self.held = item
         if item.start < self.held.start:
             return  # out of order: a player would not show it either
+        if isinstance(self.held, Unreadable) and self.shape is None and item is not self.held:
+            self._image(item)
         shown = float(item.start) - TOLERANCE
         while not self.done and self.start + self.step / self.rate < shown:
             yield self._fill()
@@ -84,11 +87,20 @@ class Grid:
 
     def _fill(self) -> Frame:
         assert self.held is not None
+        readable = not isinstance(self.held, Unreadable)
         if self.image is None:
-            self.image = upright(self.held.frame, self.convert)
+            self.image = self._image(self.held)
         time = self.step / self.rate
         self.step += 1
-        return Frame(self.image, time, float(self.held.start) - self.start, self.number)
+        return Frame(self.image, time, float(self.held.start) - self.start, self.number, readable)
+
+    def _image(self, held: Shown) -> Array:
+        if isinstance(held, Unreadable):
+            assert self.shape is not None  # there is a picture before or after: see `check`
+            return np.zeros(self.shape, np.uint8)
+        image = upright(held.frame, self.convert)
+        self.shape = image.shape
+        return image
 
 
 def _count(steps: float) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array, Features
-from ..clip import Clip
+from ..clip import Clip, Frame
 from .chosen import column, one_track, track_numbers
 from .mtcnn_face import FACE_COLUMNS
 
@@ -111,7 +111,7 @@ def face_crops(
     path = FacePath(faces, window)
     times, pictures, mask = [], [], []
     for frame in clip.frames(rate):
-        matrix = path.at(frame.time, frame.shown, frame.image.shape)
+        matrix = path.in_frame(frame)
         times.append((frame.time, frame.time + 1 / rate))
         mask.append(matrix is not None)
         blank = np.zeros((size, size, 3), np.uint8)
@@ -164,7 +164,7 @@ def track_crops(
             paths[number], held[number] = FacePath(waiting.pop(number), window), ([], [])
         for number, path in list(paths.items()):
             times, pictures = held[number]
-            matrix = path.at(frame.time, frame.shown, frame.image.shape)
+            matrix = path.in_frame(frame)
             if matrix is not None:
                 times.append((frame.time, frame.time + 1 / rate))
                 pictures.append(cut(frame.image, matrix, size, fill))
@@ -208,6 +208,10 @@ class FacePath:
         )
         for row in np.flatnonzero(self.mask):
             self.points[row] = np.median(points[first[row] : last[row]], axis=0)
+
+    def in_frame(self, frame: Frame) -> Array | None:
+        """The map (2, 3) to the crop; None where the face is not, or the picture is damaged."""
+        return self.at(frame.time, frame.shown, frame.image.shape) if frame.readable else None
 
     def at(self, time: float, shown: float, shape: tuple[int, ...]) -> Array | None:
         """The map (2, 3) from the picture's pixels to the crop's; None where there is no face.

@@ -173,7 +173,7 @@ class Steps:
             last = frame.index
             if new:
                 height, width = frame.image.shape[:2]  # may change within a file
-                shot = shots.see(frame.image)
+                shot = shots.see(frame.image, frame.readable)
                 self.about.append((width, height, frame.shown, shot))
             self.times.append(frame.time)
             self.shows.append(len(self.about) - 1)

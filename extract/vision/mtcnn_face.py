@@ -14,7 +14,7 @@ from ...cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
 from .main_face import MainFace
-from .mtcnn_cascade import CELL, Faces, load_cascade, one_thread, weight_files
+from .mtcnn_cascade import CELL, NO_FACES, Faces, load_cascade, one_thread, weight_files
 
 #: Landmarks in the net's order; left and right as seen in the picture.
 LANDMARKS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
@@ -117,8 +117,10 @@ class MtcnnFace(Extractor):
         last = None
         for frame in clip.frames(self.rate):
             if frame.index != last:
-                with one_thread():
-                    faces = cascade.detect(frame.image, self.min_size, self.threshold)
+                faces = NO_FACES
+                if frame.readable:
+                    with one_thread():
+                        faces = cascade.detect(frame.image, self.min_size, self.threshold)
                 last = frame.index
             height, width = frame.image.shape[:2]  # may change within a file
             found.append(faces)

@@ -27,8 +27,15 @@ class Shots:
         self.number = 0
         self._last: Array | None = None
 
-    def see(self, image: Array) -> int:
-        """Number of the shot, from 0, to which the next picture (height, width, 3) belongs."""
+    def see(self, image: Array, readable: bool = True) -> int:
+        """Number of the shot, from 0, to which the next picture (height, width, 3) belongs.
+
+        One that could not be read begins a shot: what was there before may be elsewhere then.
+        """
+        if not readable:
+            self.number += 1
+            self._last = None
+            return self.number
         seen = thumbnail(image)
         if self._last is not None and change(self._last, seen) > CHANGED:
             self.number += 1
