@@ -33,16 +33,11 @@ import wave
 from pathlib import Path
 
 import numpy as np
+from one_node import seconds_of
 
-from affectflow.cache.corpus import Corpus
 from affectflow.extract.registry import extractor
-from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.demo import voice
 from affectflow.workflows.demo.render import _voice
-from affectflow.workflows.graph import Workflow
-from affectflow.workflows.nodes import Extract
-from affectflow.workflows.recipe import Recipe
-from affectflow.workflows.run import run
 
 RATE = 44100
 #: What is measured, by the name of its figures.
@@ -90,35 +85,15 @@ def write(path: Path, sound: np.ndarray, copies: int = 1) -> None:
             file.writeframes(data)
 
 
-def make_corpus(folder: Path, n: int) -> float:
-    """Write n utterances and their table; seconds of sound in all."""
+def make_sounds(folder: Path, n: int) -> tuple[dict[str, list[str]], float]:
+    """Write n utterances; the columns of their corpus, and seconds of sound in all."""
     lengths = np.random.default_rng(0).uniform(1, 12, n)
     voices = [speech(12.0, speaker) for speaker in range(8)]
     media = []
     for i, length in enumerate(lengths):
         media.append(f"{folder}/{i:04}.wav")
         write(Path(media[-1]), voices[i % 8][: round(length * RATE)])
-    Corpus.from_columns({"id": [f"u{i:04}" for i in range(n)], "media": media}, name="voice").write(
-        folder / "corpus.parquet"
-    )
-    return float(lengths.sum())
-
-
-def seconds_of(node: tuple[str, dict], folder: Path, scheduler: str) -> float:
-    """Seconds that a run over the corpus takes, with a cache of its own."""
-    name, settings = node
-    recipe = Recipe(
-        "sound",
-        Workflow("sound", [Extract("sound", extractor(name, **settings))]),
-        CorpusSpec(str(folder)),
-        {},
-    )
-    with tempfile.TemporaryDirectory(dir=folder) as cache:
-        begin = time.perf_counter()
-        done = run(recipe, cache, scheduler=scheduler)
-        seconds = time.perf_counter() - begin
-    assert not done.failures, done.failures
-    return seconds
+    return {"id": [f"u{i:04}" for i in range(n)], "media": media}, float(lengths.sum())
 
 
 def measure(names: list[str], n: int, repeats: int) -> None:
@@ -127,19 +102,21 @@ def measure(names: list[str], n: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["XDG_CACHE_HOME"] = str(folder / "xdg")
-        total = make_corpus(folder, n)
+        columns, total = make_sounds(folder, n)
         print(f"figure acoustic_sound = {total:.0f} s")
-        settings = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+        workers = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
         clusters = {
-            k: LocalCluster(n_workers=k, host="127.0.0.1", local_directory=scratch, **settings)
+            k: LocalCluster(n_workers=k, host="127.0.0.1", local_directory=scratch, **workers)
             for k in (1, 2)
         }
         for name in names:
+            kind, settings = NODES[name]
+            made = extractor(kind, **settings)
             places = {"here": "sync"} | {k: c.scheduler_address for k, c in clusters.items()}
             best = dict.fromkeys(places, np.inf)
             for repeat in range(repeats + 1):  # the first run loads libraries
                 for place, scheduler in places.items():
-                    seconds = seconds_of(NODES[name], folder, scheduler)
+                    seconds = seconds_of(made, columns, folder, scheduler)
                     if repeat:
                         best[place] = min(best[place], seconds)
             print(f"figure acoustic_{name}_real_time_factor = {best['here'] / total:.4f} s/s")

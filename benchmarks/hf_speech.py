@@ -71,27 +71,14 @@ def cut(sound: np.ndarray, seconds: np.ndarray, folder: Path) -> list[Path]:
     return files
 
 
-def node(files: list[Path], model: Path, scratch: Path, **settings: str) -> float:
+def node(files: list[Path], model: Path, folder: Path, **settings: str) -> float:
     """Seconds that a run over the files takes, with a cache of its own."""
-    from affectflow.cache.corpus import Corpus
-    from affectflow.extract.registry import extractor
-    from affectflow.workflows.corpora import CorpusSpec
-    from affectflow.workflows.graph import Workflow
-    from affectflow.workflows.nodes import Extract
-    from affectflow.workflows.recipe import Recipe
-    from affectflow.workflows.run import run
+    from one_node import seconds_of
 
-    scratch = Path(tempfile.mkdtemp(dir=scratch))
+    from affectflow.extract.registry import extractor
+
     columns = {"id": [f.stem for f in files], "media": [str(f) for f in files]}
-    Corpus.from_columns(columns, name="sounds").write(scratch / "corpus.parquet")
-    made = extractor("hf-speech", model=str(model), **settings)
-    workflow = Workflow("speech", [Extract("speech", made)])
-    recipe = Recipe("speech", workflow, CorpusSpec(str(scratch)), {})
-    begin = time.perf_counter()
-    done = run(recipe, scratch / "cache", scheduler="sync")
-    seconds = time.perf_counter() - begin
-    assert done.made == {"speech": len(files)}, (done.made, done.failures)
-    return seconds
+    return seconds_of(extractor("hf-speech", model=str(model), **settings), columns, folder)
 
 
 class Bare:

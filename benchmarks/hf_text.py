@@ -68,24 +68,13 @@ def transcripts(n: int, seed: int) -> list[str]:
 
 def node(texts: list[str], model: Path, folder: Path, precision: str) -> float:
     """Seconds that a run over the transcripts takes, with a cache of its own."""
-    from affectflow.cache.corpus import Corpus
-    from affectflow.extract.registry import extractor
-    from affectflow.workflows.corpora import CorpusSpec
-    from affectflow.workflows.graph import Workflow
-    from affectflow.workflows.nodes import Extract
-    from affectflow.workflows.recipe import Recipe
-    from affectflow.workflows.run import run
+    from one_node import seconds_of
 
-    scratch = Path(tempfile.mkdtemp(dir=folder))
+    from affectflow.extract.registry import extractor
+
     columns = {"id": [f"u{i:05}" for i in range(len(texts))], "text": texts}
-    Corpus.from_columns(columns, name="texts").write(scratch / "corpus.parquet")
     made = extractor("hf-text", model=str(model), precision=precision)
-    recipe = Recipe("text", Workflow("text", [Extract("text", made)]), CorpusSpec(str(scratch)), {})
-    begin = time.perf_counter()
-    done = run(recipe, scratch / "cache", scheduler="sync")
-    seconds = time.perf_counter() - begin
-    assert done.made == {"text": len(texts)}, (done.made, done.failures)
-    return seconds
+    return seconds_of(made, columns, folder)
 
 
 class Bare:
