@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..seeds import Dropout, Linear, Lstm, Streams
 from .aligned import aligned_rows
@@ -28,43 +29,57 @@ class MfnNet(Model):
     """
 
     def build(self, settings: Any, streams: Streams) -> None:
-        """LSTMs, delta-memory attention, gated memory, read-out."""
+        """LSTMs, what their memories say, gated memory, read-out."""
         self.memory = settings.memory_units
         widths = [getattr(settings, f"{spec.modality}_units") for spec in self.inputs]
         self.lstms = nn.ModuleList(
             Lstm(spec.width, width, streams)
             for spec, width in zip(self.inputs, widths, strict=True)
         )
+        said = self.build_fusion(settings, widths, streams)
+        self.proposal = Perceptron(
+            said, settings.proposal_units, self.memory, settings.proposal_dropout, streams
+        )
+        self.keep = Gate(said, self.memory, settings.gate_units, settings.keep_dropout, streams)
+        self.write = Gate(said, self.memory, settings.gate_units, settings.write_dropout, streams)
+        self.hidden = Linear(sum(widths) + self.memory, settings.post_units, streams)
+        self.drop = Dropout(settings.post_dropout, streams)
+        self.score = Linear(settings.post_units, sum(self.sizes), streams)
+
+    def build_fusion(self, settings: Any, widths: Sequence[int], streams: Streams) -> int:
+        """Layers that ``fuse`` uses, on memories of these widths; how many columns it gives."""
         window = 2 * sum(widths)
         self.attention = Perceptron(
             window, settings.attention_units, window, settings.attention_dropout, streams
         )
-        self.proposal = Perceptron(
-            window, settings.proposal_units, self.memory, settings.proposal_dropout, streams
-        )
-        self.keep = Gate(window, self.memory, settings.gate_units, settings.keep_dropout, streams)
-        self.write = Gate(window, self.memory, settings.gate_units, settings.write_dropout, streams)
-        self.hidden = Linear(sum(widths) + self.memory, settings.post_units, streams)
-        self.drop = Dropout(settings.post_dropout, streams)
-        self.score = Linear(settings.post_units, len(self.tasks), streams)
+        return window
+
+    def fuse(self, before: Sequence[Tensor], now: Sequence[Tensor]) -> Tensor:
+        """Map memories (S, B, T, H) of each modality, before and after each row, to what they say.
+
+        Returns:
+            (S, B, T, columns).
+        """
+        window = torch.cat([*before, *now], dim=-1)  # (S, B, T, twice the sum of H)
+        said: Tensor = self.attention(window).softmax(dim=-1) * window
+        return said
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, post_units)."""
         rows, masks, real = aligned_rows(batch, self.inputs)
         lstms = cast(Sequence[Lstm], self.lstms)
         heard = [lstm.memories(x, mask) for lstm, x, mask in zip(lstms, rows, masks, strict=True)]
-        now = torch.cat([memories for _, memories in heard], dim=-1)  # (S, B, T, sum of H)
-        before = torch.cat([torch.zeros_like(now[:, :, :1]), now[:, :, :-1]], dim=2)
-        window = torch.cat([before, now], dim=-1)
-        attended = self.attention(window).softmax(dim=-1) * window
-        memory = self._remember(attended, torch.tanh(self.proposal(attended)), real)
+        now = [memories for _, memories in heard]
+        before = [functional.pad(memories[:, :, :-1], (0, 0, 1, 0)) for memories in now]
+        said = self.fuse(before, now)
+        memory = self._remember(said, torch.tanh(self.proposal(said)), real)
         last = torch.cat([*[state for state, _ in heard], memory], dim=-1)
         hidden = self.drop(torch.relu(self.hidden(last)))
         return Output(self.score(hidden), hidden)
 
-    def _remember(self, attended: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
+    def _remember(self, said: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
         """The shared memory (S, B, M) after the last row; of rows (S, B, T, ...), ``real`` ones."""
-        keeps, writes = self.keep.of_rows(attended), self.write.of_rows(attended)
+        keeps, writes = self.keep.of_rows(said), self.write.of_rows(said)
         memory = proposed.new_zeros(*proposed.shape[:2], self.memory)
         steps = zip(*(x.unbind(2) for x in (keeps, writes, proposed, real)), strict=True)
         for keep, write, new, is_real in steps:
