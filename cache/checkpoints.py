@@ -1,4 +1,4 @@
-"""Fitted models by fingerprint: safetensors, JSON and Parquet (only door to safetensors).
+"""Fitted models by fingerprint: safetensors, JSON and Parquet.
 
 A fit is not bit-reproducible from machine to machine, so one fit has one checkpoint: the first
 that gets its folder in place. Whoever comes later rereads the winner. No pickle is written or read.

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import TrainingError
+from ..cache.labels import CLASSES
 from ..cache.mapped import MappedRows
 from ..cache.table import FeatureTable
 from .normalize import Scaler, fit_scaler
@@ -69,7 +70,8 @@ class Dataset:
     Args:
         ids: the n utterances.
         splits: (n,) str.
-        labels: label column to (n,) float64, NaN where there is no label.
+        labels: label column to (n,) float64, NaN where there is no label; columns of classes are
+            text, empty where there is none.
         inputs: tables over exactly these utterances.
     """
 
@@ -87,8 +89,14 @@ class Dataset:
         return [
             name
             for name, values in self.labels.items()
-            if all(np.isfinite(values[self.rows(split)]).any() for split in splits)
+            if all(known(values[self.rows(split)]).any() for split in splits)
         ]
+
+
+def known(labels: Array) -> Array:
+    """Which labels are there, bool (n,); of numbers or text."""
+    there: Array = labels != "" if labels.dtype.kind == "U" else np.isfinite(labels)
+    return there
 
 
 def join(
@@ -102,7 +110,7 @@ def join(
     Args:
         ids: the n utterances.
         splits: ``train``, ``valid``, ``test`` or empty for each.
-        labels: label column to (n,) values; NaN where there is no label.
+        labels: label column to (n,) values; NaN, or empty text, where there is no label.
         inputs: their tables may hold more utterances, in any order.
 
     Raises:
@@ -116,9 +124,12 @@ def join(
     if len(set(ids)) < len(ids):
         twice = next(name for i, name in enumerate(ids) if name in ids[:i])
         raise TrainingError(f"utterance '{twice}' stands in the corpus twice")
-    kept = {name: np.asarray(column, np.float64) for name, column in labels.items()}
+    kept = {
+        name: np.asarray(column, np.str_ if name in CLASSES else np.float64)
+        for name, column in labels.items()
+    }
     for name, values in kept.items():
-        if np.isinf(values).any():
+        if values.dtype.kind == "f" and np.isinf(values).any():
             where = ids[int(np.flatnonzero(np.isinf(values))[0])]
             raise TrainingError(f"label '{name}' of utterance '{where}' is infinite")
     return Dataset(

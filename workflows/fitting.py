@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache import checkpoints, statistics
+from ..cache.courses import Course
 from ..cache.errors import CacheError, TrainingError
 from ..cache.records import ArraySpec, Features, no_times
 from ..cache.runs import Failure
@@ -180,6 +181,7 @@ def make_fit(task: FitTask) -> Trained:
 
     begin = time.perf_counter()
     store = FeatureStore(task.root)
+    course = Course(Path(task.root), task.fingerprint)
     note = must_map(task, store)
     inputs = read_inputs(task, store, {}, mapped=bool(note))
     data = join(task.ids, task.splits, task.labels, inputs)
@@ -192,6 +194,7 @@ def make_fit(task: FitTask) -> Trained:
         task.family,
         device=task.device,
         lengths={name: int(one.values["rows"]) for name, one in found.items()},
+        keeper=course,
     )
     meta = {
         **fitted.meta,
@@ -207,7 +210,9 @@ def make_fit(task: FitTask) -> Trained:
     published = checkpoints.publish(
         Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
     )
-    return Trained(published.digest, (note,) if note else ())
+    course.forget()
+    notes = [f"'{task.node}': {told}" for told in fitted.meta["notes"]]
+    return Trained(published.digest, (*([note] if note else []), *notes))
 
 
 def make_encode(task: EncodeTask) -> Made:

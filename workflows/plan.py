@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -234,7 +235,7 @@ class Board:
 
     def _fit(self, node: Fit) -> NodeState:
         columns = label_columns(node.training, node.tasks).values()
-        missing = tuple(column for column in columns if column not in self.corpus.tasks)
+        missing = tuple(column for column in columns if column not in self.corpus.label_columns)
         if missing:
             return NodeState(node, missing, why=f"this corpus has no labels {', '.join(missing)}")
         waits = self._waiting(node.on)
@@ -281,7 +282,7 @@ class Board:
         splits = self.corpus.splits
         rows = []
         for i, utterance in enumerate(self.utterances):
-            values = [None if np.isnan(v[i]) else float(v[i]) for v in labels]
+            values = [_plain(v[i]) for v in labels]
             keys = [self.present(name, i) for name in node.on]
             hexes = [key.hex() if key else None for key in keys]
             rows.append(canonical([utterance.id, str(splits[i]), values, hexes]))
@@ -322,3 +323,10 @@ class Board:
         if state.todo:
             state.why = f"the checkpoint of '{node.of}' was not applied to these yet"
         return state
+
+
+def _plain(label: Any) -> float | str | None:
+    """A label as JSON: a number, the names of classes, or None where there is none."""
+    if isinstance(label, str):
+        return str(label) or None
+    return None if np.isnan(label) else float(label)

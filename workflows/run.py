@@ -147,13 +147,14 @@ def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter
     """
     fits = workflow.fits if training else ()
     columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
-    missing = sorted(set(columns) - set(corpus.tasks))
+    missing = sorted(set(columns) - set(corpus.label_columns))
     if missing:
         fit = next(f for f in fits if set(label_columns(f.training, f.tasks).values()) & {*missing})
+        there = ", ".join(corpus.label_columns) or "no labels"
         raise BadCall(
             f"node '{fit.name}' learns from the label column(s) {', '.join(missing)}, which this "
-            f"corpus has not; it has {', '.join(corpus.tasks) or 'no labels'}. To train every task "
-            f"on M instead (FmlMSN-m): --set {fit.name}.labels=M, for each such fit"
+            f"corpus has not; it has {there}. To train every "
+            f"task on M instead (FmlMSN-m): --set {fit.name}.labels=M, for each such fit"
         )
     faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
     for line in (*corpus.notes, *faults.warnings):
