@@ -32,6 +32,7 @@ MODELS: dict[str, Entry] = {
     "graph-mfn": Entry("graph_mfn", "GraphMfn", "GraphMfnNet"),
     "lf-dnn": Entry("lf_dnn", "LfDnn", "LfDnnNet"),
     "lmf": Entry("lmf", "Lmf", "LmfNet"),
+    "mag": Entry("mag", "Mag", "MagNet"),
     "mfn": Entry("mfn", "Mfn", "MfnNet"),
     "misa": Entry("misa", "Misa", "MisaNet"),
     "mlf-dnn": Entry("mlf_dnn", "MlfDnn", "MlfDnnNet"),

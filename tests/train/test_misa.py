@@ -85,7 +85,8 @@ def test_overlap_of_orthogonal_columns_is_zero():
     one = torch.tensor([[[1.0, 0], [-1, 0], [1, 0], [-1, 0]]])
     other = torch.tensor([[[0.0, 1], [0, 1], [0, -1], [0, -1]]])
     assert float(overlap([one, other], [ALL[:1, :4]] * 2, [(0, 1)])) == pytest.approx(0)
-    assert float(overlap([one, one], [ALL[:1, :4]] * 2, [(0, 1)])) == pytest.approx(16 / 4, rel=1e-4)
+    same = float(overlap([one, one], [ALL[:1, :4]] * 2, [(0, 1)]))
+    assert same == pytest.approx(16 / 4, rel=1e-4)
 
 
 def test_the_lstm_in_both_directions_is_that_of_torch_on_packed_sequences():

@@ -8,10 +8,10 @@ from torch.nn import functional
 from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec, check_finite, read, scaler_of
 from affectflow.train.models.base import Model
-from affectflow.train.models.blocks import LowRankLinear, OuterLinear, outer, with_one
 from affectflow.train.objectives import Objective, label_weights, masked_loss
+from affectflow.train.registry import MODELS as REGISTERED
 from affectflow.train.registry import model_settings, network_class
-from affectflow.train.seeds import Dropout, Linear, Lstm, Streams
+from affectflow.train.seeds import Streams
 
 NO_DROPOUT = {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0}
 NO_POST_DROPOUT = {**NO_DROPOUT, "post_dropout": 0}
@@ -53,6 +53,17 @@ MODELS = {
             "post_dropout": 0,
         },
     ),
+    "mag": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {
+            "units": 16,
+            "heads": 2,
+            "shift_dropout": 0,
+            "attention_dropout": 0,
+            "post_dropout": 0,
+        },
+    ),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),
@@ -83,6 +94,10 @@ MODELS = {
     "fmlmsn-meta": (("fused", "fused2", "fused3"), ("M",), {}),
 }
 EVERY = pytest.mark.parametrize("name", MODELS)
+
+
+def test_every_model_is_tested_here():
+    assert set(MODELS) == set(REGISTERED)
 
 
 def build(dataset, name, seeds=(0,), training=False):
@@ -279,36 +294,6 @@ def test_a_missing_modality_of_a_pair_leaves_its_predictor_only_biases(dataset_o
     torch.testing.assert_close(out.predictions[..., 2:], alone)
 
 
-def test_the_outer_product_is_that_of_the_formula():
-    generator = torch.Generator().manual_seed(0)
-    x, y, z = (torch.randn(2, 3, n, generator=generator) for n in (4, 5, 6))
-    expected = torch.einsum("sbi,sbj,sbk->sbijk", x, y, z).reshape(2, 3, -1)
-    torch.testing.assert_close(outer(x, y, z), expected)
-    assert with_one(x).shape == (2, 3, 5)
-    assert (with_one(x)[..., -1] == 1).all()
-
-
-def test_a_linear_layer_on_the_outer_product_equals_the_product_laid_out():
-    generator = torch.Generator().manual_seed(0)
-    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 6, 5)]
-    layer = OuterLinear((5, 7, 6), 8, Streams((0, 1)))
-    laid_out = layer.weight.reshape(2, 7 * 6 * 5, 8)  # the longest vector first
-    product = outer(vectors[1], vectors[2], vectors[0])
-    torch.testing.assert_close(
-        layer(*vectors), torch.bmm(product, laid_out) + layer.bias, atol=1e-6, rtol=1e-5
-    )
-
-
-def test_a_low_rank_layer_equals_a_layer_on_the_product_with_its_factors_multiplied_out():
-    generator = torch.Generator().manual_seed(0)
-    vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 6, 5)]
-    layer = LowRankLinear((5, 7, 6), 8, 3, Streams((0, 1)))
-    factors = [factor.unflatten(-1, (3, 8)) for factor in layer.factors]  # (S, H_i, rank, out)
-    weight = torch.einsum("siro,sjro,skro->sijko", *factors) / 3**0.5
-    laid_out = torch.bmm(outer(*vectors), weight.flatten(1, 3)) + layer.bias
-    torch.testing.assert_close(layer.total(layer.shares(*vectors)), laid_out, atol=1e-5, rtol=1e-4)
-
-
 def test_a_unimodal_task_hears_only_its_modality(dataset_of):
     dataset = dataset_of(("text", "audio", "vision"))
     net, specs = build(dataset, "mtfn")
@@ -319,55 +304,6 @@ def test_a_unimodal_task_hears_only_its_modality(dataset_of):
     after = net(batch).predictions
     changed = (before - after).abs().amax(dim=(0, 1)) > 1e-6
     assert changed.tolist() == [False, True, True]
-
-
-def test_the_lstm_is_that_of_torch_on_packed_sequences():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(4, 7, 3, generator=generator)
-    lengths = torch.tensor([7, 1, 4, 6])
-    mask = torch.arange(7) < lengths[:, None]
-    ours, theirs = Lstm(3, 5, Streams((0,))), torch.nn.LSTM(3, 5, batch_first=True)
-    rows = [0, 1, 3, 2]  # torch keeps input, forget, candidate, output
-    with torch.no_grad():
-        for mine, its in (
-            (ours.from_input, theirs.weight_ih_l0),
-            (ours.from_state, theirs.weight_hh_l0),
-        ):
-            its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in rows]))
-        theirs.bias_ih_l0.copy_(torch.cat([ours.bias[0, 0].chunk(4)[i] for i in (0, 1, 3, 2)]))
-        theirs.bias_hh_l0.zero_()
-    packed = torch.nn.utils.rnn.pack_padded_sequence(
-        x, lengths, batch_first=True, enforce_sorted=False
-    )
-    torch.testing.assert_close(ours(x[None], mask[None])[0], theirs(packed)[1][0][0])
-
-
-def test_the_lstm_skips_masked_rows_inside_a_sequence():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, 2, 5, 3, generator=generator)
-    mask = torch.ones(1, 2, 5, dtype=torch.bool)
-    mask[0, 0, 2] = False
-    lstm = Lstm(3, 4, Streams((0,)))
-    without = lstm(x[:, :1, [0, 1, 3, 4]], mask[:, :1, [0, 1, 3, 4]])
-    torch.testing.assert_close(lstm(x, mask)[:, :1], without)
-
-
-def test_dropout_of_a_seed_does_not_depend_on_its_neighbours():
-    x = torch.ones(1, 50, 20)
-    alone = Dropout(0.5, Streams((4,)))(x)
-    stacked = Dropout(0.5, Streams((3, 4)))(x.expand(2, 50, 20))
-    torch.testing.assert_close(stacked[1:], alone)
-    assert not torch.equal(stacked[0], stacked[1])
-    assert 0.4 < (alone == 0).float().mean() < 0.6
-    assert set(alone.unique().tolist()) == {0.0, 2.0}
-
-
-def test_layers_leave_the_global_random_state_alone():
-    before = torch.get_rng_state()
-    streams = Streams((0, 1))
-    Dropout(0.5, streams)(Linear(3, 4, streams)(torch.ones(2, 5, 3)))
-    streams.permutations(10)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_mult_hides_what_lies_ahead_only_where_it_is_asked_to(dataset_of):
@@ -382,63 +318,3 @@ def test_mult_hides_what_lies_ahead_only_where_it_is_asked_to(dataset_of):
         )
         changed.append(seen.expand(1, 1, 4, 3)[0, 0].int().tolist())
     assert changed == [[[1, 1, 1]] * 4, [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 1]]]
-
-
-def test_the_states_after_each_row_are_those_of_torch():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, 6, 4, generator=generator)
-    ours, theirs = Lstm(4, 5, Streams((0,))), torch.nn.LSTM(4, 5, batch_first=True)
-    with torch.no_grad():
-        for mine, its in (
-            (ours.from_input, theirs.weight_ih_l0),
-            (ours.from_state, theirs.weight_hh_l0),
-            (ours.bias, theirs.bias_ih_l0),
-        ):
-            its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in (0, 1, 3, 2)]).view_as(its))
-        theirs.bias_hh_l0.zero_()
-    rows = ours.rows(x[None], torch.ones(1, 3, 6, dtype=torch.bool))[0]
-    torch.testing.assert_close(rows, theirs(x)[0])
-
-
-def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step(dataset_of):
-    dataset = dataset_of(("text", "audio"), aligned=True)
-    model = model_settings("mfn", text_units=3, audio_units=2, memory_units=4)
-    specs = [InputSpec(g.name, g.modality, g.width, "sequence", 50) for g in dataset.inputs]
-    net = network_class("mfn")(model, specs, ("M",), Streams((0,))).eval()
-    batch = part_of(dataset, specs, ("M",)).batch(torch.tensor([[5]]))
-    cells = [
-        torch.nn.LSTMCell(spec.width, lstm.hidden)
-        for spec, lstm in zip(specs, net.lstms, strict=True)
-    ]
-    with torch.no_grad():
-        for cell, lstm in zip(cells, net.lstms, strict=True):
-            rows = [0, 1, 3, 2]  # torch keeps input, forget, candidate, output
-            for mine, its in (
-                (lstm.from_input, cell.weight_ih),
-                (lstm.from_state, cell.weight_hh),
-                (lstm.bias, cell.bias_ih),
-            ):
-                its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in rows]).view_as(its))
-            cell.bias_hh.zero_()
-
-        def gate(part, attended, memory):
-            first = attended @ part.from_row.weight[0] + part.from_row.bias[0]
-            first = torch.relu(first + memory @ part.from_memory[0])
-            return torch.sigmoid(first @ part.second.weight[0] + part.second.bias[0])
-
-        states = [(torch.zeros(1, n), torch.zeros(1, n)) for n in (3, 2)]
-        memory = torch.zeros(1, 4)
-        for t in range(batch.values["text"].shape[2]):
-            old = torch.cat([cell for _, cell in states], dim=-1)
-            states = [
-                cell(batch.values[spec.name][0, :, t], state)
-                for cell, spec, state in zip(cells, specs, states, strict=True)
-            ]
-            window = torch.cat([old, *[cell for _, cell in states]], dim=-1)
-            attended = net.attention(window[None])[0].softmax(dim=-1) * window
-            new = torch.tanh(net.proposal(attended[None])[0])
-            kept = gate(net.keep, attended, memory) * memory
-            memory = kept + gate(net.write, attended, memory) * new
-        last = torch.cat([*[h for h, _ in states], memory], dim=-1)
-        wanted = net.score(torch.relu(net.hidden(last[None])))
-        torch.testing.assert_close(net(batch).predictions, wanted, atol=1e-6, rtol=1e-5)
