@@ -1,0 +1,208 @@
+"""Seconds of an epoch of the baselines at MOSI and CH-SIMS size: fit, the bare module, floor.
+
+Random features, every utterance as long as the corpus' files are padded to, so that nothing is
+won by short ones; settings and batch sizes are those commonly used on each corpus. For each model:
+
+    epoch     what ``fit`` does in one, for one seed; CPU seconds of one thread
+    bare      forward, backward and Adam's step of the same module on batches made before
+    flops     what its matrix products would take at the speed of a large one, as a share of epoch
+    five      epoch of five seeds over five epochs of one: below 1, a stack gains
+    others    the framework's seconds for an epoch, measured on a machine of this kind, over ours;
+              of a whole five-seed run: 5 epochs of theirs over one epoch of five seeds of ours
+
+An epoch of more than ``--batches`` steps is timed on so many and scaled.
+
+    OMP_NUM_THREADS=1 python benchmarks/baselines.py [MODEL ...] [--corpus mosi] [--batches 16]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from affectflow.train.batches import Part
+from affectflow.train.dataset import InputSpec, Reading
+from affectflow.train.loop import Loop, denormals_flushed
+from affectflow.train.objectives import Objective
+from affectflow.train.registry import fit_settings, network_class
+from affectflow.train.seeds import Streams
+from affectflow.train.targets import Target
+
+MODALITIES = ("text", "audio", "vision")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Utterances of the training split; width and rows of each modality; rows when aligned."""
+
+    n: int
+    widths: tuple[int, int, int]
+    rows: tuple[int, int, int]
+    aligned: int
+
+
+CORPORA = {
+    "mosi": Corpus(1284, (768, 5, 20), (50, 375, 500), 50),
+    "ch_sims": Corpus(1368, (768, 33, 709), (39, 400, 55), 39),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model on a corpus, and what the others' framework takes for an epoch of it, in s."""
+
+    corpus: str
+    model: str
+    others: float
+    batch_size: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def units(text: int, audio: int, vision: int) -> dict[str, int]:
+    return {"text_units": text, "audio_units": audio, "vision_units": vision}
+
+
+MULT_MOSI = {"layers": 4, "audio_kernel": 5, "vision_kernel": 5}
+CASES = (
+    Case("mosi", "tfn", 7.95, 32, units(32, 32, 128) | {"post_units": 64}),
+    Case("mosi", "lmf", 1.65, 64, units(128, 16, 128) | {"rank": 3}),
+    Case("mosi", "lf-dnn", 1.63, 128, units(128, 16, 128) | {"post_units": 128}),
+    Case("mosi", "ef-lstm", 3.66, 32, {"units": 128, "layers": 4}),
+    Case("mosi", "mfn", 7.54, 128, units(256, 32, 256) | {"memory_units": 400}),
+    Case("mosi", "mult", 988, 16, MULT_MOSI),
+    Case("ch_sims", "tfn", 48.9, 32, units(256, 32, 128)),
+    Case("ch_sims", "lmf", 0.62, 64),
+    Case("ch_sims", "lf-dnn", 1.40, 128),
+    Case("ch_sims", "ef-lstm", 1.95, 128),
+    Case("ch_sims", "mfn", 3.97, 32),
+    Case("ch_sims", "mult", 226, 16),
+    Case("ch_sims", "mtfn", 93.7, 64, units(256, 32, 256) | {"post_units": 64}),
+    Case("ch_sims", "mlf-dnn", 0.72, 32),
+)
+
+
+def loop_of(case: Case, seeds: int, batches: int) -> tuple[Loop, float]:
+    """A loop over a few batches of the case, and how many times as long an epoch is."""
+    corpus = CORPORA[case.corpus]
+    model, training = fit_settings(
+        case.model, **case.settings, batch_size=case.batch_size, seeds=seeds, length="longest"
+    )
+    steps = math.ceil(corpus.n / case.batch_size)
+    n = corpus.n if steps <= batches else batches * case.batch_size
+    rng = np.random.default_rng(0)
+    specs, readings = [], {}
+    for modality, width, rows in zip(MODALITIES, corpus.widths, corpus.rows, strict=True):
+        length = corpus.aligned if model.aligned else rows
+        reads = model.reads(modality)
+        specs.append(InputSpec(modality, modality, width, reads, length))
+        shape = (n, width) if reads == "mean" else (n * length, width)
+        offsets = None if reads == "mean" else np.arange(n + 1, dtype=np.int64) * length
+        values = rng.normal(size=shape).astype(np.float32)
+        readings[modality] = Reading(values, np.ones(len(values), bool), offsets)
+    tasks = ("T", "A", "V", "M") if case.model in ("mtfn", "mlf-dnn") else ("M",)
+    part = Part(readings, rng.uniform(-1, 1, (n, len(tasks))), "cpu")
+    streams = Streams(training.seeds)
+    net = network_class(case.model)(model, specs, tasks, streams)
+    loop = Loop(net, training, streams, part, part, [Target(t) for t in tasks], tasks[-1])
+    return loop, corpus.n / n
+
+
+def bare_of(loop: Loop) -> Callable[[], None]:
+    """Forward, backward and Adam's step over batches that are ready."""
+    size, n = loop.training.batch_size, loop.train.n
+    order = torch.arange(n).unsqueeze(0)
+    batches = list(loop.train.steps(order, size, loop.task_weights))
+    parameters = [torch.nn.Parameter(p.detach().clone()) for p in loop.parameters]
+    names = [name for name, _ in loop.net.named_parameters()]
+    adam = torch.optim.Adam(parameters, lr=loop.training.lr, fused=True)
+    given = dict(zip(names, parameters, strict=True))
+    loop.net.train()
+
+    def epoch() -> None:
+        for batch, truth, weights in batches:
+            adam.zero_grad()
+            out = torch.func.functional_call(loop.net, given, (batch,))
+            objective = Objective(loop.training.loss, truth, weights, loop.targets)
+            _, slope = objective(out.predictions)
+            out.predictions.backward(slope)
+            adam.step()
+
+    return epoch
+
+
+def timed(*runs: Callable[[], object], rounds: int) -> list[float]:
+    """Median CPU seconds of each, in turns, after a warm one."""
+    for run in runs:
+        run()
+    taken: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for run, times in zip(runs, taken, strict=True):
+            start = time.process_time()
+            run()
+            times.append(time.process_time() - start)
+    return [statistics.median(times) for times in taken]
+
+
+def flops_of(loop: Loop) -> int:
+    """Floating-point operations of the matrix products of one pass over the loop's batches."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        loop.epoch()
+    return int(counter.get_total_flops())
+
+
+def product_speed() -> float:
+    """Operations a second of a large matrix product."""
+    a = torch.randn(1536, 1536)
+    return 2 * 1536**3 / timed(lambda: a @ a, rounds=9)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--corpus", choices=tuple(CORPORA))
+    parser.add_argument("--batches", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    speed = product_speed()
+    print(f"figure product_speed = {speed / 1e9:.0f} GFLOP/s")
+    gains = []
+    for case in CASES:
+        if (
+            asked.models
+            and case.model not in asked.models
+            or asked.corpus not in (None, case.corpus)
+        ):
+            continue
+        with denormals_flushed():
+            one, scale = loop_of(case, 1, asked.batches)
+            five, _ = loop_of(case, 5, asked.batches) if type(one.net).stackable else (None, 1)
+            runs = [one.epoch, bare_of(one), *([five.epoch] if five else [])]
+            epoch, bare, *stack = timed(*runs, rounds=asked.rounds)
+            flops = flops_of(one)
+        whole = min(stack[0] if stack else math.inf, 5 * epoch)
+        gains.append(5 * case.others / (whole * scale))
+        name = f"{case.corpus}_{case.model.replace('-', '_')}"
+        print(f"figure {name}_epoch = {epoch * scale:.4g} s")
+        print(f"figure {name}_of_bare = {bare / epoch:.2f} ratio")
+        print(f"figure {name}_flops = {flops / speed / epoch:.2f} ratio")
+        if stack:
+            print(f"figure {name}_five = {stack[0] / (5 * epoch):.2f} ratio")
+        print(f"figure {name}_others = {case.others / (epoch * scale):.1f} ratio")
+        print(f"figure {name}_others_five_seeds = {gains[-1]:.1f} ratio", flush=True)
+    if gains:
+        print(f"figure geometric_mean_five_seeds = {statistics.geometric_mean(gains):.2f} ratio")
+
+
+if __name__ == "__main__":
+    main()
