@@ -21,7 +21,7 @@ import numpy as np
 from covarep import SHARED, agreement, read
 
 from affectflow.extract.audio.covarep.pipeline import FAMILIES, covarep_rows
-from affectflow.workflows.report.charts import Axis, axis
+from affectflow.workflows.report.svg import Axis, axis
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: Pixels: the whole figure, where its plots begin and end, a plot of a line, between two plots.

@@ -45,7 +45,7 @@ def record_run(run: Run) -> None:
 
 
 def node_records(run: Run) -> dict[str, dict[str, Any]]:
-    """Each node whose fingerprint is known: kind, what runs there, what it reads, fingerprint.
+    """Each node whose fingerprint is known: kind, what runs there, modality, fingerprint.
 
     A fit's checkpoint may be another than before at the same fingerprint: its digest is there too.
     """
@@ -56,6 +56,7 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
             found[name] = {
                 "kind": "encode" if isinstance(state.node, Encode) else kind,
                 "what": state.node.what,
+                "modality": run.workflow.modality(name),
                 "on": list(state.node.inputs),
                 "fingerprint": state.fingerprint,
             }

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cache.checkpoints import Checkpoint
 from ...cache.errors import BadInput
-from ...train.compare import Comparison, Spread, compare, spread, welch
+from ...train.compare import Comparison, compare, welch
 from ...train.metrics import SMALLER_IS_BETTER, scores
 from ...train.settings.base import LETTERS
 from ...train.training import label_columns, primary_task
+from ..fit_view import FitView
 from ..graph import Workflow
 from ..nodes import Extract, Fit
 from ..result import Run
-from .charts import Curve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,65 +47,6 @@ DUELS = 6
 DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0")
 #: Metrics that are told first.
 TOLD = (*DRAWN, "F1", "F1_has0")
-
-
-@dataclass(frozen=True)
-class FitView:
-    """One fit that is done.
-
-    Args:
-        name: the node's name.
-        model: registry name of the model.
-        letters: modalities it reads in the end, through encodes too: ``T``, ``TAV``.
-        tasks: what it predicts.
-        checkpoint: with the meta that all numbers come from.
-    """
-
-    name: str
-    model: str
-    letters: str
-    tasks: tuple[str, ...]
-    checkpoint: Checkpoint
-
-    @property
-    def kind(self) -> str:
-        """``one`` modality or ``many``."""
-        return "one" if len(self.letters) == 1 else "many"
-
-    @property
-    def seeds(self) -> list[Mapping[str, Any]]:
-        """What the meta says of each seed."""
-        return list(self.checkpoint.meta["seeds"])
-
-    def metrics(self, task: str, split: str = "test") -> tuple[str, ...]:
-        """Names of the scores there are for a task; empty where it was not scored."""
-        found = self.seeds[0]["scores"].get(split, {}).get(task, {})
-        order = list(scores(self.checkpoint.meta["family"], np.ones(1), np.ones(1)))
-        return tuple(sorted(found, key=order.index))
-
-    def values(self, task: str, metric: str, split: str = "test") -> list[float]:
-        """A score of each seed, NaN where it is undefined."""
-        found = [seed["scores"].get(split, {}).get(task, {}).get(metric) for seed in self.seeds]
-        return [math.nan if value is None else float(value) for value in found]
-
-    def spread(self, task: str, metric: str, split: str = "test") -> Spread:
-        """Mean and standard deviation (ddof = 1) over seeds."""
-        return spread(self.values(task, metric, split))
-
-    def rows(self, task: str, split: str = "test") -> Mapping[str, int]:
-        """Utterances each metric saw, ``labelled`` ones, and how many there are (``of``)."""
-        found: Mapping[str, int] = self.checkpoint.meta["rows"].get(split, {}).get(task, {})
-        return found
-
-    @property
-    def masked(self) -> dict[str, int]:
-        """Inputs that test utterances lack, with the number of those."""
-        found = self.checkpoint.meta.get("masked", {}).get("test", {})
-        return {name: n for name, n in found.items() if n}
-
-    def curves(self) -> list[Curve]:
-        """Losses of each seed."""
-        return [Curve(s["train_loss"], s["valid_loss"], s["best_epoch"]) for s in self.seeds]
 
 
 @dataclass(frozen=True)

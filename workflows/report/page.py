@@ -15,16 +15,16 @@ from typing import Any
 from markupsafe import Markup
 
 from ...cache.publish import publish
+from ..fit_view import FitView
 from ..result import Run
 from . import again, content
-from .charts import TOOLTIPS, Row, curves, dots, number, scatter
+from .charts import TOOLTIPS, Curve, Row, curves, dots, scatter
 from .fits import (
     DRAWN,
     F1_NOTE,
     FAMILIES,
     LEVEL,
     TOLD,
-    FitView,
     better,
     chosen,
     constant,
@@ -34,6 +34,7 @@ from .fits import (
     main_task,
     points,
 )
+from .svg import number
 
 #: Utterances drawn in a scatter plot; of more, so many are drawn at random.
 POINTS = 400
@@ -176,7 +177,8 @@ def scatters(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[FitView
 
 def _curves(fit: FitView) -> Markup:
     best = ", ".join(str(seed["best_epoch"]) for seed in fit.seeds)
-    return curves(f"Learning curves of {fit.name}; best epoch of each seed: {best}", fit.curves())
+    seeds = [Curve(s["train_loss"], s["valid_loss"], s["best_epoch"]) for s in fit.seeds]
+    return curves(f"Learning curves of {fit.name}; best epoch of each seed: {best}", seeds)
 
 
 def other_tasks(run: Run, fits: Sequence[FitView], main: str) -> list[dict[str, Any]]:

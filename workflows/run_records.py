@@ -1,0 +1,132 @@
+"""Records of earlier runs: the latest one of each, with the fits that are still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..cache import checkpoints, runs
+from ..cache.errors import BadCall
+from ..train.settings.base import LETTERS
+from .fit_view import FitView
+from .recording import PREFIX
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """The latest record of a run.
+
+    Args:
+        root: folder of the store.
+        id: name of the run.
+        name: of the record, ``run-`` and the time in ns.
+        content: recipe, corpus, nodes, code; see ``recording``.
+    """
+
+    root: Path
+    id: str
+    name: str
+    content: Mapping[str, Any]
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe."""
+        return str(self.content["recipe"].get("name", self.id))
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus; empty where the record is too old to say."""
+        return str(self.content.get("corpus_name", ""))
+
+    @property
+    def nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Nodes by name; empty where the record is too old to say."""
+        found: Mapping[str, Mapping[str, Any]] = self.content.get("nodes", {})
+        return found
+
+    @property
+    def path(self) -> Path:
+        """Where the record lies."""
+        return self.root / "runs" / self.id / f"{self.name}.json"
+
+    @property
+    def time(self) -> datetime:
+        """When it was written."""
+        return datetime.fromtimestamp(int(self.name.removeprefix(PREFIX)) // 10**9, UTC)
+
+    def upstream(self, node: str) -> dict[str, Mapping[str, Any]]:
+        """All nodes that a node is made from, in the order in which they run."""
+        wanted: set[str] = set()
+        todo = list(self.nodes[node]["on"])
+        while todo:
+            name = todo.pop()
+            if name not in wanted and name in self.nodes:
+                wanted.add(name)
+                todo.extend(self.nodes[name]["on"])
+        order = [*self.content["recipe"].get("nodes", {}), *sorted(self.nodes)]
+        return {name: self.nodes[name] for name in dict.fromkeys(order) if name in wanted}
+
+    @cached_property
+    def fits(self) -> dict[str, FitView]:
+        """Fits that are done and whose checkpoints are still there, by name."""
+        found = {}
+        for name, node in self.nodes.items():
+            if node["kind"] != "fit" or "digest" not in node:
+                continue
+            checkpoint = checkpoints.load(self.root, node["fingerprint"])
+            if checkpoint is not None and checkpoint.digest == node["digest"]:
+                tasks = tuple(checkpoint.meta["tasks"])
+                found[name] = FitView(name, node["what"], self._letters(name), tasks, checkpoint)
+        order = list(self.content["recipe"].get("nodes", {}))
+        return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
+
+    @property
+    def gone(self) -> list[str]:
+        """Fits that were done, and whose checkpoints are no longer there."""
+        return [n for n, node in self.nodes.items() if "digest" in node and n not in self.fits]
+
+    def _letters(self, fit: str) -> str:
+        read = {node.get("modality") for node in self.upstream(fit).values()}
+        return "".join(letter for modality, letter in LETTERS.items() if modality in read)
+
+
+def store_folders(folder: Path) -> list[Path]:
+    """Stores at or below a folder that hold runs."""
+    if (folder / "runs").is_dir():
+        return [folder]
+    return sorted(path.parent for path in folder.glob("*/**/runs") if any(_records(path)))
+
+
+def _records(runs_folder: Path) -> Iterator[Path]:
+    return runs_folder.glob(f"[!.]*/{PREFIX}*.json")
+
+
+def read_runs(folder: Path) -> list[RunRecord]:
+    """The latest record of each run at or below a folder, oldest first.
+
+    Raises:
+        BadCall: there is none.
+        Damaged: a record cannot be read.
+    """
+    found = [
+        record
+        for root in store_folders(folder)
+        for name in runs.run_names(root)
+        if (record := read_run(root, name)) is not None
+    ]
+    if not found:
+        raise BadCall(
+            f"there is no record of a run in '{folder}': name the folder that 'affectflow run' "
+            "filled (its --cache), or one above it"
+        )
+    return sorted(found, key=lambda record: record.name)
+
+
+def read_run(root: Path, name: str) -> RunRecord | None:
+    """The latest record of a run, or None."""
+    records = runs.read_records(root, name, PREFIX)
+    return RunRecord(root, name, max(records), records[max(records)]) if records else None
