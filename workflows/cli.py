@@ -16,6 +16,7 @@ from .. import __version__
 from ..cache.errors import AffectflowError, BadCall
 from .cli_cache import cache_group
 from .cli_features import features_group
+from .cli_inspect import inspect
 from .cli_names import extractors, models, recipes
 from .cli_options import (
     PACK_OPTIONS,
@@ -43,6 +44,8 @@ def main() -> None:
     Score a new clip with what was trained:
       affectflow pack demo --node fmlmsn --out fmlmsn.zip
       affectflow predict fmlmsn.zip clip.mp4 --text "what a lovely day"
+    See which face of a clip is taken for the one that speaks:
+      affectflow inspect clip.mp4
     """
 
 
@@ -193,5 +196,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "affectflow", "_AFFECTFLOW_COMPLETE").source())
 
 
-for command in (recipes, extractors, models, cache_group, features_group):
+for command in (inspect, recipes, extractors, models, cache_group, features_group):
     main.add_command(command)
