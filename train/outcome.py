@@ -61,6 +61,25 @@ def all_scores(
     return seeds
 
 
+def constant_scores(target: Target, family: str, train: Array, test: Array) -> dict[str, float]:
+    """Test scores of always answering the same: what no model may fall below.
+
+    The answer is the median of the training labels, the most frequent class, or of each of several
+    whether it is there in most utterances.
+
+    Args:
+        target: the task.
+        family: of the corpus.
+        train: truth (n, size), NaN where there is no label.
+        test: the same of the test split.
+    """
+    train, test = (y[np.isfinite(y).all(axis=1)] for y in (train, test))
+    if not len(train) or not len(test):
+        return {}
+    answer = train.mean(axis=0) if target.kind == "class" else np.median(train, axis=0)
+    return target_scores(target, family, np.tile(answer, (len(test), 1)), test)
+
+
 def plain(value: float) -> float | None:
     """JSON has no NaN: an undefined score is null."""
     return value if math.isfinite(value) else None

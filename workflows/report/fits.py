@@ -11,8 +11,10 @@ import numpy as np
 
 from ...cache.errors import BadInput
 from ...train.compare import Comparison, compare, welch
-from ...train.metrics import SMALLER_IS_BETTER, scores
+from ...train.metrics import SMALLER_IS_BETTER
+from ...train.outcome import constant_scores
 from ...train.settings.base import LETTERS
+from ...train.targets import truth_of
 from ...train.training import label_columns, primary_task
 from ..fit_view import FitView
 from ..graph import Workflow
@@ -132,14 +134,11 @@ def label_column(run: Run, fit: FitView, task: str) -> str:
     return label_columns(node.training, node.tasks)[task]
 
 
-def constant(run: Run, column: str) -> dict[str, float]:
-    """Test scores of always answering the median training label: what no model may fall below."""
-    labels, splits = run.corpus.labels(column), run.corpus.splits
-    train = labels[(splits == "train") & np.isfinite(labels)]
-    test = labels[(splits == "test") & np.isfinite(labels)]
-    if not len(train) or not len(test) or not run.corpus.family:
-        return {}
-    return scores(run.corpus.family, np.full(len(test), np.median(train)), test)
+def constant(run: Run, fit: FitView, task: str) -> dict[str, float]:
+    """Test scores of always answering the same, whatever the features (``constant_scores``)."""
+    target, splits = fit.target(task), run.corpus.splits
+    truth = truth_of(target, run.corpus.labels(label_column(run, fit, task)), run.corpus.ids)
+    return constant_scores(target, fit.family, truth[splits == "train"], truth[splits == "test"])
 
 
 def better(metric: str, values: Sequence[float]) -> float:

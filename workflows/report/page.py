@@ -124,7 +124,7 @@ def score_table(run: Run, fits: Sequence[FitView], task: str) -> dict[str, Any]:
         "rows": [(fit, {m: fit.spread(task, m) for m in metrics}) for fit in fits],
         "best": best if len(fits) > 1 else {},
         "seen": fits[0].rows(task),
-        "constant": constant(run, label_column(run, fits[0], task)),
+        "constant": constant(run, fits[0], task),
         "masked": {name: n for fit in fits for name, n in fit.masked.items()},
         "one_seed": [fit.name for fit in fits if len(fit.seeds) == 1],
     }
@@ -150,7 +150,7 @@ def modality_charts(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[
     if not fits:
         return []
     order = sorted(fits, key=lambda fit: len(fit.letters))
-    reference = constant(run, label_column(run, fits[0], task))
+    reference = constant(run, fits[0], task)
     charts = []
     for metric in (m for m in DRAWN if m in fits[0].metrics(task)):
         rows = [Row(fit.name, fit.kind, fit.values(task, metric)) for fit in order]
