@@ -79,20 +79,24 @@ def fit(
     data = prepare(model, training, dataset, lengths or {})
     by_split = {split: dataset.rows(split) for split in SPLITS}
 
-    def part(split: str, readings: Mapping[str, Reading | MappedReading] = data.readings) -> Part:
-        chosen = by_split[split]
+    def part(
+        chosen: Array, readings: Mapping[str, Reading | MappedReading] = data.readings
+    ) -> Part:
         kept = {name: reading.select(chosen) for name, reading in readings.items()}
         return Part(kept, truth.values[chosen], device, truth.importance[chosen])
 
     def scored(subset: Sequence[str]) -> Array:
-        return _predict(nets, truth.targets, part("test", only(data.readings, subset)))
+        return _predict(nets, truth.targets, part(by_split["test"], only(data.readings, subset)))
 
+    learned = by_split["train"]
+    if not model.unlabelled:  # they would only thin out its batches
+        learned = learned[np.isfinite(truth.values[learned]).any(axis=1)]
     with denormals_flushed():
-        course = _fit_seeds(
-            model, training, data, truth, (part("train"), part("valid")), device, progress, keeper
-        )
-        curves, nets = course
-        predictions = {split: _predict(nets, truth.targets, part(split)) for split in SPLITS}
+        parts = (part(learned), part(by_split["valid"]))
+        curves, nets = _fit_seeds(model, training, data, truth, parts, device, progress, keeper)
+        predictions = {
+            split: _predict(nets, truth.targets, part(rows)) for split, rows in by_split.items()
+        }
         absent = _absent(data, truth, by_split["test"], family, scored)
     weights = _weights(nets, data.scalers)
     meta = {

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 
 
 MODELS: dict[str, Entry] = {
+    "av-mc": Entry("av_mc", "AvMc", "AvMcNet"),
     "ef-lstm": Entry("ef_lstm", "EfLstm", "EfLstmNet"),
     "fmlmsn-meta": Entry("fmlmsn_meta", "FmlmsnMeta", "FmlmsnMetaNet"),
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),

@@ -80,6 +80,11 @@ MODELS = {
             "output_dropout": 0,
         },
     ),
+    "av-mc": (
+        ("text", "audio", "vision"),
+        ("T", "A", "V", "M"),
+        {"audio_dropout": 0, "vision_dropout": 0, "post_dropout": 0, "mix_weight": 0},
+    ),
     "misa": (
         ("text", "audio", "vision"),
         ("M", "T"),

@@ -139,5 +139,7 @@ def test_self_mm_says_what_it_cannot_do():
     with pytest.raises(BadCall, match="'largest' of 'self-mm' must be greater than 0, not 0.0"):
         model_settings("self-mm", largest=0)
     specs = [InputSpec("t", "text", 3, "mean", 5), InputSpec("a", "audio", 2, "sequence", 5)]
-    with pytest.raises(BadCall, match="values, but task 'emotion' has 4 classes"):
+    with pytest.raises(
+        BadCall, match="makes labels, which must be values, but task 'emotion' has 4"
+    ):
         network_class("self-mm")(model, specs, ("emotion",), Streams((0,)), (4,))

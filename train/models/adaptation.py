@@ -48,8 +48,8 @@ class AdaptationGate(nn.Module):
             found = found + opened * shift(x) * mask.unsqueeze(-1)
         lengths = [torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (text, found)]
         scale = (lengths[0] / (lengths[1] + 1e-6) * self.largest).clamp(max=1.0)
-        shift: Tensor = scale * found
-        return shift
+        made: Tensor = scale * found
+        return made
 
     def forward(self, text: Tensor, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
         """Text rows (S, B, T, width), shifted and normalised; arguments as in ``shift``."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...cache.errors import BadCall
 from ..dataset import InputSpec
 from ..objectives import Objective
 from ..seeds import Streams
@@ -81,6 +82,7 @@ class Model(nn.Module, ABC):
         super().__init__()
         assert isinstance(settings, ModelSettings)
         settings.check({spec.name: spec.modality for spec in inputs}, tasks)
+        self.settings: Any = settings
         self.inputs = tuple(inputs)
         self.tasks = tuple(tasks)
         self.sizes = tuple(sizes) or (1,) * len(self.tasks)
@@ -93,6 +95,19 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> Output:
         """Scores and hidden activations of a batch."""
+
+    def insist_on_values(self, why: str) -> None:
+        """See that every task is a value; ``why``: what the model does that needs it.
+
+        Raises:
+            BadCall: one is a class.
+        """
+        for task, size in zip(self.tasks, self.sizes, strict=True):
+            if size > 1:
+                raise BadCall(
+                    f"model '{self.settings.name}' {why}, which must be values, but task "
+                    f"'{task}' has {size} classes"
+                )
 
     def remember(self, n: int) -> None:
         """Make buffers for what is remembered of the n utterances of the training split."""

@@ -42,7 +42,6 @@ class MisaNet(Model):
     def build(self, settings: Any, streams: Streams) -> None:
         """Encoders, subspaces, transformer, read-out."""
         units, n = settings.units, len(self.inputs)
-        self.settings = settings
         self.encoders = nn.ModuleDict()
         self.project, self.normal = nn.ModuleList(), nn.ModuleList()
         for spec in self.inputs:

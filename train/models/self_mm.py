@@ -11,7 +11,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...cache.errors import BadCall
 from ..objectives import ELEMENTWISE, Objective
 from ..seeds import Streams
 from .base import Batch, Model, Output, there
@@ -50,11 +49,7 @@ class SelfMmNet(Model):
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Subnets, and the predictors: the fused one first."""
-        if self.sizes != (1,):
-            raise BadCall(
-                f"model 'self-mm' makes labels that are values, but task '{self.tasks[0]}' has "
-                f"{self.sizes[0]} classes"
-            )
+        self.insist_on_values("makes labels")
         self.largest = settings.largest
         self.subnets = nn.ModuleDict()
         widths = []
@@ -94,7 +89,8 @@ class SelfMmNet(Model):
         """As in ``Model``, with the unimodal tasks' losses; then labels are made anew."""
         embedded = self._embed(batch)
         read = [self._read(i, x) for i, x in enumerate([torch.cat(embedded, dim=-1), *embedded])]
-        losses, slope = objective(read[0][0])
+        score = read[0][0].float()  # of mixed precision
+        losses, slope = objective(score)
         known = objective.weights > 0  # (S, B, 1)
         real = torch.cat(
             [known, *(known & there(batch, spec).unsqueeze(-1) for spec in self.inputs)], dim=-1
@@ -105,12 +101,12 @@ class SelfMmNet(Model):
         )
         labels = labels * real  # (S, B, 1 + M)
         weights = torch.tanh((labels - objective.truth).abs()) * objective.weights * real
-        alone = torch.cat([score for score, *_ in read[1:]], dim=-1)  # (S, B, M)
+        alone = torch.cat([own for own, *_ in read[1:]], dim=-1).float()  # (S, B, M)
         errors = ELEMENTWISE[objective.kind][0](alone - labels[..., 1:])
         extra = (errors * weights[..., 1:]).sum(dim=(1, 2))
-        torch.autograd.backward((read[0][0], extra), (slope, torch.ones_like(extra)))
-        with torch.no_grad():
-            representations = [first for *_, first in read]
+        torch.autograd.backward((score, extra), (slope, torch.ones_like(extra)))
+        with torch.no_grad(), torch.autocast(extra.device.type, enabled=False):
+            representations = [first.float() for *_, first in read]
             self._renew(place, self._moved(place, labels, representations) * real, representations)
         return losses + extra.detach()
 

@@ -23,12 +23,15 @@ class ModelSettings:
         version: raise it when the same settings give another network.
         training: settings of ``Training`` that the source uses, where ours differ.
         aligned: whether row i of every input must be the same word or moment.
+        unlabelled: whether it learns from utterances of the training split that have no label of
+            any of its tasks; others are not shown them.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     training: ClassVar[Mapping[str, Any]] = {}
     aligned: ClassVar[bool] = False
+    unlabelled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
