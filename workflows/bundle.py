@@ -27,6 +27,7 @@ from ..cache.records import ArraySpec, Features, no_times
 from ..cache.table import concat
 from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
+from ..train.targets import from_meta
 from .graph import Workflow
 from .nodes import Extract, Fit
 from .recipe import Recipe, build
@@ -43,7 +44,8 @@ class Score:
     """Scores of one clip.
 
     Args:
-        values: task -> score in the units of the labels, mean over the fit's seeds.
+        values: task -> score in the units of the labels, or class -> probability; means over the
+            fit's seeds.
         missing: features that could not be made -> why; their modality is masked.
         warnings: what is to be known of features that were made, by node.
     """
@@ -168,10 +170,9 @@ class Bundle:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that it scores, in order."""
-        node = self.workflow[self.node]
-        assert isinstance(node, Fit)  # pack_model saw to it
-        return node.tasks
+        """What it scores, in order: tasks, or the classes of one (``emotion=happy``)."""
+        targets = from_meta(self.checkpoints[self.node].meta)
+        return tuple(column for target in targets for column in target.columns)
 
     def score(self, media: str | Path | None, text: str = "") -> Score:
         """Score one clip.
@@ -253,7 +254,7 @@ class Bundle:
         inputs = self._inputs(node.name, made)
         rows = predict(self.weights[node.name], self.checkpoints[node.name].meta, inputs)
         means = rows.groupby("task")["prediction"].mean()
-        return {task: float(means[task]) for task in node.tasks}
+        return {task: float(means[task]) for task in self.tasks}
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path, mark: str) -> Checkpoint:

@@ -1,5 +1,7 @@
 """Emotions and dimensions of affect, from the corpus to the report; fits that are killed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall
 from affectflow.cache.store import FeatureStore
 from affectflow.train.loop import Loop
+from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.graph import Workflow
 from affectflow.workflows.nodes import Extract
@@ -55,6 +58,23 @@ def test_emotions_and_dimensions_go_from_corpus_to_report(tmp_path, toys):
     other = ["happy" if name == "" else name for name in ["sad"] * N]
     changed = emotional(tmp_path, toys, {"both": {**FIT, "tasks": ["valence"]}}, emotion=other)
     assert started(changed, tmp_path).made == {"both": 1}
+
+
+def test_a_packed_model_gives_the_probability_of_each_emotion(tmp_path, toys):
+    texts = ["a lovely day", "an awful day", "a table", "great", "terrible", "a chair"] * 4
+    names = ["happy", "sad", "angry"] * 8
+    recipe = emotional(tmp_path, toys, {}, text=texts, emotion=names)
+    source = {
+        "name": "toy",
+        "nodes": {"letters": {"extract": "vader"}, "e": {**FIT, "tasks": ["emotion", "valence"]}},
+    }
+    recipe = replace(recipe, workflow=build(source, "toy").workflow, source=source)
+    started(recipe, tmp_path)
+    bundle = Bundle.read(pack_model(recipe, tmp_path / "cache", "e", tmp_path / "e.zip"))
+    found = bundle.score(None, "a lovely day").values
+    emotions = ["emotion=angry", "emotion=happy", "emotion=sad"]
+    assert list(found) == list(bundle.tasks) == [*emotions, "valence"]
+    assert sum(found[name] for name in emotions) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_corrected_emotion_is_a_new_fit(tmp_path, toys):
