@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from affectflow.cache.courses import Course
 from affectflow.cache.errors import BadCall
 from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec, read, scaler_of
+from affectflow.train.fit import fit
 from affectflow.train.models.base import there
 from affectflow.train.objectives import Objective, label_weights
-from affectflow.train.registry import model_settings, network_class
+from affectflow.train.registry import fit_settings, model_settings, network_class
 from affectflow.train.seeds import Streams
 
 N = 12
@@ -130,6 +132,34 @@ def test_what_is_remembered_is_resumed_from_but_is_no_part_of_the_weights(datase
     before = net.labels.clone()
     net.load_weights(fitted(dataset, seeds=(9,))[0].weights())
     assert torch.equal(net.labels, before)
+
+
+class Killed(BaseException):
+    """Stands for what no code can catch."""
+
+
+def test_a_fit_of_self_mm_that_was_killed_goes_on_with_the_labels_it_had_made(dataset_of, tmp_path):
+    dataset = dataset_of(("text", "audio"), missing=(3,))
+    model, training = fit_settings("self-mm", epochs=6, seeds=2, batch_size=16, lr=0.01)
+
+    def train(**how):
+        return fit(model, training, dataset, ("M",), "sims", **how)
+
+    def killed(epoch, most, best):
+        if epoch == 4:
+            raise Killed
+
+    whole = train()
+    with pytest.raises(Killed):
+        train(keeper=Course(tmp_path, "ab" * 32, every=0), progress=killed)
+    heard = []
+    course = Course(tmp_path, "ab" * 32, every=1000)
+    again = train(keeper=course, progress=lambda epoch, most, best: heard.append(epoch))
+    assert heard == [5, 6]
+    assert again.meta == whole.meta
+    assert all("latest" not in key and "labels" not in key for key in again.weights)
+    for key, value in whole.weights.items():
+        np.testing.assert_array_equal(again.weights[key], value)
 
 
 def test_self_mm_says_what_it_cannot_do():

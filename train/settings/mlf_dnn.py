@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .lf_dnn import LfDnn
+from .multi_task import MultiTask
 
 
 @dataclass(frozen=True)
-class MlfDnn(LfDnn):
+class MlfDnn(MultiTask, LfDnn):
     """LF-DNN with a task of its own for each modality, each weighted by ``task_weights``.
 
-    Args:
-        text_post_units, audio_post_units, vision_post_units: hidden layers of the unimodal
-            predictors.
-
-    Further arguments are those of ``LfDnn``.
+    Arguments are those of ``LfDnn`` and of ``MultiTask``.
     """
 
     name: ClassVar[str] = "mlf-dnn"
     training: ClassVar[Mapping[str, Any]] = {"batch_size": 32, "patience": 8}
-
-    text_post_units: int = 16
-    audio_post_units: int = 16
-    vision_post_units: int = 32
-
-    def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
-        """Two or three modalities; tasks T, A, V of these first, that of all last."""
-        super().check(inputs, tasks)
-        self.distinct(inputs, 2, 3)
-        self.unimodal_first(inputs, tasks)

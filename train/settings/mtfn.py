@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from .multi_task import MultiTask
 from .tfn import Tfn
 
 
 @dataclass(frozen=True)
-class Mtfn(Tfn):
+class Mtfn(MultiTask, Tfn):
     """TFN with a task of its own for each modality, each weighted by ``task_weights``.
 
-    Args:
-        text_post_units, audio_post_units, vision_post_units: hidden layers of the unimodal
-            predictors.
-
-    Further arguments are those of ``Tfn``.
+    Arguments are those of ``Tfn`` and of ``MultiTask``.
     """
 
     name: ClassVar[str] = "mtfn"
@@ -26,9 +23,3 @@ class Mtfn(Tfn):
     text_post_units: int = 64
     audio_post_units: int = 16
     vision_post_units: int = 16
-
-    def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
-        """Two or three modalities; tasks T, A, V of these first, that of all last."""
-        super().check(inputs, tasks)
-        self.distinct(inputs, 2, 3)
-        self.unimodal_first(inputs, tasks)
