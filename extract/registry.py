@@ -33,6 +33,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "logmel-64": ("audio.logmel64", "LogMel64"),
     "mouth-motion": ("vision.mouth_motion", "MouthMotion"),
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
+    "mvit": ("vision.swin3d", "Mvit"),
     "openface2": ("vision.openface2", "OpenFace2"),
     "opensmile": ("audio.opensmile_sets", "OpenSmile"),
     "pool-words": ("pool_words", "PoolWords"),

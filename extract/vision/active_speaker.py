@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -12,7 +12,7 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.keys import WHERE
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
-from ..base import Extractor, Needs
+from ..base import Needs
 from ..clip import Clip
 from ..hf_model import PRECISIONS
 from ..loaded import LoadedModels
@@ -21,6 +21,7 @@ from .asd_sound import HOP, WIDTH, as_integers, mfcc
 from .asd_sound import RATE as SOUND_RATE
 from .chosen import CHOSEN_SPEC, chosen_faces, track_numbers
 from .mouth_motion import agreement, averaged, loudness, movement
+from .on_device import OnDevice
 from .speaker_choice import at_rows, taken_tracks
 from .speaker_crops import RATE, Piece, lower_faces
 
@@ -59,7 +60,7 @@ class TrackScores:
 
 
 @dataclass(frozen=True)
-class ActiveSpeaker(Extractor):
+class ActiveSpeaker(OnDevice):
     """The face that speaks, by a network that sees each face and hears the sound.
 
     ``values`` (n_pictures, 20) has the pictures of ``tracks`` and the columns of ``mtcnn-face``,
@@ -141,27 +142,14 @@ class ActiveSpeaker(Extractor):
     def weights(self) -> Mapping[str, Path]:
         return {"checkpoint": Path(self.checkpoint).expanduser()}
 
-    def extract(self, clip: Clip) -> Features:
-        """Map the faces of a clip to that of the speaker.
+    def _extract(self, clip: Clip, device: str) -> Features:
+        """Map the faces of a clip to that of the speaker; its tracks are scored together.
 
         Raises:
             NoAudio: there is no sound.
             NoVideo: there are no pictures.
             BadCall: the weights cannot be read, or are of another network.
         """
-        return self._extract(clip, "cpu")
-
-    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        """Features of many clips; the tracks of each go through the network together."""
-        for clip in clips:
-            try:
-                yield self._extract(clip, device)
-            except BadCall:
-                raise
-            except Exception as error:  # recorded by the caller with its utterance
-                yield error
-
-    def _extract(self, clip: Clip, device: str) -> Features:
         tracks = self.upstream(clip, "tracks")
         network = load_network(self.model, self.weights()["checkpoint"], device, self.precision)
         found = clip_scores(clip, tracks, network, device)

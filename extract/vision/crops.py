@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -77,17 +77,22 @@ class Window:
             raise BadCall(f"smoothing of a crop must be in [0, 10] s, not {self.smooth:g}")
 
 
+class Cutting(TypedDict, total=False):
+    """Settings of a ``Window`` beside its size."""
+
+    margin: float
+    lower: float
+    aligned: bool
+    fill: int
+    smooth: float
+
+
 def face_crops(
     clip: Clip,
     faces: Features,
     size: int,
     rate: float,
-    *,
-    margin: float = 0.0,
-    lower: float = 0.0,
-    aligned: bool = False,
-    fill: int = 0,
-    smooth: float = 0.0,
+    **cutting: Unpack[Cutting],
 ) -> Iterator[tuple[Array, Array, Array]]:
     """The one face of each picture, cut and brought to one size.
 
@@ -96,18 +101,13 @@ def face_crops(
         faces: what ``mtcnn-face`` or a chooser of a speaker gives, at any rate.
         size: side of the crops in pixels.
         rate: crops a second, Hz.
-        margin: share of the box's longer side added on each side; see ``Window`` for this and
-            the next ones.
-        lower: how far the window lies below the box's middle.
-        aligned: whether the landmarks are brought to ``TEMPLATE``.
-        fill: grey level of what lies beyond the picture's edge.
-        smooth: seconds over which the median of the box is taken.
+        cutting: what is cut; see ``Window``.
 
     Yields:
         times (k, 2) in seconds, pictures (k, size, size, 3) uint8 RGB and mask (k,) of the next
         k pictures, k at most ``PIECE``. Pictures without a face are 0 and masked.
     """
-    window = Window(size, margin, lower, aligned, fill, smooth)
+    window = Window(size, **cutting)
     path = FacePath(faces, window)
     times, pictures, mask = [], [], []
     for frame in clip.frames(rate):
@@ -115,7 +115,7 @@ def face_crops(
         times.append((frame.time, frame.time + 1 / rate))
         mask.append(matrix is not None)
         blank = np.zeros((size, size, 3), np.uint8)
-        pictures.append(blank if matrix is None else cut(frame.image, matrix, size, fill))
+        pictures.append(blank if matrix is None else cut(frame.image, matrix, size, window.fill))
         if len(times) == PIECE:
             yield np.array(times), np.stack(pictures), np.array(mask)
             times, pictures, mask = [], [], []
@@ -128,12 +128,7 @@ def track_crops(
     tracks: Features,
     size: int,
     rate: float,
-    *,
-    margin: float = 0.0,
-    lower: float = 0.0,
-    aligned: bool = False,
-    fill: int = 0,
-    smooth: float = 0.0,
+    **cutting: Unpack[Cutting],
 ) -> Iterator[TrackCrops]:
     """Every track of a clip, cut in one pass over its pictures.
 
@@ -142,18 +137,13 @@ def track_crops(
         tracks: what ``faces`` gives.
         size: side of the crops in pixels.
         rate: crops a second, Hz.
-        margin: share of the box's longer side added on each side; see ``Window`` for this and
-            the next ones.
-        lower: how far the window lies below the box's middle.
-        aligned: whether the landmarks are brought to ``TEMPLATE``.
-        fill: grey level of what lies beyond the picture's edge.
-        smooth: seconds over which the median of the box is taken.
+        cutting: what is cut; see ``Window``.
 
     Yields:
         Pieces of at most ``PIECE`` crops of one track, those of a track in order of time; a track
         begins and ends with its rows, so no crop is masked.
     """
-    window = Window(size, margin, lower, aligned, fill, smooth)
+    window = Window(size, **cutting)
     waiting = {int(n): one_track(tracks, int(n)) for n in track_numbers(tracks)}
     starts = sorted((float(rows.times[0, 0]), number) for number, rows in waiting.items())
     paths: dict[int, FacePath] = {}
@@ -167,7 +157,7 @@ def track_crops(
             matrix = path.in_frame(frame)
             if matrix is not None:
                 times.append((frame.time, frame.time + 1 / rate))
-                pictures.append(cut(frame.image, matrix, size, fill))
+                pictures.append(cut(frame.image, matrix, size, window.fill))
             over = frame.time + ROUNDING >= path.end
             if times and (over or len(times) == PIECE):
                 yield TrackCrops(number, np.array(times), np.stack(pictures))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from ...cache.errors import BadCall, NoFace, NoVideo
 from ...cache.records import Array, Features
-from ..base import Extractor, Needs
+from ..base import Needs
 from ..clip import Clip
 from ..hf_model import PRECISIONS
 from .crops import face_crops
+from .on_device import OnDevice
 from .video_windows import Piece
 
 LEVELS = ("frame", "mean")
@@ -24,11 +25,8 @@ Rows = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceEncoder(Extractor):
+class FaceEncoder(OnDevice):
     """Base of extractors that run a network over the crops of the one face of a clip.
-
-    Clips are computed one at a time, so a feature never depends on its company: the pictures of
-    one clip fill the machine.
 
     Args:
         rate: pictures a second, Hz.
@@ -74,7 +72,7 @@ class FaceEncoder(Extractor):
     def _parts(self, clip: Clip, crops: Iterator[Piece], device: str) -> Iterator[Rows]:
         """Rows of a clip, in order, from its crops as they come."""
 
-    def extract(self, clip: Clip) -> Features:
+    def _extract(self, clip: Clip, device: str) -> Features:
         """Map the face's pictures to (n_rows, D), or (1, D) where ``level`` is ``mean``.
 
         Raises:
@@ -82,19 +80,6 @@ class FaceEncoder(Extractor):
             NoVideo: there are no pictures.
             BadCall: the weights cannot be read, or are of another network.
         """
-        return self._extract(clip, "cpu")
-
-    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        """Features of many clips, one at a time."""
-        for clip in clips:
-            try:
-                yield self._extract(clip, device)
-            except BadCall:
-                raise
-            except Exception as error:  # recorded by the caller with its utterance
-                yield error
-
-    def _extract(self, clip: Clip, device: str) -> Features:
         faces = self.upstream(clip, "faces")
         crops = face_crops(
             clip, faces, self.size, self.rate, margin=self.margin, aligned=self.aligned

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from ...cache.errors import BadCall, NoVideo
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
-from ..base import Extractor, Needs
 from ..clip import Clip, Frame
 from .chosen import NO_TRACK, TRACK_COLUMNS
-from .mtcnn_cascade import CELL, Cascade, load_cascade, one_thread, weight_files
+from .computing import one_thread
+from .mtcnn_cascade import Cascade, load_cascade
 from .mtcnn_face import FACE_COLUMNS, face_rows
+from .mtcnn_finder import MtcnnFinder
 from .shots import Shots
 from .tracking import Picture, Track, Tracker
 
@@ -27,7 +27,7 @@ TOLERANCE = 0.001
 
 
 @dataclass(frozen=True)
-class TrackedFaces(Extractor):
+class TrackedFaces(MtcnnFinder):
     """Every face of every picture by MTCNN, with the track that it belongs to.
 
     ``values`` (n_rows, 21) has a row for each face of each picture, in order of time, the largest
@@ -63,10 +63,8 @@ class TrackedFaces(Extractor):
 
     name: ClassVar[str] = "faces"
     version: ClassVar[int] = 1
-    modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "tracks"
     rows: ClassVar[str] = "a face in a picture"
-    libraries: ClassVar[tuple[str, ...]] = ("facenet-pytorch", "torch", "torchvision")
     paper: ClassVar[str] = "Zhang et al. (2016), MTCNN; Bochinski et al. (2017)"
     peak_memory: ClassVar[int] = 5 << 29
 
@@ -78,44 +76,21 @@ class TrackedFaces(Extractor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.rate <= 240:
-            raise BadCall(f"faces: rate must be in (0, 240] Hz, not {self.rate:g}")
         if not self.looks >= 1:
             raise BadCall(f"faces: looks must be at least 1 Hz, not {self.looks:g}")
-        if not self.min_size >= CELL:
-            raise BadCall(f"faces: min_size must be at least {CELL} pixels, not {self.min_size:g}")
-        if not 0 < self.threshold < 1:
-            raise BadCall(f"faces: threshold must be in (0, 1), not {self.threshold:g}")
         if not 0 <= self.gap <= 10:
             raise BadCall(f"faces: gap must be in [0, 10] s, not {self.gap:g}")
-
-    @property
-    def needs(self) -> Needs:
-        return Needs(frames=self.rate)
 
     @property
     def spec(self) -> FeatureSpec:
         return {"values": ArraySpec((len(TRACK_COLUMNS),), "float32", TRACK_COLUMNS)}
 
-    def weights(self) -> Mapping[str, Path]:
-        return weight_files()
-
-    def extract(self, clip: Clip) -> Features:
+    def _extract(self, clip: Clip, device: str) -> Features:
         """Map the pictures of a clip to the faces in them.
 
         Raises:
             NoVideo: there are no pictures.
         """
-        return self._extract(clip, "cpu")
-
-    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        for clip in clips:
-            try:
-                yield self._extract(clip, device)
-            except Exception as error:  # recorded by the caller with its utterance
-                yield error
-
-    def _extract(self, clip: Clip, device: str) -> Features:
         cascade = load_cascade(device)
         tracker = Tracker(partial(self._look, cascade), partial(self._follow, cascade), self.gap)
         steps = Steps()

@@ -13,7 +13,7 @@ from ...cache.records import Array
 from ..hf_folder import PREPROCESSOR, image_config, model_config, model_files
 from ..hf_model import load_network
 from ..loaded import LoadedModels
-from .mtcnn_cascade import whole_float32
+from .computing import whole_float32
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,8 +12,8 @@ import numpy as np
 from ...cache.errors import BadCall, unknown
 from ...cache.records import Array
 from ..loaded import LoadedModels
-from .mtcnn_cascade import whole_float32
-from .tensor_file import file_mark, fill, misfits, read_tensors
+from .computing import whole_float32
+from .tensor_file import file_mark, load_fitting
 
 FACENET = "inception-resnet-v1"
 LIBRARIES = ("torchvision/", "timm/")
@@ -166,11 +166,7 @@ def _load(name: str, path: Path, device: str, precision: str) -> tuple[ImageNetw
     import torch
 
     network, seen = make_network(name)
-    tensors = read_tensors(path)
-    wrong = misfits(network.state_dict(), tensors, (seen.head,))
-    if wrong:
-        raise BadCall(f"the weights in '{path}' are not those of {name}; {'; '.join(wrong)}")
-    fill(network, tensors, (seen.head,))
+    load_fitting(network, path, name, (seen.head,))
     network = network.eval().requires_grad_(False).to(device, getattr(torch, precision))
     size = sum(p.numel() * p.element_size() for p in network.parameters())
     return ImageNetwork(network, seen, device), size

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .asd_checkpoint import load_checkpoint
 from .talknet import GREY_MEAN, GREY_STD
+from .tensor_file import load_fitting
 
 #: Variance that all batch norms add.
 NORM_EPS = 1e-3
@@ -188,5 +188,5 @@ def load_lr_asd(path: str | Path) -> LrAsd:
         BadCall: there is no such file, or it is not a checkpoint of LR-ASD.
     """
     network = LrAsd()
-    load_checkpoint(network, path, "LR-ASD")
+    load_fitting(network, path, "LR-ASD")
     return network.eval().requires_grad_(False)

@@ -10,8 +10,6 @@ Here every picture goes alone, so what is found never depends on what else was a
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +19,17 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
+from .computing import whole_float32
+from .mtcnn_boxes import (
+    contained_removed,
+    inside,
+    moved,
+    overlapping_removed,
+    pyramid,
+    squared,
+    windows,
+)
+from .summed_table import SummedTable
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +37,6 @@ if TYPE_CHECKING:
 NETS = ("pnet", "rnet", "onet")
 #: Probability that a box must reach in the first two nets; facenet-pytorch's values.
 FIRST_THRESHOLDS = (0.6, 0.7)
-#: Each level of the pyramid is this much smaller than the one before; facenet-pytorch's value.
-PYRAMID_FACTOR = 0.709
-#: Side of the window that the first net looks at, and its step, in pixels of a pyramid level.
-CELL, STRIDE = 12, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,90 +96,6 @@ def _load_cascade(device: str) -> Cascade:
     return Cascade(**nets, device=device)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread inside.
-
-    The nets are too small to share: more threads are no faster, many times slower on a machine
-    that has other work, and round otherwise.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def whole_float32(device: str) -> AbstractContextManager[None]:
-    """Convolutions of a GPU in whole float32: by default they round to 10 bits of mantissa."""
-    import torch
-
-    if torch.device(device).type != "cuda":
-        return nullcontext()
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, deterministic=True, allow_tf32=False
-    )
-    return flags
-
-
-class SummedTable:
-    """Means over rectangles of one picture, in the time of four look-ups each.
-
-    Sums of bytes are exact integers, so the means are those of adaptive average pooling
-    (facenet-pytorch's "area" resampling) to the last rounding, whatever the order of adding.
-    """
-
-    def __init__(self, image: Array) -> None:
-        import cv2
-
-        # Passes 2^31 on pictures over 8 megapixels; differences of wrapped integers stay right.
-        self.sums = cv2.integral(image)  # (height + 1, width + 1, 3) int32
-        self.height, self.width = image.shape[:2]
-
-    def resized(self, height: int, width: int) -> Array:
-        """The whole picture at another size, (height, width, 3) float32 in [0, 255]."""
-        top, bottom = _bins(np.zeros(1, np.int64), np.array([self.height]), height)
-        left, right = _bins(np.zeros(1, np.int64), np.array([self.width]), width)
-        rows = self.sums[bottom[0]] - self.sums[top[0]]  # (height, width + 1, 3)
-        sums = rows[:, right[0]] - rows[:, left[0]]
-        area = np.outer(bottom[0] - top[0], right[0] - left[0])[:, :, None]
-        result: Array = sums.astype(np.float32) / area.astype(np.float32)
-        return result
-
-    def crops(self, corners: Array, side: int) -> Array:
-        """Rectangles at one size.
-
-        Args:
-            corners: (n, 4) integers left, top, right, bottom inside the picture, half open.
-            side: height and width of what is returned.
-
-        Returns:
-            (n, side, side, 3) float32 in [0, 255].
-        """
-        left, right = _bins(corners[:, 0], corners[:, 2], side)  # (n, side)
-        top, bottom = _bins(corners[:, 1], corners[:, 3], side)
-        span = self.width + 1
-        flat = self.sums.reshape(-1, 3)
-        low, high = top[:, :, None] * span, bottom[:, :, None] * span
-        west, east = left[:, None, :], right[:, None, :]
-        sums = flat[high + east] - flat[high + west] - flat[low + east] + flat[low + west]
-        area = ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
-        result: Array = sums.astype(np.float32) / area.astype(np.float32)
-        return result
-
-
-def _bins(start: Array, end: Array, n: int) -> tuple[Array, Array]:
-    """First and last (half open) pixel of each of n bins of adaptive pooling, both (m, n)."""
-    size = (end - start)[:, None]
-    step = np.arange(n)
-    first = step * size // n
-    last = -((-(step + 1) * size) // n)
-    return start[:, None] + first, start[:, None] + last
-
-
 class Cascade:
     """P-net, R-net and O-net of MTCNN with the suppression of overlaps between them.
 
@@ -217,7 +138,7 @@ class Cascade:
         for scale in pyramid(table.height, table.width, min_size):
             small = table.resized(int(table.height * scale + 1), int(table.width * scale + 1))
             shift, probability = self._run(self.pnet, small[None])
-            found = _windows(shift[0], probability[0, 1], scale)
+            found = windows(shift[0], probability[0, 1], scale, FIRST_THRESHOLDS[0])
             levels.append(found[overlapping_removed(found[:, :4], found[:, 4], 0.5)])
         if not levels:
             return np.empty((0, 4), np.float32)
@@ -295,75 +216,3 @@ def _tensor(pictures: Array) -> torch.Tensor:
 
     scaled = (pictures - np.float32(127.5)) * np.float32(0.0078125)
     return torch.from_numpy(scaled).permute(0, 3, 1, 2)
-
-
-def pyramid(height: int, width: int, min_size: float) -> list[float]:
-    """Scales at which a face of ``min_size`` pixels and larger ones fill the first net's window."""
-    scale = CELL / min_size
-    scales = []
-    while min(height, width) * scale >= CELL:
-        scales.append(scale)
-        scale *= PYRAMID_FACTOR
-    return scales
-
-
-def _windows(shift: Array, probability: Array, scale: float) -> Array:
-    """Windows of one level that reach the threshold: (n, 9) box, probability, shift."""
-    rows, columns = np.nonzero(probability >= np.float32(FIRST_THRESHOLDS[0]))
-    corner = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE  # (n, 2)
-    boxes = np.floor(np.concatenate([corner + 1, corner + CELL], axis=1) / np.float32(scale))
-    return np.concatenate(
-        [boxes, probability[rows, columns][:, None], shift[:, rows, columns].T], axis=1
-    )
-
-
-def overlapping_removed(boxes: Array, probability: Array, limit: float) -> Array:
-    """Indices of boxes to keep, the most probable first, by intersection over union."""
-    import torch
-    from torchvision.ops import nms
-
-    kept: Array = nms(torch.from_numpy(boxes), torch.from_numpy(probability), limit).numpy()
-    return kept
-
-
-def squared(boxes: Array) -> Array:
-    """Boxes (n, 4) widened about their centres to squares."""
-    size = boxes[:, 2:] - boxes[:, :2]
-    side = size.max(axis=1, keepdims=True)
-    corner = boxes[:, :2] + size * np.float32(0.5) - side * np.float32(0.5)
-    return np.concatenate([corner, corner + side], axis=1)
-
-
-def moved(boxes: Array, shift: Array) -> Array:
-    """Boxes (n, 4) with each edge moved by a share of the width or height."""
-    size = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
-    moved_boxes: Array = boxes + shift * size
-    return moved_boxes
-
-
-def inside(boxes: Array, height: int, width: int) -> tuple[Array, Array]:
-    """Boxes that touch the picture, and their pixels inside it (n, 4), half open from 0."""
-    corners = np.trunc(boxes).astype(np.int64)
-    corners[:, :2] = np.maximum(corners[:, :2], 1) - 1
-    corners[:, 2:] = np.minimum(corners[:, 2:], (width, height))
-    touches = np.all(corners[:, 2:] > corners[:, :2], axis=1)
-    return boxes[touches], corners[touches]
-
-
-def contained_removed(boxes: Array, probability: Array, limit: float) -> Array:
-    """Indices of boxes to keep: of two, the less probable goes if the overlap passes ``limit``.
-
-    The overlap is the share of the smaller box, so that a mouth taken for a face inside a face
-    goes too.
-    """
-    area = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-    order = np.argsort(-probability, kind="stable")
-    kept = []
-    while len(order):
-        first, order = order[0], order[1:]
-        kept.append(first)
-        low = np.maximum(boxes[first, :2], boxes[order, :2])
-        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
-        shared = np.prod(np.maximum(high - low + 1, 0), axis=1)
-        order = order[shared / np.minimum(area[first], area[order]) <= limit]
-    return np.array(kept, np.int64)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ...cache.errors import BadCall, NoFace, NoVideo
+from ...cache.errors import NoFace, NoVideo
 from ...cache.records import Array, ArraySpec, Features, FeatureSpec
-from ..base import Extractor, Needs
 from ..clip import Clip
+from .computing import one_thread
 from .main_face import MainFace
-from .mtcnn_cascade import CELL, NO_FACES, Faces, load_cascade, one_thread, weight_files
+from .mtcnn_cascade import NO_FACES, Faces, load_cascade
+from .mtcnn_finder import MtcnnFinder
 
 #: Landmarks in the net's order; left and right as seen in the picture.
 LANDMARKS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
@@ -28,7 +28,7 @@ COLUMNS = (*FACE_COLUMNS, "track", "frame_width", "frame_height", "shown")
 
 
 @dataclass(frozen=True)
-class MtcnnFace(Extractor):
+class MtcnnFace(MtcnnFinder):
     """Faces of each picture by MTCNN; the main one as a row a picture, all of them beside it.
 
     The main array ``values`` (n_pictures, 19) has a row for each step of the grid of times:
@@ -59,30 +59,13 @@ class MtcnnFace(Extractor):
 
     name: ClassVar[str] = "mtcnn-face"
     version: ClassVar[int] = 1
-    modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
-    libraries: ClassVar[tuple[str, ...]] = ("facenet-pytorch", "torch", "torchvision")
     paper: ClassVar[str] = "Zhang et al. (2016), MTCNN"
     peak_memory: ClassVar[int] = 2 << 30
 
     rate: float = 10.0
     min_size: float = 40.0
     threshold: float = 0.7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.rate <= 240:
-            raise BadCall(f"mtcnn-face: rate must be in (0, 240] Hz, not {self.rate:g}")
-        if not self.min_size >= CELL:
-            raise BadCall(
-                f"mtcnn-face: min_size must be at least {CELL} pixels, not {self.min_size:g}"
-            )
-        if not 0 < self.threshold < 1:
-            raise BadCall(f"mtcnn-face: threshold must be in (0, 1), not {self.threshold:g}")
-
-    @property
-    def needs(self) -> Needs:
-        return Needs(frames=self.rate)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -91,26 +74,13 @@ class MtcnnFace(Extractor):
             "faces": ArraySpec((1 + len(FACE_COLUMNS),), "float32", ("row", *FACE_COLUMNS)),
         }
 
-    def weights(self) -> Mapping[str, Path]:
-        return weight_files()
-
-    def extract(self, clip: Clip) -> Features:
+    def _extract(self, clip: Clip, device: str) -> Features:
         """Map the pictures of a clip to the main face of each and all faces.
 
         Raises:
             NoFace: no picture has a face.
             NoVideo: there are no pictures.
         """
-        return self._extract(clip, "cpu")
-
-    def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        for clip in clips:
-            try:
-                yield self._extract(clip, device)
-            except Exception as error:  # recorded by the caller with its utterance
-                yield error
-
-    def _extract(self, clip: Clip, device: str) -> Features:
         cascade = load_cascade(device)
         found: list[Faces] = []
         frames: list[tuple[float, float, float, float]] = []  # time, width, height, time shown

@@ -1,7 +1,8 @@
-"""What pretrained video networks see in the face of a clip: Video Swin (t, s, b) and R(2+1)D."""
+"""What pretrained video networks see in a clip's face: Video Swin (t, s, b), R(2+1)D and MViT."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,23 +28,22 @@ OFFERED = {
 
 @dataclass(frozen=True, kw_only=True)
 class FaceVideo(FaceEncoder):
-    """Base of ``swin3d`` and ``r2plus1d``: a video network over the crops of one face."""
+    """Base of extractors that run a video network over the crops of one face, in windows."""
 
     checkpoint: str = field(default="kinetics400", metadata=WHERE)
-    window: float = 9.6
     overlap: float = 3.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self._pictures(self.window) < 2 * self._kind.align:
+        least = 2 * self._kind.align
+        if self._pictures(self._seconds) < least:
             raise BadCall(
-                f"{self.name}: window must be at least {2 * self._kind.align} pictures "
-                f"({2 * self._kind.align / self.rate:g} s at {self.rate:g} Hz), not "
-                f"{self.window:g} s"
+                f"{self.name}: window must be at least {least} pictures "
+                f"({least / self.rate:g} s at {self.rate:g} Hz), not {self._seconds:g} s"
             )
-        if not 0 <= self.overlap <= self.window / 2:
+        if not 0 <= self.overlap <= self._seconds / 2:
             raise BadCall(
-                f"{self.name}: overlap must be from 0 to half of window ({self.window / 2:g} s), "
+                f"{self.name}: overlap must be from 0 to half of window ({self._seconds / 2:g} s), "
                 f"not {self.overlap:g}"
             )
         if self.checkpoint in OFFERED and self.checkpoint not in self.offered:
@@ -52,9 +52,14 @@ class FaceVideo(FaceEncoder):
             )
 
     @property
+    @abstractmethod
     def network(self) -> str:
         """Name of the network in ``KINDS``."""
-        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def _seconds(self) -> float:
+        """Length of a window."""
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -84,32 +89,47 @@ class FaceVideo(FaceEncoder):
         network = load_video_network(
             self.network, self.weights()["checkpoint"], device, self.precision
         )
-        sizes = self._pictures(self.window), self._pictures(self.overlap)
+        sizes = self._pictures(self._seconds), self._pictures(self.overlap)
         for window in video_windows(crops, *sizes, self._kind.align, self._kind.stride):
             yield self._rows(window, network)
 
     def _rows(self, window: VideoWindow, network: VideoNetwork) -> Rows:
         """The rows that are taken from a window."""
         kind = self._kind
-        n = len(window.mask)
+        # The last window may be longer; its first rows are those of the one before.
+        skipped = kind.stride if 0 < kind.length < len(window.mask) else 0
+        shown, pictures = window.mask[skipped:], window.pictures[skipped:]
+        n = len(shown)
         starts = np.arange(kind.n_rows(n)) * kind.stride - kind.lead
         first, last = np.maximum(starts, 0), np.minimum(starts + kind.stride, n)  # half open
-        seen = np.concatenate([[0], np.cumsum(window.mask)])
+        seen = np.concatenate([[0], np.cumsum(shown)])
         mask = 2 * (seen[last] - seen[first]) >= last - first
         values = np.zeros((len(mask), kind.width), np.float32)
         if mask.any():
-            values = network.rows(window.pictures, window.mask)
+            values = network.rows(pictures, shown)
             values[~mask] = 0
-        times = np.stack([window.times[first, 0], window.times[last - 1, 1]], axis=1)
+        spans = window.times[skipped:]
+        times = np.stack([spans[first, 0], spans[last - 1, 1]], axis=1)
+        begin = window.start + skipped
         kept = slice(
-            (window.keep_start - window.start) // kind.stride,
-            kind.n_rows(window.keep_end - window.start),
+            (window.keep_start - begin) // kind.stride, kind.n_rows(window.keep_end - begin)
         )
         return values[kept], times[kept], mask[kept]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swin3d(FaceVideo):
+class LongVideo(FaceVideo):
+    """Base of those whose network takes any number of pictures."""
+
+    window: float = 9.6
+
+    @property
+    def _seconds(self) -> float:
+        return self.window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swin3d(LongVideo):
     """Video Swin on the face: a row for every two pictures, the mean over space.
 
     ``values`` (n_rows, D), D = 768 (t, s) or 1024 (b), 5 rows a second by default. The network is
@@ -169,7 +189,7 @@ class Swin3d(FaceVideo):
 
 
 @dataclass(frozen=True, kw_only=True)
-class R2plus1d(FaceVideo):
+class R2plus1d(LongVideo):
     """R(2+1)D-18 on the face: a row for every eight pictures, the mean over space.
 
     ``values`` (n_rows, 512); row k is centred on picture 8 k and stands for those from 8 k - 4
@@ -195,3 +215,48 @@ class R2plus1d(FaceVideo):
     @property
     def network(self) -> str:
         return "r2plus1d_18"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mvit(FaceVideo):
+    """Multiscale Vision Transformer on the face: a row for every two pictures, the mean over space.
+
+    ``values`` (n_rows, 768). The network always sees 16 pictures of 224x224: windows are that
+    long, and in a shorter clip the mean picture stands for those that are missing. What is said of
+    ``swin3d`` of crops, gaps and weights holds here too.
+
+    Args:
+        variant: ``v1_b`` or ``v2_s``.
+        checkpoint: a file of torchvision's state dict, or ``kinetics400``: fetched on first use.
+        rate, margin, aligned, level, precision, dtype: see ``swin3d``.
+        size: 224, as the network was trained.
+        overlap: seconds that two windows share; the window is 16 pictures.
+
+    Source:
+        Fan et al. (2021), "Multiscale Vision Transformers", ICCV; Li et al. (2022), "MViTv2",
+        CVPR; trained on 16 of 64 pictures of 224x224 of Kinetics-400.
+    """
+
+    name: ClassVar[str] = "mvit"
+    version: ClassVar[int] = 1
+    rows: ClassVar[str] = "two pictures, or one"
+    paper: ClassVar[str] = "Fan et al. (2021), MViT; Li et al. (2022), MViTv2"
+
+    variant: str = "v2_s"
+    size: int = 224
+    overlap: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("v1_b", "v2_s"):
+            raise BadCall(f"mvit: variant must be 'v1_b' or 'v2_s', not {self.variant!r}")
+        if self.size != self._kind.size:
+            raise BadCall(f"mvit: size must be {self._kind.size} pixels, not {self.size}")
+        super().__post_init__()
+
+    @property
+    def network(self) -> str:
+        return f"mvit_{self.variant}"
+
+    @property
+    def _seconds(self) -> float:
+        return self._kind.length / self.rate

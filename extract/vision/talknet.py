@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .asd_checkpoint import load_checkpoint
+from .tensor_file import load_fitting
 
 #: Mean and standard deviation of the grey of mouths, over 255.
 GREY_MEAN, GREY_STD = 0.4161, 0.1688
@@ -277,5 +277,5 @@ def load_talknet(path: str | Path) -> TalkNet:
         BadCall: there is no such file, or it is not a checkpoint of TalkNet.
     """
     network = TalkNet()
-    load_checkpoint(network, path, "TalkNet")
+    load_fitting(network, path, "TalkNet")
     return network.eval().requires_grad_(False)

@@ -93,6 +93,31 @@ def misfits(
     return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
 
 
+def load_fitting(
+    network: nn.Module, path: str | Path, what: str, unused: tuple[str, ...] = ()
+) -> None:
+    """Fill a network with the tensors of a file; every name and shape must fit.
+
+    Args:
+        network: a freshly made one, on the CPU.
+        path: see ``read_tensors``.
+        what: what a message calls the network.
+        unused: see ``misfits``.
+
+    Raises:
+        BadCall: there is no such file, it is no state dict, or one of another network.
+    """
+    tensors = read_tensors(Path(path).expanduser())
+    wanted = network.state_dict()
+    wrong = misfits(wanted, tensors, unused)
+    if wrong:
+        raise BadCall(
+            f"the weights in '{path}' are not those of {what}, which has {len(wanted)} tensors; "
+            f"{'; '.join(wrong)}"
+        )
+    fill(network, tensors, unused)
+
+
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], unused: tuple[str, ...] = ()) -> None:
     """Load tensors that were found to fit; see ``misfits``."""
     import torch

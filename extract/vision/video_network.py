@@ -11,7 +11,7 @@ import numpy as np
 
 from ...cache.records import Array
 from ..loaded import LoadedModels
-from .mtcnn_cascade import whole_float32
+from .computing import whole_float32
 from .swin3d_weights import load_weights
 from .tensor_file import file_mark
 
@@ -33,6 +33,17 @@ def _resnet_rows(network: Any, video: Tensor) -> Tensor:
     return states.mean(dim=(3, 4)).transpose(1, 2)  # of (B, D, T', H', W')
 
 
+def _mvit_rows(network: Any, video: Tensor) -> Tensor:
+    """(B, 3, 16, 224, 224) to (B, 8, D), without the token for the classifier."""
+    states: Tensor = network.pos_encoding(network.conv_proj(video).flatten(2).transpose(1, 2))
+    sides = (network.pos_encoding.temporal_size, *network.pos_encoding.spatial_size)
+    for block in network.blocks:
+        states, sides = block(states, sides)
+    patches: Tensor = network.norm(states)[:, 1:]  # (B, T' H' W', D)
+    rows: Tensor = patches.unflatten(1, (sides[0], -1)).mean(dim=2)
+    return rows
+
+
 @dataclass(frozen=True)
 class Kind:
     """A video network.
@@ -48,6 +59,8 @@ class Kind:
         mean: of red, green and blue in [0, 1], which are taken from the pictures.
         std: by which they are divided then.
         rows: the network without its head.
+        length: pictures that it takes at once, neither more nor fewer; 0: any number.
+        size: side of its pictures in pixels; 0: any.
     """
 
     builder: str
@@ -59,6 +72,8 @@ class Kind:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     rows: Callable[[Any, Any], Any]
+    length: int = 0
+    size: int = 0
 
     def n_rows(self, n_pictures: int) -> int:
         """Rows of a video; the last one may stand for fewer pictures."""
@@ -72,6 +87,11 @@ def _swin(size: str, width: int) -> Kind:
     return Kind(name, f"Swin3D_{size.upper()}_Weights", width, 2, 0, 16, mean, std, _swin_rows)
 
 
+def _mvit(builder: str, weights: str) -> Kind:
+    mean, std = (0.45,) * 3, (0.225,) * 3
+    return Kind(builder, weights, 768, 2, 0, 2, mean, std, _mvit_rows, length=16, size=224)
+
+
 KINDS: dict[str, Kind] = {
     "swin3d_t": _swin("t", 768),
     "swin3d_s": _swin("s", 768),
@@ -82,6 +102,8 @@ KINDS: dict[str, Kind] = {
         std=(0.22803, 0.22145, 0.216989),
         rows=_resnet_rows,
     ),
+    "mvit_v1_b": _mvit("mvit_v1_b", "MViT_V1_B_Weights"),
+    "mvit_v2_s": _mvit("mvit_v2_s", "MViT_V2_S_Weights"),
 }
 
 
@@ -109,7 +131,8 @@ class VideoNetwork:
         """Map one video to its rows, (ceil(T / stride), D) float32.
 
         Args:
-            pictures: (T, size, size, 3) uint8 RGB.
+            pictures: (T, size, size, 3) uint8 RGB; where the network takes a fixed number, at most
+                that many: those that are missing count as the mean picture.
             mask: (T,) bool; pictures where it is False count as the mean picture, which is zero
                 for the network.
         """
@@ -120,8 +143,10 @@ class VideoNetwork:
             video = (video - self._mean) / self._std  # (1, 3, T, size, size)
             if not mask.all():
                 video[:, :, torch.from_numpy(~mask).to(self.device)] = 0
+            missing = max(self.kind.length - len(mask), 0)
+            video = torch.nn.functional.pad(video, (0, 0, 0, 0, 0, missing))
             found: Array = self.kind.rows(self.network, video.to(self.dtype))[0].float().cpu()
-            return np.asarray(found)
+            return np.asarray(found)[: self.kind.n_rows(len(mask))]
 
 
 _LOADED: LoadedModels[VideoNetwork] = LoadedModels()

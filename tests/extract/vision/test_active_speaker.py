@@ -227,7 +227,7 @@ def test_a_network_is_loaded_once(random_weights):
 
 def test_a_checkpoint_of_another_network_stops_the_run(random_weights, talk, make_tracks):
     wrong = extractor("active-speaker", checkpoint=str(random_weights), model="talknet")
-    with pytest.raises(BadCall, match="is not one of TalkNet"):
+    with pytest.raises(BadCall, match="are not those of TalkNet"):
         list(wrong.many([given(talk(180), both(make_tracks))]))
 
 

@@ -59,6 +59,6 @@ def test_features_of_a_picture_see_no_further_than_reach(network):
 
 def test_a_checkpoint_of_another_network_says_which_keys_differ(tmp_path):
     torch.save(TalkNet().state_dict(), tmp_path / "talknet.model")
-    message = r"is not one of LR-ASD, which has 168 tensors; 16\d missing: model.audioEncoder.*"
+    message = r"are not those of LR-ASD, which has 168 tensors; 16\d missing: model.audioEncoder.*"
     with pytest.raises(BadCall, match=message):
         load_lr_asd(tmp_path / "talknet.model")

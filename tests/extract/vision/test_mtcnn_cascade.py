@@ -1,14 +1,9 @@
 import numpy as np
 import pytest
 
-from affectflow.extract.vision.mtcnn_cascade import (
-    SummedTable,
-    contained_removed,
-    inside,
-    load_cascade,
-    pyramid,
-    squared,
-)
+from affectflow.extract.vision.mtcnn_boxes import contained_removed, inside, pyramid, squared
+from affectflow.extract.vision.mtcnn_cascade import load_cascade
+from affectflow.extract.vision.summed_table import SummedTable
 
 
 @pytest.fixture(scope="module")

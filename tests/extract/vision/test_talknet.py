@@ -79,7 +79,7 @@ def test_has_the_tensors_of_the_released_checkpoints():
 def test_a_checkpoint_of_another_network_says_which_keys_differ(tmp_path):
     torch.save(LrAsd().state_dict(), tmp_path / "lr_asd.model")
     message = (
-        r"lr_asd.model' is not one of TalkNet, which has 487 tensors; 48\d missing: "
+        r"lr_asd.model' are not those of TalkNet, which has 487 tensors; 48\d missing: "
         r"lossA.FC.bias, .* more; 16\d not known: model.*; 1 of another shape: "
         r"lossAV.FC.weight \(2, 128\) instead of \(2, 256\)"
     )
