@@ -15,6 +15,7 @@ import click
 from .. import __version__
 from ..cache.errors import AffectflowError, BadCall
 from .cli_cache import cache_group
+from .cli_compare import compare, results
 from .cli_features import features_group
 from .cli_inspect import inspect
 from .cli_names import extractors, models, recipes
@@ -196,5 +197,6 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "affectflow", "_AFFECTFLOW_COMPLETE").source())
 
 
-for command in (inspect, recipes, extractors, models, cache_group, features_group):
+LISTS = (recipes, extractors, models, results)
+for command in (*LISTS, inspect, compare, cache_group, features_group):
     main.add_command(command)

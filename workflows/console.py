@@ -252,6 +252,14 @@ def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     OUT.print(table)
 
 
+def show_table(heads: Sequence[str], rows: Iterable[Sequence[tuple[str, bool]]]) -> None:
+    """A table on stdout of cells that may stand in bold."""
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*[Text(visible(cell), "bold" if bold else "") for cell, bold in row])
+    OUT.print(table)
+
+
 def show_note(text: str) -> None:
     """A line on stderr."""
     ERR.print(f"note: {text}", style="dim")

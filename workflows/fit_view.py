@@ -83,6 +83,17 @@ class FitView:
         return {name: n for name, n in found.items() if n}
 
 
+def figures(score: Spread) -> str:
+    """Mean±deviation over seeds, three decimals; a dash where it is undefined.
+
+    >>> figures(Spread(0.5, 0.0123, 5))
+    '0.500±0.012'
+    """
+    if not math.isfinite(score.mean):
+        return "-"
+    return f"{score.mean:.3f}" + (f"±{score.std:.3f}" if math.isfinite(score.std) else "")
+
+
 def _ones(target: Target) -> tuple[Array, Array]:
     """One prediction and one truth of a target: what metrics are called does not depend on them."""
     return np.ones((1, 1, target.size)), np.ones((1, target.size))

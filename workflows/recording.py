@@ -45,15 +45,16 @@ def record_run(run: Run) -> None:
 
 
 def node_records(run: Run) -> dict[str, dict[str, Any]]:
-    """Each node whose fingerprint is known: kind, what runs there, modality, fingerprint.
+    """Each node whose fingerprint is known: its place in the recipe, kind, what runs there.
 
     A fit's checkpoint may be another than before at the same fingerprint: its digest is there too.
     """
     found: dict[str, dict[str, Any]] = {}
-    for name, state in run.states.items():
+    for place, (name, state) in enumerate(run.states.items()):
         if state.fingerprint:
             kind = "extract" if isinstance(state.node, Extract) else "fit"
             found[name] = {
+                "place": place,
                 "kind": "encode" if isinstance(state.node, Encode) else kind,
                 "what": state.node.what,
                 "modality": run.workflow.modality(name),

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache.errors import unknown
+from ..cache.errors import BadCall, unknown
 from ..cache.layout import description_path
 from ..cache.publish import publish
 from ..cache.validation import count, listing
 from ..train.training import primary_task
-from .fit_view import FitView
+from .fit_view import FitView, figures
 from .run_records import RunRecord
 
+#: Variants of a metric, which only files tell.
+VARIANT = re.compile("predweighted|weak")
+#: Code of what was trained before checkpoints said it.
+UNTOLD = {"affectflow": "unknown", "source": "unknown", "commit": ""}
 #: Kinds of nodes that make features.
 MAKERS = ("extract", "encode")
 
@@ -42,8 +46,8 @@ class Result:
 
     @property
     def code(self) -> Mapping[str, str]:
-        """Code that trained it; of checkpoints that do not say, the code of the run."""
-        found: Mapping[str, str] = self.fit.checkpoint.meta.get("code", self.run.content["code"])
+        """Code that trained it; older checkpoints do not say."""
+        found: Mapping[str, str] = self.fit.checkpoint.meta.get("code", UNTOLD)
         return found
 
 
@@ -156,6 +160,44 @@ def trace(one: Result) -> list[tuple[str, str]]:
         )
     )
     return lines
+
+
+def tables(rows: Sequence[Result]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Heads and rows for people, a table for each corpus, task and split of scores."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for one in rows:
+        metrics = one.fit.metrics(one.task, one.split)
+        groups.setdefault((one.run.corpus, one.task, one.split, *metrics), []).append(one)
+    return [
+        (
+            (f"{corpus or 'unnamed'}: {task}, {split}", "model", "seeds", "n", *metrics),
+            [_told(one, metrics) for one in group],
+        )
+        for (corpus, task, split, *every), group in groups.items()
+        for metrics in [[name for name in every if not VARIANT.search(name)]]
+    ]
+
+
+def _told(one: Result, metrics: Sequence[str]) -> tuple[str, ...]:
+    seen = one.fit.rows(one.task, one.split)
+    scores = [one.fit.spread(one.task, metric, one.split) for metric in metrics]
+    return (
+        f"{one.run.id}:{one.fit.name}",
+        one.fit.model,
+        str(len(one.fit.seeds)),
+        str(seen.get("labelled", "")),
+        *[figures(score) for score in scores],
+    )
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file that results are not written as.
+
+    Raises:
+        BadCall: its suffix is not .csv.
+    """
+    if path.suffix.lower() != ".csv":
+        raise BadCall(f"cannot write '{path}': results are written as .csv")
 
 
 #: Columns of the table of results that say where a row came from.

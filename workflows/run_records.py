@@ -42,11 +42,11 @@ class RunRecord:
         """Name of the corpus; empty where the record is too old to say."""
         return str(self.content.get("corpus_name", ""))
 
-    @property
+    @cached_property
     def nodes(self) -> Mapping[str, Mapping[str, Any]]:
-        """Nodes by name; empty where the record is too old to say."""
-        found: Mapping[str, Mapping[str, Any]] = self.content.get("nodes", {})
-        return found
+        """Nodes by name, in the recipe's order; empty where the record is too old to say."""
+        found = self.content.get("nodes", {})
+        return dict(sorted(found.items(), key=lambda item: item[1]["place"]))
 
     @property
     def path(self) -> Path:
@@ -67,8 +67,7 @@ class RunRecord:
             if name not in wanted and name in self.nodes:
                 wanted.add(name)
                 todo.extend(self.nodes[name]["on"])
-        order = [*self.content["recipe"].get("nodes", {}), *sorted(self.nodes)]
-        return {name: self.nodes[name] for name in dict.fromkeys(order) if name in wanted}
+        return {name: node for name, node in self.nodes.items() if name in wanted}
 
     @cached_property
     def fits(self) -> dict[str, FitView]:
@@ -81,8 +80,7 @@ class RunRecord:
             if checkpoint is not None and checkpoint.digest == node["digest"]:
                 tasks = tuple(checkpoint.meta["tasks"])
                 found[name] = FitView(name, node["what"], self._letters(name), tasks, checkpoint)
-        order = list(self.content["recipe"].get("nodes", {}))
-        return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
+        return found
 
     @property
     def gone(self) -> list[str]:

@@ -108,6 +108,21 @@ class Standings:
         return sum(math.isfinite(one.p_t) for one in self.all_versus())
 
     @property
+    def scale(self) -> str:
+        """Where the metrics' definitions come from."""
+        fit = self.systems[0].fit
+        names = fit.target(self.task).names
+        return f"the classes {', '.join(names)}" if names else f"'{fit.family}'"
+
+    def tested(self, metric: str) -> bool:
+        """Whether the metric is a mean over utterances, so that there is a paired test."""
+        return any(
+            math.isfinite(cell.versus.p_t)
+            for row in self.cells.values()
+            if (cell := row[metric]).versus
+        )
+
+    @property
     def drawn(self) -> str:
         """What the bootstrap drew."""
         return "utterances" if self.groups == self.n else f"{self.groups} whole videos"

@@ -108,24 +108,27 @@ def _asked(word: str, cache: Path) -> tuple[RunRecord, list[FitView]]:
 
 def _run(name: str, cache: Path) -> RunRecord:
     folder = Path(name).absolute()
-    if folder.is_dir():
-        if folder.parent.name == "runs":
-            found = read_run(folder.parent.parent, folder.name)
-            if found is not None:
-                return _of_today(found)
-        inside = runs.run_names(folder)
-        hint = f"; it is a cache, whose runs are {listing(inside)}: name one" if inside else ""
-        raise BadCall(f"'{name}' is no run: it has no record of one{hint}")
+    if folder.is_dir() and folder.parent.name == "runs":
+        found = read_run(folder.parent.parent, folder.name)
+        if found is not None:
+            return _of_today(found)
     names = runs.run_names(cache)
     alike = [one for one in names if one == name] or [one for one in names if one.startswith(name)]
-    if not name or not alike:
-        raise unknown(f"run of cache '{cache}' (and there is no such folder):", name, names)
     if len(alike) > 1:
         raise BadCall(f"'{name}' names {count(len(alike), 'run')}: {listing(alike)}; say which")
-    found = read_run(cache, alike[0])
-    if found is None:
-        raise BadCall(f"'{alike[0]}' is no run: it has no record of one, only of what failed")
-    return _of_today(found)
+    if alike:
+        found = read_run(cache, alike[0])
+        if found is not None:
+            return _of_today(found)
+    inside = runs.run_names(folder) if folder.is_dir() else []
+    if inside:
+        raise BadCall(f"'{name}' is a cache, and no run; its runs are {listing(inside)}: name one")
+    if alike or folder.is_dir():
+        raise BadCall(
+            f"'{name}' is no run: it has no record of one. Name the folder in which 'affectflow "
+            "run' wrote a report"
+        )
+    raise unknown("folder, or run of this cache:", name, names)
 
 
 def _of_today(run: RunRecord) -> RunRecord:

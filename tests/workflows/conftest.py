@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from affectflow.cache import checkpoints
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadInput, EmptyTranscript
 from affectflow.cache.records import ArraySpec, Features, Utterance, no_times
+from affectflow.cache.runs import write_record
 from affectflow.extract.base import Extractor, Needs
+from affectflow.train.metrics import rows_seen, scores
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.graph import Workflow
 from affectflow.workflows.nodes import Extract
@@ -104,6 +110,91 @@ def recipe(folder, texts, nodes=None, fits=None, **given) -> Recipe:
         nodes = extracts
     source["nodes"] = {n.name: repr(n) for n in nodes}
     return Recipe("toy", Workflow("toy", nodes), CorpusSpec(str(folder)), source)
+
+
+SPLITS = ("train", "valid", "test")
+CODE = {"affectflow": "0.1.0", "source": "5" * 16, "commit": "c" * 40}
+
+
+def predictions(noise, seeds, tasks, ids, splits, truth, seed):
+    """A table as ``train.outcome.table`` makes it: truth and noise."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        pd.DataFrame(
+            {
+                "id": ids,
+                "split": splits,
+                "seed": one,
+                "task": task,
+                "truth": truth,
+                "prediction": truth + rng.normal(0, noise, len(ids)),
+            }
+        )  # fmt: skip
+        for one in range(seeds)
+        for task in tasks
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def fit_meta(table, model, tasks, family, inputs):
+    """Meta of a checkpoint, scores and all, as a fit would leave it."""
+    scored = {}
+    for (seed, split, task), rows in table.groupby(["seed", "split", "task"]):
+        known = rows[np.isfinite(rows["truth"])]
+        values = scores(family, known["prediction"].to_numpy(), known["truth"].to_numpy())
+        scored.setdefault(int(seed), {s: {} for s in SPLITS})[split][task] = values
+    seen = {
+        split: {
+            task: {"of": int(n), "labelled": int(n), **rows_seen(family, np.ones(int(n)))}
+            for task in tasks
+        }
+        for split, n in table[table["seed"] == 0].groupby("split")["id"].nunique().items()
+    }
+    return {
+        "model": model,
+        "tasks": list(tasks),
+        "family": family,
+        "seeds": [{"seed": seed, "scores": found} for seed, found in scored.items()],
+        "rows": seen,
+        "sizes": {split: seen[split][tasks[0]]["of"] for split in seen},
+        "description": {"kind": "fit", "name": model, "inputs": inputs},
+        "code": CODE,
+        "torch": "2.15.0",
+        "device": "cpu",
+        "threads": 1,
+    }
+
+
+def write_run(
+    root, run, fits, *, n=120, tasks=("M",), family="mosi", corpus="toy", digest="d" * 64,
+    seeds=3, ids=None, splits=None, shift=0.0, nodes=True,
+):  # fmt: skip
+    """Leave a run in a store as a real one does; ``fits`` maps names to (model, noise)."""
+    ids = ids or [f"video{i // 4}/{i % 4}" for i in range(n)]
+    splits = splits or [SPLITS[(i // 4) % 3] for i in range(len(ids))]
+    truth = np.round(np.random.default_rng(0).uniform(-3, 3, len(ids)), 1) + shift
+    extract = {"kind": "extract", "what": "librosa-33", "modality": "audio", "on": [], "place": 0}
+    made = {"audio": {**extract, "fingerprint": "a" * 64}}
+    for i, (name, (model, noise)) in enumerate(fits.items()):
+        mark = hashlib.sha256(repr((name, model, noise, family, shift, n)).encode()).hexdigest()
+        table = predictions(noise, seeds, tasks, ids, splits, truth, i)
+        meta = fit_meta(table, model, tasks, family, {"audio": "a" * 64})
+        weights = {"net.w": np.full((1, 1), noise, np.float32)}
+        stored = checkpoints.publish(root, mark, weights, meta, table)
+        made[name] = {
+            "kind": "fit", "what": model, "modality": "model", "on": ["audio"], "place": i + 1,
+            "fingerprint": mark, "digest": stored.digest,
+        }  # fmt: skip
+    record = {"recipe": {"name": run.rpartition("-")[0] or run}, "corpus": digest, "code": CODE}
+    record |= {"corpus_name": corpus, "family": family} if nodes else {}
+    record |= {"nodes": made} if nodes else {}
+    write_record(root, run, f"run-{time.time_ns():020d}", record)
+    return root / "runs" / run
+
+
+@pytest.fixture(name="write_run")
+def write_run_fixture():
+    return write_run
 
 
 @pytest.fixture

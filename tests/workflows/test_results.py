@@ -1,0 +1,146 @@
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from affectflow.cache.errors import BadCall, UnknownName
+from affectflow.workflows.cli import main
+from affectflow.workflows.code_version import _commit, _source, code_version
+from affectflow.workflows.results import results, trace, untold, write_results
+from affectflow.workflows.run import run
+from affectflow.workflows.run_records import read_runs
+
+FIT = {"f": {"fit": "sf", "on": ["letters", "doubled"], "tasks": ["M"], "seeds": 2, "epochs": 2}}
+TEXTS = [f"{'word ' * (i % 9 + 1)}n{i}" for i in range(18)]
+
+
+@pytest.fixture
+def caches(tmp_path, write_run):
+    write_run(tmp_path / "a", "mosi-1", {"tfn": ("tfn", 0.3), "sf": ("sf", 0.5)}, corpus="MOSI")
+    write_run(tmp_path / "deep" / "b", "sims-2", {"m": ("mult", 0.4)}, corpus="SIMS", family="sims")
+    return tmp_path
+
+
+def names(rows):
+    return [f"{one.run.id}:{one.fit.name}" for one in rows]
+
+
+def test_a_real_run_is_found_and_traced_to_what_it_was_made_from(toys, tmp_path):
+    recipe = toys.recipe(tmp_path, TEXTS, fits=FIT)
+    done = run(recipe, tmp_path / "cache", scheduler="sync")
+    (one,) = results(read_runs(tmp_path / "cache"))
+    assert one.run.id == done.id
+    assert one.fit.checkpoint.digest == done.states["f"].checkpoint.digest
+    marks = {name: state.fingerprint for name, state in done.states.items()}
+    assert {name: node["fingerprint"] for name, node in one.features.items()} == {
+        "letters": marks["letters"],
+        "doubled": marks["doubled"],
+    }
+    assert one.fit.letters == "TA"
+    told = dict(trace(one))
+    assert marks["f"] in told["fit"]
+    assert done.corpus.digest() in told["corpus"]
+    assert code_version()["source"] in told["code"]
+    assert one.run.path.is_file()
+    run(recipe, tmp_path / "cache", scheduler="sync")
+    assert len(list(one.run.path.parent.glob("run-*.json"))) == 1  # nothing new to say
+
+
+def test_a_run_that_finds_all_of_it_cached_is_recorded_too(toys, tmp_path):
+    texts = [f"{'word ' * (i % 9 + 1)}n{i}" for i in range(18)]
+    first = run(toys.recipe(tmp_path, texts), tmp_path / "cache", scheduler="sync")
+    second = run(
+        toys.recipe(tmp_path, texts[:9]), tmp_path / "cache", scheduler="sync"
+    )  # another corpus, whose features are all there
+    assert first.id != second.id
+    assert not second.n_features_made
+    assert {record.id for record in read_runs(tmp_path / "cache")} == {first.id, second.id}
+
+
+def test_all_caches_below_a_folder_are_read_oldest_run_first(caches):
+    assert names(results(read_runs(caches))) == ["mosi-1:tfn", "mosi-1:sf", "sims-2:m"]
+    assert names(results(read_runs(caches / "a"))) == ["mosi-1:tfn", "mosi-1:sf"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"corpus": "SIMS"}, ["sims-2:m"]),
+        ({"corpus": "dddd"}, ["mosi-1:tfn", "mosi-1:sf", "sims-2:m"]),
+        ({"model": "sf"}, ["mosi-1:sf"]),
+        ({"feature": "librosa-33", "model": "mult"}, ["sims-2:m"]),
+        ({"feature": "aaaaaa"}, ["mosi-1:tfn", "mosi-1:sf", "sims-2:m"]),
+        ({"split": "valid", "model": "tfn"}, ["mosi-1:tfn"]),
+        ({"task": "T"}, []),
+    ],
+)
+def test_results_are_filtered(caches, wanted, expected):
+    assert names(results(read_runs(caches), **wanted)) == expected
+
+
+def test_a_filter_that_fits_nothing_is_an_error_that_says_what_there_is(caches):
+    with pytest.raises(UnknownName, match="unknown model of these results 'tnf'. Did you mean 'tf"):
+        results(read_runs(caches), model="tnf")
+    with pytest.raises(UnknownName, match="feature of these results 'bbbb'.*aaaaaaaaaaaa, libro"):
+        results(read_runs(caches), feature="bbbb")
+
+
+def test_a_model_that_two_runs_share_is_told_by_the_latest(tmp_path, write_run):
+    for name in ("first-1", "second-2"):
+        write_run(tmp_path, name, {"tfn": ("tfn", 0.3)})
+    assert names(results(read_runs(tmp_path))) == ["second-2:tfn"]
+
+
+def test_what_cannot_be_told_is_counted(caches, write_run):
+    write_run(caches / "a", "old-3", {"x": ("tfn", 0.3)}, nodes=False)
+    (gone,) = (caches / "deep" / "b" / "checkpoints").glob("*/*")
+    gone.rename(caches / gone.name)
+    old, lost = untold(read_runs(caches))
+    assert "1 run of an older affectflow did not record their nodes (old-3)" in old
+    assert "1 model no longer in the cache (sims-2:m)" in lost
+
+
+def test_a_folder_without_runs_is_an_error(tmp_path):
+    with pytest.raises(BadCall, match="no record of a run in .*: name the folder that"):
+        read_runs(tmp_path)
+
+
+def test_the_table_holds_each_metric_and_its_origin(caches, tmp_path):
+    rows = results(read_runs(caches))
+    table = pd.read_csv(write_results(rows, tmp_path / "r.csv"))
+    row = table[(table["fit"] == "sf") & (table["metric"] == "MAE")].iloc[0]
+    score = rows[1].fit.spread("M", "MAE")
+    assert (row["mean"], row["std"]) == (pytest.approx(score.mean), pytest.approx(score.std))
+    assert (row["seeds"], row["n"]) == (3, 40)
+    assert row["features"] == f"audio={'a' * 64}"
+    assert (row["corpus_digest"], row["commit"], row["torch"]) == ("d" * 64, "c" * 40, "2.15.0")
+    assert (tmp_path / row["record"]).is_file()
+    assert not table[["fit_fingerprint", "weights", "source"]].isna().to_numpy().any()
+
+
+def test_the_command_lists_filters_and_traces(caches, tmp_path):
+    words = ["results", str(caches), "--model", "tfn", "--trace", "--out", str(tmp_path / "r.csv")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("MOSI: M, test")
+    assert "mosi-1:tfn" in done.output
+    assert "sims-2" not in done.output
+    assert f"extract: audio (librosa-33), {'a' * 64}" in done.output
+    done = CliRunner().invoke(main, ["results", str(caches), "--out", "r.xlsx"])
+    assert done.exit_code == 2
+    assert "results are written as .csv" in done.output
+    done = CliRunner().invoke(main, ["results", str(caches), "--task", "T"])
+    assert "no result: no fit of these runs was scored so" in done.output
+
+
+def test_code_is_known_by_its_sources_and_its_own_commit_only(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    before = _source(tmp_path)
+    (tmp_path / "tests" / "test_a.py").write_text("y = 1\n")
+    assert _source(tmp_path) == before
+    (tmp_path / "a.py").write_text("x = 2\n")
+    assert _source(tmp_path) != before
+    assert _commit(tmp_path) == ""
+    (tmp_path / ".git").mkdir()  # no repository, whatever lies around it
+    assert _commit(tmp_path) == ""
+    assert len(code_version()["source"]) == 16

@@ -1,0 +1,233 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+from affectflow.cache.errors import BadCall, BadInput, UnknownName
+from affectflow.train.compare import holm
+from affectflow.train.metrics import scores
+from affectflow.workflows.cli import main
+from affectflow.workflows.standings import compare_runs, video_numbers
+from affectflow.workflows.tables import as_csv, as_latex, explained, latex, write_standings
+
+FITS = {"good": ("tfn", 0.3), "poor": ("sf", 0.9), "a_b": ("mult", 0.32)}
+DRAWS = 300
+
+
+@pytest.fixture
+def store(tmp_path, write_run):
+    write_run(tmp_path, "ours-1", FITS)
+    return tmp_path
+
+
+@pytest.fixture
+def found(store):
+    return compare_runs(["ours-1"], store, draws=DRAWS)
+
+
+def errors_of(found, label):
+    system = next(one for one in found.systems if one.label == label)
+    _, p, y = system.predicted("M", "test")
+    return np.abs(p[..., 0] - y[None, :, 0]).mean(axis=0), p[..., 0], y[:, 0]
+
+
+def test_scores_are_means_and_deviations_over_seeds_of_the_fields_metrics(found):
+    _, p, y = errors_of(found, "poor")
+    for metric, cell in found.cells["poor"].items():
+        values = [scores("mosi", one, y)[metric] for one in p]
+        assert cell.over_seeds.mean == pytest.approx(np.mean(values))
+        assert cell.over_seeds.std == pytest.approx(np.std(values, ddof=1))
+        assert cell.low <= cell.over_seeds.mean <= cell.high
+
+
+def test_the_tests_are_scipys_on_errors_averaged_over_seeds(found):
+    assert found.reference == "good"  # best on validation
+    ours, p, y = errors_of(found, "poor")
+    theirs, q, _ = errors_of(found, "good")
+    versus = found.cells["poor"]["MAE"].versus
+    expected = stats.ttest_rel(ours, theirs)
+    assert (versus.t, versus.p_t) == pytest.approx((expected.statistic, expected.pvalue))
+    seeds = [[scores("mosi", one, y)["MAE"] for one in runs] for runs in (p, q)]
+    assert versus.p_welch == pytest.approx(stats.ttest_ind(*seeds, equal_var=False).pvalue)
+    assert versus.difference == pytest.approx(ours.mean() - theirs.mean())
+    right = [((v >= 0) == (y >= 0)).mean(axis=0) for v in (p, q)]
+    expected = stats.ttest_rel(1 - right[0], 1 - right[1])
+    assert found.cells["poor"]["Acc2_has0"].versus.p_t == pytest.approx(expected.pvalue)
+
+
+def test_p_values_are_adjusted_for_every_test_of_the_table(found):
+    tested = [v for v in found.all_versus() if math.isfinite(v.p_t)]
+    assert len(tested) == found.n_tests == 2 * 5  # MAE, Acc7, Acc5, Acc2 twice
+    assert [v.p_holm for v in tested] == pytest.approx(holm([v.p_t for v in tested]))
+    assert found.cells["poor"]["MAE"].versus.differs
+    assert not found.cells["a_b"]["MAE"].versus.differs
+    corr = found.cells["poor"]["Corr"].versus
+    assert math.isnan(corr.p_t)
+    assert math.isnan(corr.p_permutation)
+    assert corr.high < 0
+    assert not corr.differs
+
+
+def test_whole_videos_are_drawn_where_there_are_enough(found):
+    assert (found.n, found.groups, found.drawn) == (40, 10, "10 whole videos")
+    assert list(video_numbers(["a/1", "a/2", "b/1"])) == [0, 1, 2]
+    assert list(video_numbers([f"u{i}" for i in range(20)])) == list(range(20))
+
+
+def test_the_same_call_gives_the_same_numbers(store, found):
+    again = compare_runs(["ours-1"], store, draws=DRAWS)
+    assert as_csv(again) == as_csv(found)
+    other = compare_runs(["ours-1"], store, draws=DRAWS, seed=1)
+    assert as_csv(other) != as_csv(found)
+
+
+def test_one_model_of_each_run_and_a_reference_may_be_named(tmp_path, write_run):
+    folder = write_run(tmp_path / "here", "ours-1", {"tfn": ("tfn", 0.3)})
+    write_run(tmp_path / "there", "theirs-2", {"tfn": ("tfn", 0.31), "sf": ("sf", 0.9)})
+    words = [f"{folder}:tfn", "theirs:tfn"]
+    found = compare_runs(words, tmp_path / "there", reference="theirs:tfn", draws=DRAWS)
+    assert [one.label for one in found.systems] == ["ours:tfn", "theirs:tfn"]
+    assert (found.reference, found.chosen) == ("theirs:tfn", False)
+    assert "(best on the validation split)" not in " ".join(explained(found))
+
+
+def test_a_model_that_two_runs_share_stands_once(tmp_path, write_run):
+    for run in ("one-1", "two-2"):
+        write_run(tmp_path, run, {"same": ("tfn", 0.3), run[:3]: ("sf", 0.1 * len(run))})
+    write_run(tmp_path, "two-2", {"same": ("tfn", 0.3), "other": ("sf", 0.4)})
+    found = compare_runs(["one", "two"], tmp_path, draws=DRAWS)
+    assert [one.label for one in found.systems] == ["same", "one", "other"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["ours-1:best"], UnknownName, "unknown trained model of run 'ours-1' 'best'.*good"),
+        (["our"], BadCall, "'our' names 2 runs: ours-1, ours-2; say which"),
+        (["nowhere"], UnknownName, "folder, or run of this cache: 'nowhere'.*Known: .*ours-1"),
+        (["empty"], BadCall, "'empty' is no run: it has no record of one"),
+        (["old-3"], BadCall, "recorded by an older affectflow.* run its recipe 'old' again"),
+        (["ours-1:good"], BadCall, "needs two different models, got ours-1:good"),
+        (["ours-1:good", "ours-1:good"], BadCall, "needs two different models"),
+        (["untrained-4"], BadCall, "'untrained-4' has no trained model: run its recipe"),
+    ],
+)
+def test_a_word_that_names_no_model_is_refused(store, write_run, words, error, message):
+    write_run(store, "ours-2", {"x": ("tfn", 0.1)})
+    write_run(store, "old-3", {"x": ("tfn", 0.1)}, nodes=False)
+    write_run(store, "untrained-4", {})
+    (store / "runs" / "empty").mkdir()
+    with pytest.raises(error, match=message):
+        compare_runs(words, store, draws=DRAWS)
+
+
+def test_a_cache_and_a_folder_without_a_run_are_told_apart(store, tmp_path):
+    with pytest.raises(BadCall, match="is a cache, and no run; its runs are ours-1: name one"):
+        compare_runs([str(store)], tmp_path / "x", draws=DRAWS)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(BadCall, match="is no run: it has no record of one. Name the folder"):
+        compare_runs([str(tmp_path / "photos")], tmp_path / "x", draws=DRAWS)
+
+
+IDS = [f"other{i // 4}/{i % 4}" for i in range(120)]
+TOY = [f"video{i // 4}/{i % 4}" for i in range(120)]
+MOVED = ["train", "valid", "test"][1:] + ["train"]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"family": "sims"}, "no common metric for task 'M': .*family 'mosi', .*family 'sims'"),
+        ({"ids": IDS, "corpus": "CH-SIMS"}, "of different corpora: 'toy' and 'CH-SIMS' share no"),
+        (
+            {"splits": [MOVED[(i // 4) % 3] for i in range(120)]},
+            "different splits: 40 in 'train' here and 'valid' there.*Train both on the same split",
+        ),
+        ({"n": 110}, "different utterances of split .test., task .M.: 4 utterances only of the f"),
+        ({"shift": 0.2}, r"different labels of 'M': 40 of 40 differ, the first is 'video11/0'"),
+        ({"tasks": ("T",)}, "share no task that is scored on split 'test': 'ours-1' has M; 'th"),
+    ],
+)
+def test_models_that_saw_other_things_are_not_compared(store, write_run, other, message):
+    write_run(store, "theirs-2", {"x": ("sf", 0.5)}, **other)
+    with pytest.raises(BadInput, match=message):
+        compare_runs(["ours-1", "theirs-2"], store, draws=DRAWS)
+
+
+def test_corpora_that_differ_elsewhere_are_compared_with_a_note(store, write_run):
+    write_run(store, "theirs-2", {"x": ("sf", 0.5)}, digest="e" * 64)
+    found = compare_runs(["ours-1:good", "theirs-2"], store, draws=DRAWS)
+    assert "the corpora of 'good' and 'x' differ" in found.notes[0]
+
+
+def test_models_whose_checkpoints_are_gone_are_named(store):
+    for path in (store / "checkpoints").glob("*/*"):
+        path.rename(store / path.name)
+    with pytest.raises(BadCall, match="good, poor, a_b were, but their checkpoints are gone"):
+        compare_runs(["ours-1"], store, draws=DRAWS)
+
+
+def test_unknown_metrics_references_and_tasks_are_refused(store):
+    with pytest.raises(UnknownName, match="unknown metric of task 'M' 'Acc3'.*Acc7"):
+        compare_runs(["ours-1"], store, metrics=["Acc3"], draws=DRAWS)
+    with pytest.raises(UnknownName, match="model of this comparison 'goood'. Did you mean 'good'"):
+        compare_runs(["ours-1"], store, reference="goood", draws=DRAWS)
+    with pytest.raises(UnknownName, match="task of run 'ours-1', scored on split 'test': 'T'"):
+        compare_runs(["ours-1"], store, task="T", draws=DRAWS)
+
+
+def test_latex_has_the_best_in_bold_marks_what_differs_and_names_the_test(found):
+    text = as_latex(found)
+    rows = {line.split(" & ")[0].strip(): line for line in text.splitlines() if " & " in line}
+    means = {name: row["MAE"].over_seeds for name, row in found.cells.items()}
+    assert rf"$\mathbf{{{means['good'].mean:.3f}}} \pm {means['good'].std:.3f}$" in rows["good"]
+    assert rf"${means['poor'].mean:.3f} \pm {means['poor'].std:.3f}^{{\dagger}}$" in rows["poor"]
+    assert r"\dagger" not in rows[r"a\_b"].split(" & ")[2]
+    assert "paired t-test" in text
+    assert "Holm's correction for all 10 tests" in text
+    assert r"95 \% bootstrap interval" in text
+    assert "over 3 seeds" in text
+    for part in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert text.count(part) == 1
+    assert len({line.count(" & ") for line in rows.values()}) == 1
+
+
+def test_latex_escapes_what_it_takes_for_something_else():
+    assert latex(r"50% of a_b & {c} \d") == r"50\% of a\_b \& \{c\} \textbackslash{}d"
+
+
+def test_csv_holds_every_number(found, tmp_path):
+    table = pd.read_csv(write_standings(found, tmp_path / "t.csv"))
+    assert len(table) == 3 * len(found.metrics)
+    row = table[(table["model"] == "poor") & (table["metric"] == "MAE")].iloc[0]
+    versus = found.cells["poor"]["MAE"].versus
+    assert row["p_holm"] == pytest.approx(versus.p_holm)
+    assert (row["n"], row["seeds"], row["draws"], row["drawn"]) == (40, 3, DRAWS, "10 whole videos")
+    assert table[table["model"] == "good"]["difference"].isna().all()
+
+
+def test_the_page_is_one_file_and_escapes_names(tmp_path, write_run):
+    write_run(tmp_path, "ours-1", {"<b>x": ("tfn", 0.3), "y": ("sf", 0.9)}, corpus="<i>&")
+    found = compare_runs(["ours-1"], tmp_path, draws=DRAWS)
+    text = write_standings(found, tmp_path / "t.html").read_text()
+    assert "<b>x" not in text
+    assert "&lt;i&gt;&amp;, test split" in text
+    assert "src=" not in text.replace("style-src", "")
+    assert text.count('role="img"') == 2 * len(found.metrics)
+    assert len(text) < 150_000
+
+
+def test_the_command_prints_the_table_and_writes_by_the_suffix(store, tmp_path):
+    out = tmp_path / "t.tex"
+    words = ["compare", "ours-1", "--cache", str(store), "--draws", "200", "--metric", "MAE"]
+    done = CliRunner().invoke(main, [*words, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0].split() == ["M,", "test", "seeds", "MAE"]
+    assert "Holm's correction for all 2 tests" in done.output
+    assert out.read_text().startswith("% \\usepackage{booktabs}")
+    done = CliRunner().invoke(main, [*words, "--out", "t.pdf"])
+    assert done.exit_code == 2
+    assert "written as .csv, .tex (LaTeX) or .html" in done.output

@@ -1,0 +1,52 @@
+"""The page of a comparison of models: the table, and the differences as intervals."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from markupsafe import Markup
+
+from ...train.metrics import SMALLER_IS_BETTER
+from ..standings import LEVEL, Standings
+from ..tables import MARK, explained, is_best
+from .charts import Row, dots
+from .figures import Difference, differences
+from .page import p_value
+from .svg import number
+
+
+def render_standings(found: Standings) -> str:
+    """The page as text; names are escaped by the template engine."""
+    import jinja2
+
+    folder = resources.files(__package__)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "p": p_value}
+    template = environment.from_string((folder / "standings.html").read_text(encoding="utf-8"))
+    return template.render(
+        found=found,
+        mark=MARK,
+        level=LEVEL,
+        said=explained(found),
+        smaller=SMALLER_IS_BETTER,
+        is_best=is_best,
+        charts=[(metric, *_charts(found, metric)) for metric in found.metrics],
+        style=Markup((folder / "style.css").read_text(encoding="utf-8")),  # our own file
+    )
+
+
+def _charts(found: Standings, metric: str) -> tuple[Markup, Markup]:
+    """Seeds and means of all models; the others' differences from the reference."""
+    rows = [
+        Row(one.label, one.fit.kind, one.fit.values(found.task, metric, found.split))
+        for one in found.systems
+    ]
+    apart = [
+        Difference(label, one.difference, one.low, one.high, one.differs)
+        for label, row in found.cells.items()
+        if (one := row[metric].versus) is not None
+    ]
+    title = f"{metric}, difference from {found.reference}"
+    return dots(f"{metric}, {found.split} split", rows), differences(title, apart)

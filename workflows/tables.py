@@ -1,0 +1,174 @@
+"""Tables of a comparison as files: CSV for machines, LaTeX (booktabs) for papers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from ..cache.errors import BadCall
+from ..cache.publish import publish
+from ..train.metrics import SMALLER_IS_BETTER
+from .standings import LEVEL, Cell, Standings
+
+#: Mark of a score that differs from the reference's.
+MARK = "†"
+#: What LaTeX takes for something else.
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def write_standings(found: Standings, path: Path) -> Path:
+    """Write a comparison; the suffix says how: .csv, .tex, .html.
+
+    Raises:
+        BadCall: another suffix.
+        StoreFull: the file system has no room.
+        StoreReadOnly: the folder cannot be written to.
+    """
+    publish(path, writer(path)(found).encode(), replace=True)
+    return path
+
+
+def writer(path: Path) -> Callable[[Standings], str]:
+    """What makes the text of such a file.
+
+    Raises:
+        BadCall: nothing does.
+    """
+    if path.suffix.lower() == ".html":
+        from .report.standings_page import render_standings
+
+        return render_standings
+    known = {".csv": as_csv, ".tex": as_latex}
+    if path.suffix.lower() not in known:
+        raise BadCall(
+            f"cannot write '{path}': a comparison is written as .csv, .tex (LaTeX) or .html, and "
+            "the file's suffix says which"
+        )
+    return known[path.suffix.lower()]
+
+
+def is_best(found: Standings, metric: str, cell: Cell) -> bool:
+    """Whether a score is the best of its column, as it is printed."""
+    best = found.best(metric)
+    return math.isfinite(best) and f"{cell.over_seeds.mean:.3f}" == f"{best:.3f}"
+
+
+def explained(found: Standings) -> list[str]:
+    """What the numbers and marks mean, in sentences."""
+    of = f"{found.n:,} labelled {found.split} utterances"
+    chosen = " (best on the validation split)" if found.chosen else ""
+    said = [
+        f"Mean and standard deviation (n - 1) over {found.seeds} seeds; task {found.task}, {of}; "
+        f"metrics as of {found.scale}. Best mean of each column in bold.",
+    ]
+    if found.n_tests:
+        said.append(
+            f"{MARK}: differs from {found.reference}{chosen}: paired t-test on the utterances' "
+            f"errors, averaged over seeds first, p < {LEVEL:g} after Holm's correction for all "
+            f"{found.n_tests} tests of this table, and the 95 % bootstrap interval of the "
+            f"difference ({found.draws:,} draws of {found.drawn}, seed {found.seed}) excludes 0."
+        )
+    untested = [m for m in found.metrics if not found.tested(m)]
+    if untested:
+        said.append(
+            f"No test for {', '.join(untested)}: no mean over utterances; see the intervals."
+        )
+    return said
+
+
+def as_csv(found: Standings) -> str:
+    """A row for each model and metric."""
+    import pandas as pd
+
+    rows = []
+    for system in found.systems:
+        for metric, cell in found.cells[system.label].items():
+            versus = cell.versus
+            rows.append(
+                {
+                    "model": system.label,
+                    "run": system.run.id,
+                    "fit": system.fit.name,
+                    "task": found.task,
+                    "split": found.split,
+                    "n": found.n,
+                    "metric": metric,
+                    "mean": cell.over_seeds.mean,
+                    "std": cell.over_seeds.std,
+                    "seeds": cell.over_seeds.n,
+                    "low": cell.low,
+                    "high": cell.high,
+                    "reference": found.reference if versus else "",
+                    **{
+                        name: getattr(versus, field) if versus else math.nan
+                        for name, field in VERSUS.items()
+                    },
+                    "draws": found.draws,
+                    "draws_seed": found.seed,
+                    "drawn": found.drawn,
+                    "fit_fingerprint": system.fit.checkpoint.fingerprint,
+                    "weights": system.fit.checkpoint.digest,
+                }
+            )
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+#: Columns about the difference to the reference, and where they come from.
+VERSUS = {
+    "difference": "difference",
+    "difference_low": "low",
+    "difference_high": "high",
+    "t": "t",
+    "p_paired_t": "p_t",
+    "p_holm": "p_holm",
+    "p_permutation": "p_permutation",
+    "p_welch_seeds": "p_welch",
+}
+
+
+def as_latex(found: Standings) -> str:
+    """A table environment; needs the package booktabs."""
+    arrows = [r"\downarrow" if m in SMALLER_IS_BETTER else r"\uparrow" for m in found.metrics]
+    heads = [f"{latex(m)} ${arrow}$" for m, arrow in zip(found.metrics, arrows, strict=True)]
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{' '.join(latex(line) for line in explained(found))}}}",
+        rf"  \begin{{tabular}}{{lr{'r' * len(heads)}}}",
+        r"    \toprule",
+        "    " + " & ".join(["Model", "Seeds", *heads]) + r" \\",
+        r"    \midrule",
+    ]
+    for system in found.systems:
+        row = found.cells[system.label]
+        cells = [_latex_cell(found, metric, row[metric]) for metric in found.metrics]
+        seeds = str(len(system.fit.seeds))
+        lines.append("    " + " & ".join([latex(system.label), seeds, *cells]) + r" \\")
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+
+
+def _latex_cell(found: Standings, metric: str, cell: Cell) -> str:
+    mean, std = cell.over_seeds.mean, cell.over_seeds.std
+    if not math.isfinite(mean):
+        return "--"
+    text = f"{mean:.3f}".replace("-", "{-}")
+    text = rf"\mathbf{{{text}}}" if is_best(found, metric, cell) else text
+    text += rf" \pm {std:.3f}" if math.isfinite(std) else ""
+    mark = r"^{\dagger}" if cell.versus and cell.versus.differs else ""
+    return f"${text}{mark}$"
+
+
+def latex(text: str) -> str:
+    r"""Text as LaTeX shows it.
+
+    >>> print(latex("only_t & 95 %"))
+    only\_t \& 95 \%
+    """
+    plain = "".join(_ESCAPES.get(letter, letter) for letter in text)
+    return plain.replace(MARK, r"$\dagger$")
