@@ -11,6 +11,7 @@ from .base import Extractor
 
 #: Registry name -> module inside ``affectflow.extract`` and class.
 EXTRACTORS: dict[str, tuple[str, str]] = {
+    "action-units": ("vision.action_units", "ActionUnits"),
     "active-speaker": ("vision.active_speaker", "ActiveSpeaker"),
     "asr": ("text.asr", "Asr"),
     "covarep": ("audio.covarep_features", "Covarep"),
@@ -22,6 +23,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "face-embedding": ("vision.face_embedding", "FaceEmbedding"),
     "face-geometry": ("vision.face_geometry", "FaceGeometry"),
     "face-hog": ("vision.face_hog", "FaceHog"),
+    "face-landmarks": ("vision.face_landmarks", "FaceLandmarks"),
     "faces": ("vision.faces", "TrackedFaces"),
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
