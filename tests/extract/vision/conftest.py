@@ -1,7 +1,9 @@
 """Clips made of pictures in memory: a photographed face that moves, pictures without one."""
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +32,16 @@ def make_clip():
         return Clip(id=name, media=f"{name}.mp4", _frames={rate: frames})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_file():
+    """Write pictures to a film: ``write_clip`` of the tests' root, hidden here by a namesake."""
+    place = Path(__file__).parents[2] / "conftest.py"
+    spec = importlib.util.spec_from_file_location("media_files", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_clip
 
 
 @pytest.fixture(scope="session")

@@ -21,18 +21,6 @@ SHARED = Path(__file__).parents[4] / "shared"
 
 
 @pytest.fixture
-def write_file():
-    """Write pictures to a film: ``write_clip`` of the tests' root, hidden here by a namesake."""
-    import importlib.util
-
-    place = Path(__file__).parents[2] / "conftest.py"
-    spec = importlib.util.spec_from_file_location("media_files", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_clip
-
-
-@pytest.fixture
 def calls(monkeypatch):
     """How often whole pictures are searched and known faces followed."""
     cascade = load_cascade()
