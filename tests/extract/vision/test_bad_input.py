@@ -243,7 +243,8 @@ def test_what_was_readable_of_a_damaged_file_is_kept_and_the_rest_masked(node, n
     assert np.ptp(list(rows)) > 0.9
     said = "the file is damaged: 0.40 s of its pictures could not be read (0.40-0.80 s); rows there"
     reads = node(name).needs.frames > 0
-    assert [warning.startswith(said) for warning in broken.warnings] == [True] * reads
+    told = [warning for warning in broken.warnings if "damaged" in warning]
+    assert [warning.startswith(said) for warning in told] == [True] * reads
 
 
 def test_a_file_of_which_nothing_can_be_read_is_damaged(broken, tmp_path):
