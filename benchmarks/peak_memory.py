@@ -5,7 +5,13 @@ A process for each: it imports what a dask worker imports, then extracts twice f
 the larger declaration of the two counts. Extractors that need weights are measured when these are
 named: NAME:SETTING=VALUE,SETTING=VALUE.
 
-    python benchmarks/peak_memory.py [NAME[:SETTINGS] ...] [--seconds 12]
+    python benchmarks/peak_memory.py [NAME[:SETTINGS] ...] [--seconds 12] [--size 1280x720]
+                                     [--fps 25] [--times 2]
+
+An hour is cheap with few pictures a second: each is looked at once, but shown at every step.
+
+    python benchmarks/peak_memory.py faces mtcnn-face mouth-motion --seconds 3600 --size 320x180
+                                     --fps 1 --times 1
 """
 
 from __future__ import annotations
@@ -25,29 +31,32 @@ from affectflow.extract.registry import EXTRACTORS, PROVIDERS, extractor, extrac
 from affectflow.workflows.demo.movie import movie_bytes
 
 TEXT = "what a lovely day, and yet I would not call this movie a good one " * 4
-FPS, RATE = 25, 16000
+RATE = 16000
 
 
-def make_clip(path: Path, seconds: float) -> None:
-    """A photographed face that moves over a large picture, and a chord."""
+def make_clip(path: Path, seconds: float, size: tuple[int, int], fps: int) -> None:
+    """A photographed face, half as high as the picture, that moves, and a chord."""
+    import cv2
     from skimage import data
 
-    face = data.astronaut()[:360, 60:420]
+    width, height = size
+    side = height // 2
+    face = cv2.resize(data.astronaut()[:360, 60:420], (side, side), interpolation=cv2.INTER_AREA)
 
     def pictures():
-        for k in range(round(seconds * FPS)):
-            picture = np.full((720, 1280, 3), 90, np.uint8)
-            left = 200 + (7 * k) % 600
-            picture[180:540, left : left + 360] = face
+        for k in range(round(seconds * fps)):
+            picture = np.full((height, width, 3), 90, np.uint8)
+            left = width // 6 + (7 * k) % (width // 2 - side // 2)
+            picture[height // 4 : height // 4 + side, left : left + side] = face
             yield picture
 
-    times = np.arange(round(seconds * RATE)) / RATE
-    tones = [np.sin(2 * np.pi * f * times) for f in (110, 220, 331)]
-    samples = (0.1 * sum(tones) * (1 + np.sin(2 * np.pi * 3 * times))).astype(np.float32)
-    path.write_bytes(movie_bytes(pictures(), FPS, samples, RATE))
+    times = np.arange(round(seconds * RATE), dtype=np.float32) / RATE
+    tones = sum(np.sin(2 * np.pi * f * times) for f in (110, 220, 331))
+    samples = (0.1 * tones * (1 + np.sin(2 * np.pi * 3 * times))).astype(np.float32)
+    path.write_bytes(movie_bytes(pictures(), fps, samples, RATE))
 
 
-def measure(asked: str, clip: str) -> None:
+def measure(asked: str, clip: str, times: int) -> None:
     """In a process of its own: extract, print the peak in bytes."""
     import distributed  # noqa: F401  # as in a worker
 
@@ -55,7 +64,7 @@ def measure(asked: str, clip: str) -> None:
     given = dict(part.split("=", 1) for part in settings.split(",") if part)
     made = extractor(name, **{key: yaml.safe_load(value) for key, value in given.items()})
     source = TEXT if made.needs.streams == ("text",) else clip
-    for _ in range(2):
+    for _ in range(times):
         made(source, text=TEXT)
     # ru_maxrss would begin with what the parent held when it started this process.
     status = Path("/proc/self/status").read_text()
@@ -87,19 +96,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--size", default="1280x720")
+    parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--measure", metavar="CLIP", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure:
-        measure(asked.names[0], asked.measure)
+        measure(asked.names[0], asked.measure, asked.times)
         return
     over = []
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        make_clip(clip, asked.seconds)
+        width, height = map(int, asked.size.split("x"))
+        make_clip(clip, asked.seconds, (width, height), asked.fps)
         for named in asked.names or [name for name in EXTRACTORS if ready(name)]:
             name = named.partition(":")[0]
             done = subprocess.run(
-                [sys.executable, __file__, named, "--measure", str(clip)],
+                [sys.executable, __file__, named, f"--measure={clip}", f"--times={asked.times}"],
                 capture_output=True,
                 text=True,
             )

@@ -21,6 +21,8 @@ MOUTH = (slice(36, 84), slice(28, 84))
 ABOVE = (slice(0, 28), slice(None))
 #: Crops that are held at once of one track.
 HELD = 256
+#: Pictures whose sound is squared at once.
+HEARD = 1500
 #: Pictures over which movement and sound are averaged.
 AVERAGED = 5
 #: Pictures to either side of one that its score looks at: 1 s.
@@ -130,9 +132,13 @@ def movement(faces: Array, before: Array | None = None) -> Array:
 def loudness(samples: Array, n: int) -> Array:
     """Root mean square of the sound of each of n pictures, (n,); 0 where there is no more sound."""
     step = SOUND_RATE // RATE
-    samples = samples[: n * step].astype(np.float64)
-    padded = np.pad(samples, (0, n * step - len(samples)))
-    return np.asarray(np.sqrt(np.mean(padded.reshape(n, step) ** 2, axis=1)))
+    found = np.empty(n)
+    for first in range(0, n, HEARD):  # an hour of sound in float64 would be half a gigabyte
+        rows = min(HEARD, n - first)
+        part = samples[first * step : (first + rows) * step].astype(np.float64)
+        part = np.pad(part, (0, rows * step - len(part))).reshape(rows, step)
+        found[first : first + rows] = np.sqrt(np.mean(part**2, axis=1))
+    return found
 
 
 def correlation(first: Array, second: Array) -> float:
