@@ -37,9 +37,9 @@ class MouthMotion(Extractor):
     relative to how much its cheeks and nose do (which move with the head), and the root mean
     square of the sound in the same 40 ms; both averaged over 0.2 s. The track whose correlation
     of the two, over all of its pictures, is surest is taken (see ``agreement``), then each
-    further one that is positive and shares no picture with those taken before. Sound that never
-    changes says nothing: then all correlations are 0 and the track that is seen longest is taken,
-    with a warning.
+    further one that is positive and shares no picture with those taken before. Tracks of up to
+    0.6 s say nothing, and sound that never changes; where no track says anything, the one that
+    is seen longest is taken, with a warning.
 
     ``values`` (n_pictures, 20) has the pictures of ``tracks`` and the columns of ``mtcnn-face``,
     so whatever reads faces reads it, and ``score``: the correlation within 1 s to either side, in
@@ -54,7 +54,7 @@ class MouthMotion(Extractor):
     """
 
     name: ClassVar[str] = "mouth-motion"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
     rows: ClassVar[str] = "as 'tracks'"
@@ -87,8 +87,8 @@ class MouthMotion(Extractor):
             track: (averaged(values), averaged(loud[first : first + len(values)]))
             for track, (first, values) in moved.items()
         }
-        whole = {track: agreement(*pair) for track, pair in pairs.items()}
-        order = sorted(whole, key=lambda track: (-whole[track], -len(pairs[track][0])))
+        whole = {track: agreement(*pair, AVERAGED) for track, pair in pairs.items()}
+        order = sorted(whole, key=lambda t: (-whole[t], -len(pairs[t][0]), -correlation(*pairs[t])))
         if whole[order[0]] <= 0 and len(order) > 1:
             clip.warn(f"none of {len(order)} mouths moves with the sound, so the choice is a guess")
         kept = order[:1] + [track for track in order[1:] if whole[track] > 0]
@@ -146,14 +146,19 @@ def correlation(first: Array, second: Array) -> float:
     return float(running(first, second, len(first))[0]) if len(first) else 0.0
 
 
-def agreement(first: Array, second: Array) -> float:
+def agreement(first: Array, second: Array, each: int = 1) -> float:
     """How surely two (n,) go together: their correlation in units of its standard error.
 
-    By Fisher's transform, for (n,) that are independent; so two pictures that happen to agree
-    weigh less than a minute that does.
+    By Fisher's transform: two pictures that happen to agree weigh less than a minute that does,
+    and what is no longer than three independent values weighs nothing.
+
+    Args:
+        first: (n,).
+        second: (n,).
+        each: values that stand for one independent one, as where they are running means.
     """
     sure = np.arctanh(np.clip(correlation(first, second), -0.999, 0.999))
-    return float(sure * np.sqrt(max(len(first) - 3, 0)))
+    return float(sure * np.sqrt(max(len(first) / each - 3, 0)))
 
 
 def running(first: Array, second: Array, reach: int = REACH) -> Array:

@@ -95,3 +95,15 @@ def test_agreement_for_a_moment_weighs_less_than_for_long():
     y = x + RNG.normal(size=200)
     assert agreement(x[:3], x[:3]) == 0
     assert 0 < agreement(x[:5], y[:5] * 0 + x[:5]) < agreement(x, y)
+    assert agreement(x, y, 5) == pytest.approx(agreement(x, y) * np.sqrt(37 / 197))
+    assert agreement(x[:15], x[:15], 5) == 0
+
+
+def test_half_a_second_that_follows_the_sound_closely_does_not_win_over_a_face_that_stays(
+    make_clip, make_tracks
+):
+    loosely = np.repeat([1, 0, 0, 1, 1, 1], 13)[:N].astype(float)
+    clip = with_mouths(make_clip, (loosely, FIRST), FIRST)
+    clip.features["tracks"] = make_tracks(N, {1: (0, N, LEFT), 2: (20, 35, RIGHT)})
+    found = extractor("mouth-motion").extract(clip)
+    np.testing.assert_array_equal(column(found, "track"), 1)
