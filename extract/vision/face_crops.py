@@ -8,11 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...cache.errors import BadCall, NoFace, NoVideo
+from ...cache.errors import BadCall, BadInput, NoFace, NoVideo
 from ...cache.records import ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
 from .crops import Window, face_crops
+
+#: Bytes of crops of one utterance: 17 minutes at the default size and rate.
+LARGEST = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,20 @@ class FaceCrops(Extractor):
 
         Raises:
             NoFace: no picture has one.
+            BadInput: all crops together would be larger than ``LARGEST``.
             NoVideo: there are no pictures.
         """
         window = dataclasses.asdict(self._window())
         faces = self.upstream(clip, "faces")
-        pieces = list(face_crops(clip, faces, rate=self.rate, **window))
+        pieces, size = [], 0
+        for piece in face_crops(clip, faces, rate=self.rate, **window):
+            pieces.append(piece)
+            size += piece[1].nbytes
+            if size > LARGEST:
+                raise BadInput(
+                    f"the crops of '{clip.id}' take more than {LARGEST >> 20} MiB after "
+                    f"{piece[0][-1, 1]:.0f} s; lower size or rate, or cut the video into utterances"
+                )
         if not pieces:
             raise NoVideo(f"'{clip.id}' has no picture at {self.rate:g} Hz: the segment is empty")
         times, pictures, mask = (np.concatenate(part) for part in zip(*pieces, strict=True))

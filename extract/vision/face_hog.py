@@ -43,7 +43,7 @@ class FaceHog(Extractor):
     rows: ClassVar[str] = "a picture"
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless")
     paper: ClassVar[str] = "Felzenszwalb et al. (2010); as OpenFace 2"
-    peak_memory: ClassVar[int] = 512 << 20
+    peak_memory: ClassVar[int] = 1 << 30  # an hour of rows are 320 MB, twice when they are joined
 
     rate: float = 10.0
     margin: float = 0.0

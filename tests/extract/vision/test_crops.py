@@ -212,3 +212,13 @@ def test_crops_of_nobody_and_of_nothing_are_said(make_clip):
     empty.features["faces"] = faces_of([None])
     with pytest.raises(NoVideo, match="'talk' has no picture at 10 Hz"):
         extractor("face-crops").extract(empty)
+
+
+def test_crops_that_would_fill_the_memory_are_refused(make_clip, monkeypatch):
+    from affectflow.extract.vision import face_crops as file
+
+    monkeypatch.setattr(file, "LARGEST", 100 * 20 * 20 * 3)
+    clip = make_clip([marked(10, 20)] * (PIECE + 40))
+    clip.features["faces"] = faces_of([(10, 20, 30, 40)] * (PIECE + 40))
+    with pytest.raises(BadInput, match="crops of 'talk' take more than 0 MiB after 10 s; lower si"):
+        extractor("face-crops", size=20).extract(clip)
