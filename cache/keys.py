@@ -1,7 +1,8 @@
 """What a node's output was made from, as one fingerprint; what an utterance gave it, as one key.
 
 A key is an origin: the same bytes of media, the same settings and the same weights give the same
-key in every corpus and on every machine. Not in it: paths, dates, device, batch size, workers.
+key in every corpus and on every machine. Not in it: paths, dates, device, batch size, workers;
+an utterance's name only where an extractor looks up by it what others made (``name_digest``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .errors import BadInput
@@ -78,6 +80,12 @@ def text_digest(text: str) -> bytes:
     return hashlib.sha256(b"text\0" + text.encode()).digest()
 
 
+def name_digest(id: str, media: str | None) -> bytes:
+    """SHA-256 of what an utterance and its media file (with its folder) are called."""
+    path = Path(media or "")
+    return hashlib.sha256(b"name\0" + canonical([id, path.parent.name, path.stem])).digest()
+
+
 def segment_digest(media: bytes, start: float | None, end: float | None) -> bytes:
     """SHA-256 of a media file's digest and the segment used of it.
 
@@ -97,7 +105,7 @@ def feature_key(node: str, contents: Sequence[bytes]) -> bytes:
     Args:
         node: the node's fingerprint, 64 hex digits.
         contents: digests of what the utterance gives the node, in a fixed order (media segment
-            before transcript; for an encode, its inputs' keys).
+            before transcript before name; for an encode, its inputs' keys).
     """
     hasher = hashlib.sha256(bytes.fromhex(node))
     for content in contents:

@@ -32,6 +32,8 @@ class Needs:
         audio: sound at this rate in Hz, mono float32; 0: none.
         frames: pictures at this rate in Hz; 0: none.
         text: the transcript.
+        name: the utterance's id and what its media file is called: they say which of some files,
+            made elsewhere, are its own.
         features: roles of other nodes' features, such as ``faces``; see ``Extractor.provides``;
             ``ANY`` is a role that every extractor can fill.
     """
@@ -39,13 +41,14 @@ class Needs:
     audio: int = 0
     frames: float = 0.0
     text: bool = False
+    name: bool = False
     features: tuple[str, ...] = ()
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Which of ``audio``, ``frames``, ``text`` are read directly, in this order."""
-        wanted = (("audio", self.audio), ("frames", self.frames), ("text", self.text))
-        return tuple(name for name, value in wanted if value)
+        """Which of ``audio``, ``frames``, ``text``, ``name`` are read directly, in this order."""
+        wanted = ("audio", "frames", "text", "name")
+        return tuple(stream for stream in wanted if getattr(self, stream))
 
 
 class Extractor(ABC):

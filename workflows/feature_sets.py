@@ -14,14 +14,13 @@ import numpy as np
 
 from ..cache.audit import show
 from ..cache.corpus import Corpus
-from ..cache.digests import default_memory, digest_and_look
+from ..cache.digests import Digested, default_memory, digest_and_look
 from ..cache.errors import BadCall, BadInput
-from ..cache.keys import segment_digest, text_digest
 from ..cache.records import MAIN, Array, Features, no_times
 from ..cache.store import FeatureStore, NodeKeys
 from ..cache.validation import count
 from .comparison import FeatureSet, listed
-from .nodes import CONTENTS, Extract, extract_key
+from .nodes import CONTENTS, Extract, content_digests, extract_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,11 +79,15 @@ def feature_set(
     return FeatureSet(found.name, {utterance: found.parts[utterance]}, found.columns)
 
 
+#: What an extract may read of an utterance.
+READ = (("media",), ("text",), ("media", "text"), ("media", "name"), CONTENTS)
+
+
 @dataclass(frozen=True)
 class StoredExtract:
     """An extract that is known by its fingerprint only.
 
-    Which of media and text are in its keys follows from which keys are stored.
+    Which of media, text and name are in its keys follows from which keys are stored.
     """
 
     fingerprint: str
@@ -94,7 +97,7 @@ class StoredExtract:
         digests = _digests(corpus)
         best: list[bytes | None] = []
         most = -1
-        for contents in (CONTENTS[:1], CONTENTS[1:], CONTENTS):
+        for contents in READ:
             keys = [
                 extract_key(self.fingerprint, found, contents)
                 if all(content in found for content in contents)
@@ -113,11 +116,9 @@ def _digests(corpus: Corpus) -> list[dict[str, bytes]]:
     media = digest_and_look(paths, default_memory())
     digests = []
     for utterance in utterances:
-        found = {"text": text_digest(utterance.text)}
         file = media.get(utterance.media or "")
-        if file is not None and not isinstance(file, OSError):
-            found["media"] = segment_digest(file.digest, utterance.start, utterance.end)
-        digests.append(found)
+        digest = file.digest if isinstance(file, Digested) else None
+        digests.append(content_digests(utterance, digest, CONTENTS))
     return digests
 
 

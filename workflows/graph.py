@@ -73,7 +73,7 @@ class Workflow:
         return Workflow(self.name, [node for node in self if node.name in wanted], self.about)
 
     def streams(self, node: Extract) -> tuple[str, ...]:
-        """Which of audio, frames, text an extract reads, its upstream nodes included."""
+        """Which of audio, frames, text, name an extract reads, its upstream nodes included."""
         found = set(node.extractor.needs.streams)
         if TRANSCRIPT in node.on:  # it reads what that node heard, not the corpus' text
             found.discard("text")
@@ -90,7 +90,8 @@ class Workflow:
         pictures again costs more than anything that parting them could save.
         """
         streams = self.streams(node)
-        return tuple(s for s in streams if s != "audio" or "frames" not in streams)
+        beside = ("name", "audio") if "frames" in streams else ("name",)
+        return tuple(stream for stream in streams if stream not in beside)
 
     def spec(self, node: Extract) -> FeatureSpec:
         """The named arrays that an extract promises, upstream nodes considered."""
@@ -107,7 +108,7 @@ class Workflow:
         )
 
     def contents(self, node: Extract) -> tuple[str, ...]:
-        """Which of media and text enter the keys of an extract's features."""
+        """Which of media, text and name enter the keys of an extract's features."""
         wanted = {STREAM_CONTENT[stream] for stream in self.streams(node)}
         return tuple(content for content in CONTENTS if content in wanted)
 

@@ -6,20 +6,22 @@ features and labels. ``Encode`` applies a fitted checkpoint to cached features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from typing import Any
 
-from ..cache.keys import feature_key, settings_of
+from ..cache.keys import feature_key, name_digest, segment_digest, settings_of, text_digest
+from ..cache.records import Utterance
 from ..extract.base import Extractor
 from ..train.settings.base import ModelSettings
 from ..train.training import Training
+from .search import Space
 
 #: What an utterance can give a node, in the order in which it enters a key.
-CONTENTS = ("media", "text")
-STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text"}
+CONTENTS = ("media", "text", "name")
+STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text", "name": "name"}
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -75,6 +77,7 @@ class Fit:
         training: how it is trained; all of it counts towards the fingerprint.
         on: names of the nodes whose features it reads.
         tasks: label columns that it learns; the last one is the main one.
+        search: settings that a sweep tries; a run takes those above as they stand.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Fit:
     on: tuple[str, ...]
     tasks: tuple[str, ...]
     modality: str = "model"
+    search: Space = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -157,6 +161,20 @@ def fit_description(
         "table": table,
         "family": family,
     }
+
+
+def content_digests(
+    utterance: Utterance, media: bytes | None, reads: Collection[str]
+) -> dict[str, bytes]:
+    """Digests of what is read of an utterance; without its media where that file has none."""
+    found = {}
+    if "media" in reads and media is not None:
+        found["media"] = segment_digest(media, utterance.start, utterance.end)
+    if "text" in reads:
+        found["text"] = text_digest(utterance.text)
+    if "name" in reads:
+        found["name"] = name_digest(utterance.id, utterance.media)
+    return found
 
 
 def extract_key(node: str, digests: Mapping[str, bytes], contents: Sequence[str]) -> bytes:

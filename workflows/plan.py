@@ -19,7 +19,7 @@ from ..cache import audit, checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
-from ..cache.keys import canonical, fingerprint, segment_digest, text_digest
+from ..cache.keys import canonical, fingerprint
 from ..cache.records import Utterance
 from ..cache.runs import Failure
 from ..cache.statistics import Statistic
@@ -32,6 +32,7 @@ from .nodes import (
     Extract,
     Fit,
     Node,
+    content_digests,
     encode_description,
     encode_key,
     extract_key,
@@ -147,7 +148,7 @@ class Board:
         }
 
     def digest(self, i: int, content: str) -> bytes:
-        """Digest of what utterance i gives as ``media`` or ``text``."""
+        """Digest of what utterance i gives as ``media``, ``text`` or ``name``."""
         return self._digests[i][content]
 
     def encode_description(self, node: Encode) -> dict[str, object]:
@@ -169,7 +170,7 @@ class Board:
             media = digest_and_look(paths, default_memory(), progress=progress)
         digests: list[dict[str, bytes]] = []
         for i, utterance in enumerate(self.utterances):
-            found = {"text": text_digest(utterance.text)}
+            digest: bytes | None = None
             if utterance.media is None:
                 broken[i] = "no media file is given for this utterance"
             elif "media" in reads:
@@ -177,8 +178,8 @@ class Board:
                 if isinstance(file, OSError):
                     broken[i] = f"cannot read '{utterance.media}': {file.strerror or file}"
                 else:
-                    found["media"] = segment_digest(file.digest, utterance.start, utterance.end)
-            digests.append(found)
+                    digest = file.digest
+            digests.append(content_digests(utterance, digest, reads))
         looks = {path: file.look for path, file in media.items() if isinstance(file, Digested)}
         return digests, broken, looks
 

@@ -86,7 +86,7 @@ class WordTimesFile(Extractor):
 
     @property
     def needs(self) -> Needs:
-        return Needs(audio=RATE, text=True)
+        return Needs(audio=RATE, text=True, name=True)
 
     @property
     def spec(self) -> FeatureSpec:

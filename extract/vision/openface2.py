@@ -97,7 +97,8 @@ class OpenFace2(Extractor):
 
     @property
     def needs(self) -> Needs:
-        return Needs(frames=30.0)  # whatever its rate: the program decodes the file itself
+        # Whatever its rate: the program decodes the file itself.
+        return Needs(frames=30.0, name=bool(self.folder))
 
     @property
     def spec(self) -> FeatureSpec:

@@ -162,6 +162,24 @@ nodes:
 """
 
 
+def test_utterances_alike_but_for_their_names_have_their_own_words(go, tmp_path):
+    folder = tmp_path / "aligned"
+    folder.mkdir()
+    for name, start in (("a", 0.1), ("b", 0.8)):
+        (folder / f"{name}.csv").write_text(f"start,end,word\n{start},{start + 0.1},hello\n")
+    media = write_wav(tmp_path / "one.wav", 1.0, 0)
+    same = {"media": media, "text": "hello", "split": "train"}
+    node = Extract("words", extractor("word-times-file", path=str(folder)))
+
+    done = go([node], [Utterance("a", **same), Utterance("wrong", **same)])
+    assert done.made == {"words": 1}
+    assert [failure.utterance for failure in done.failures] == ["wrong"]
+
+    done = go([node], [Utterance("a", **same), Utterance("b", **same)])
+    assert done.made == {"words": 1}
+    np.testing.assert_allclose(done.table("words").times, [[0.1, 0.2], [0.8, 0.9]])
+
+
 def test_a_recipe_says_it_in_a_line_each(tmp_path, whisper_folder, ctc_folder):
     path = tmp_path / "words.yaml"
     path.write_text(YAML.format(whisper=whisper_folder, ctc=ctc_folder()))
