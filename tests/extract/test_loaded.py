@@ -1,5 +1,8 @@
+from collections import OrderedDict
+
 import pytest
 
+from affectflow.extract import loaded
 from affectflow.extract.loaded import LoadedModels
 
 
@@ -35,3 +38,16 @@ def test_a_model_over_the_limit_is_kept_alone(models):
     put(models, "a", 4)
     assert put(models, "big", 99) == "BIG"
     assert len(models) == 1
+
+
+def test_kinds_without_a_limit_of_their_own_share_one(monkeypatch):
+    monkeypatch.setattr(loaded, "_SHELF", OrderedDict())
+    monkeypatch.setattr(loaded, "KEPT", 10)
+    texts, sounds = LoadedModels(), LoadedModels()
+    put(texts, "a", 6)
+    put(sounds, "a", 6)
+    assert texts.size == sounds.size == 6
+    loads = []
+    sounds.get("a", lambda: loads.append("sound") or ("A", 6))
+    texts.get("a", lambda: loads.append("text") or ("A", 6))
+    assert loads == ["text"]
