@@ -144,7 +144,7 @@ class FaceLandmarks(Extractor):
         path = crops.FacePath(self.upstream(clip, "faces"), crops.Window(1, self.margin))
         rows, given = [], 0
         for frame in clip.frames(self.rate):
-            place = path.at(frame.time, frame.shown, frame.image.shape)
+            place = path.in_frame(frame)
             given += place is not None
             rows.append(None if place is None else self._row(frame, place, network))
         if not rows:
