@@ -20,7 +20,8 @@ from .errors import CacheError, StoreFull, StoreReadOnly
 #: Ending of temporary names; they also start with a dot.
 PART = ".part"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+#: No folder can be made in /proc, for example, whose answer is that there is none.
+_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 #: What file systems without hard links (FAT, some network mounts) answer to ``os.link``.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -130,7 +131,7 @@ def store_error(error: OSError, path: Path) -> Exception:
     if error.errno in _CLOSED:
         return StoreReadOnly(
             f"cannot write {path} ({error.strerror}). "
-            "Use a cache folder that you may write to, or change its permissions"
+            "Use a folder that you may write to, or change its permissions"
         )
     return error
 

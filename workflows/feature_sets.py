@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -66,9 +66,7 @@ def feature_set(
         found = _read_cache(source, cache, corpus, array)
     if not found.columns:
         raise BadInput(f"the columns of '{source}' have no names, so they cannot be matched")
-    twice = [name for name, n in Counter(found.columns).items() if n > 1]
-    if twice:
-        raise BadInput(f"'{source}' has {count(len(twice), 'name')} twice: {listed(twice)}")
+    _once(source, found.columns)
     if not utterance or set(found.parts) == {""}:
         return found
     if utterance not in found.parts:
@@ -77,6 +75,12 @@ def feature_set(
             f"{count(len(found.parts), 'other')}, the first is '{next(iter(found.parts))}'"
         )
     return FeatureSet(found.name, {utterance: found.parts[utterance]}, found.columns)
+
+
+def _once(source: str, names: Sequence[str]) -> None:
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise BadInput(f"'{source}' has {count(len(twice), 'name')} twice: {listed(twice)}")
 
 
 #: What an extract may read of an utterance.
@@ -173,8 +177,14 @@ def _read_file(path: Path) -> FeatureSet:
             return _read_npz(path)
         import pandas as pd
 
-        reads: Any = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
-        return _of_frame(path, reads(path))
+        if path.suffix.lower() == ".csv":
+            frame = pd.read_csv(path)
+            # pandas gives a name that stands there twice another ending.
+            (header,) = pd.read_csv(path, header=None, nrows=1, dtype=str).to_numpy()
+            _once(str(path), header)
+        else:
+            frame = pd.read_parquet(path)
+        return _of_frame(path, frame)
     except UNREADABLE as error:
         raise BadInput(f"cannot read '{path}': {str(error).strip()}") from error
 

@@ -22,6 +22,7 @@ def causes(error):
     [
         (errno.ENOSPC, StoreFull, "no room to write .*nothing was left behind"),
         (errno.EROFS, StoreReadOnly, "cannot write .* may write to"),
+        (errno.ENOENT, StoreReadOnly, "cannot write .*No such file.* may write to"),
         (errno.EIO, OSError, "Input/output error"),
     ],
 )

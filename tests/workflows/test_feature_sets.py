@@ -126,6 +126,13 @@ def test_says_what_is_wrong_with_an_archive(tmp_path, arrays, message):
         feature_set(str(path), tmp_path)
 
 
+def test_says_that_two_columns_of_a_csv_share_a_name(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,a\n1,2,3\n")
+    with pytest.raises(BadInput, match="has 1 name twice: 'a'"):
+        feature_set(str(path), tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04cut", "array"])
 def test_says_that_a_file_is_no_archive(tmp_path, content):
     path = tmp_path / "a.npz"
