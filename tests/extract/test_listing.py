@@ -1,3 +1,5 @@
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,12 @@ def test_the_readme_holds_the_table_of_the_registry():
         "put this between the marks in README.md: the output of "
         "python -c 'from affectflow.extract.listing import markdown; print(markdown(), end=\"\")'"
     )
+
+
+def test_the_nodes_that_readme_shows_have_the_settings_they_name():
+    shown = re.findall(r"`(\w+: \{extract: [^`]*\})`", README.read_text("utf-8"))
+    assert len(shown) > 4
+    for line in shown:
+        ((_, node),) = yaml.safe_load(line).items()
+        kind = extractor_class(node.pop("extract"))
+        assert {*node} - {"on"} <= {field.name for field in dataclasses.fields(kind)}, line
