@@ -112,8 +112,9 @@ def test_the_readme_holds_the_table_of_the_registry():
 
 def test_the_nodes_that_readme_shows_have_the_settings_they_name():
     shown = re.findall(r"`(\w+: \{extract: [^`]*\})`", README.read_text("utf-8"))
-    assert len(shown) > 4
+    assert len(shown) > 3
     for line in shown:
         ((_, node),) = yaml.safe_load(line).items()
         kind = extractor_class(node.pop("extract"))
-        assert {*node} - {"on"} <= {field.name for field in dataclasses.fields(kind)}, line
+        node.pop(True, None)  # what YAML 1.1 reads of "on"
+        assert {*node} <= {field.name for field in dataclasses.fields(kind)}, line
