@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..cache.records import Array
 from ..train.compare import Spread, spread
 from ..train.tallies import tallies
 from ..train.targets import Target, from_meta
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class FitView:
         order = list(tallies(target, self.family, *_ones(target)))
         return tuple(sorted(found, key=order.index))
 
+    def leading(self, task: str, split: str = "test") -> str:
+        """The metric that is told first: MAE of sentiment, Acc of classes; empty: not scored."""
+        return next(iter(self.metrics(task, split)), "")
+
     def values(self, task: str, metric: str, split: str = "test") -> list[float]:
         """A score of each seed, NaN where it is undefined."""
         found = [seed["scores"].get(split, {}).get(task, {}).get(metric) for seed in self.seeds]
@@ -81,6 +88,25 @@ class FitView:
         """Inputs that test utterances lack, with the number of those."""
         found = self.checkpoint.meta.get("masked", {}).get("test", {})
         return {name: n for name, n in found.items() if n}
+
+
+def labelled(table: pd.DataFrame, target: Target, split: str) -> tuple[list[str], Array, Array]:
+    """Labelled utterances of predictions, sorted: ids, predictions (S, n, size), truth (n, size).
+
+    Args:
+        table: columns id, split, seed, task, truth, prediction.
+        target: the task.
+        split: of the utterances.
+    """
+    rows = table[table["split"] == split]
+    parts = [rows[rows["task"] == column] for column in target.columns]
+    truth = [part.groupby("id")["truth"].first() for part in parts]
+    made = [part.pivot(index="id", columns="seed", values="prediction") for part in parts]
+    ids = [str(name) for name in truth[0].index]
+    p = np.stack([one.loc[ids].to_numpy(np.float64).T for one in made], axis=2)
+    y = np.stack([one.loc[ids].to_numpy(np.float64) for one in truth], axis=1)
+    known = np.isfinite(y).all(axis=1)
+    return [ids[i] for i in np.flatnonzero(known)], p[:, known], y[known]
 
 
 def figures(score: Spread) -> str:

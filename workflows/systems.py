@@ -14,7 +14,7 @@ from ..cache import runs
 from ..cache.errors import BadCall, BadInput, unknown
 from ..cache.records import Array
 from ..cache.validation import count, listing, show
-from .fit_view import FitView
+from .fit_view import FitView, labelled
 from .run_records import RunRecord, read_run
 
 if TYPE_CHECKING:
@@ -39,20 +39,7 @@ class System:
 
     def predicted(self, task: str, split: str) -> tuple[list[str], Array, Array]:
         """Labelled utterances, sorted: ids, predictions (S, n, size), truth (n, size)."""
-        target = self.fit.target(task)
-        rows = self.table[self.table["split"] == split]
-        parts = [rows[rows["task"] == column] for column in target.columns]
-        truth = [part.groupby("id")["truth"].first() for part in parts]
-        made = [part.pivot(index="id", columns="seed", values="prediction") for part in parts]
-        ids = [str(name) for name in truth[0].index]
-        p = np.stack([one.loc[ids].to_numpy(np.float64).T for one in made], axis=2)
-        y = np.stack([one.loc[ids].to_numpy(np.float64) for one in truth], axis=1)
-        known = np.isfinite(y).all(axis=1)
-        return (
-            [name for name, there in zip(ids, known, strict=True) if there],
-            p[:, known],
-            y[known],
-        )
+        return labelled(self.table, self.fit.target(task), split)
 
 
 def find_systems(

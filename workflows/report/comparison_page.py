@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 
 from ...cache.publish import publish
-from ...cache.validation import count
 from ..comparison import Agreement, Comparison
 from .charts import scatter
+from .template import render_page
 
 
 def write_comparison(comparison: Comparison, path: Path) -> Path:
@@ -27,20 +26,12 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
 
 def render_comparison(comparison: Comparison) -> str:
     """The page as text; names are escaped by the template engine."""
-    import jinja2
-
-    folder = resources.files(__package__)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["figure"] = lambda value: figure(value).replace("-", "\N{MINUS SIGN}")
-    environment.filters["count"] = count
-    template = environment.from_string((folder / "comparison.html").read_text(encoding="utf-8"))
-    return template.render(
+    return render_page(
+        "comparison.html",
+        figure=lambda value: figure(value).replace("-", "\N{MINUS SIGN}"),
         comparison=comparison,
         turned=[found.column for found in comparison.columns if found.turned],
         charts=[(found, _chart(found, comparison)) for found in comparison.columns if found.n],
-        style=Markup((folder / "style.css").read_text(encoding="utf-8")),  # our own file
     )
 
 

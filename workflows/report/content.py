@@ -1,42 +1,25 @@
-"""What the report says beside scores: corpus, features, fits and failures."""
+"""What the report says beside scores: features, fits and failures."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from markupsafe import Markup
-
-from ...cache.corpus import Corpus
 from ...cache.errors import Damaged
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
 from ..nodes import Encode, Extract, Fit
 from ..plan import NodeState
 from ..result import Run, WarningGroup
-from .charts import histograms
 
-#: Bars of a histogram; odd, so that 0 and the steps of 0.2 of CH-SIMS fall inside a bar each.
-BINS = 11
 #: Rows of the failures table; the records in the run's folder hold all of them.
 FAILURES = 200
 #: Letters of a failure's message.
 MESSAGE = 400
-
-
-@dataclass(frozen=True)
-class SplitRow:
-    """One line of the corpus table; minutes are None where a segment's end is not given."""
-
-    name: str
-    utterances: int
-    speakers: int
-    minutes: float | None
-    labelled: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -86,64 +69,6 @@ class FitRow:
     waits_for: tuple[str, ...]
 
 
-def split_rows(corpus: Corpus) -> list[SplitRow]:
-    """Counts of each split, then of all."""
-    rows = [_split_row(name or "in no split", _part(corpus, name)) for name in corpus.sizes]
-    return rows if len(rows) < 2 else [*rows, _split_row("all", corpus)]
-
-
-def _part(corpus: Corpus, split: str) -> Corpus:
-    splits = corpus.splits
-    names = [name for name, its in zip(corpus.ids, splits, strict=True) if its == split]
-    return corpus.select(split=split) if split else corpus.select(ids=names)
-
-
-def _split_row(name: str, part: Corpus) -> SplitRow:
-    frame = part.to_frame()
-    speakers = int(frame.loc[frame["speaker"] != "", "speaker"].nunique())
-    labelled = {task: int(np.isfinite(part.labels(task)).sum()) for task in part.tasks}
-    minutes = None if part.seconds is None else part.seconds / 60
-    return SplitRow(name, len(part), speakers, minutes, labelled)
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Labels of one task: how many, their mean and deviation, and a histogram a split."""
-
-    task: str
-    n: int
-    mean: float
-    std: float
-    outside: int
-    chart: Markup
-
-
-def distributions(corpus: Corpus) -> list[Distribution]:
-    """One for each label column that holds any label."""
-    found = []
-    splits = corpus.splits
-    for task in corpus.tasks:
-        values = corpus.labels(task)
-        known = values[np.isfinite(values)]
-        if not len(known):
-            continue
-        low, high = corpus.label_range or (float(known.min()), float(known.max()))
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        counts = []
-        for split in corpus.sizes:
-            mine = values[(splits == split) & np.isfinite(values)]
-            bars = np.histogram(mine, BINS, (low, high))[0]
-            counts.append((split or "no split", [int(n) for n in bars]))
-        said = "; ".join(f"{split} {sum(bars)}" for split, bars in counts)
-        title = f"Distribution of the labels of {task} by split: {said} labels"
-        std = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
-        outside = int(((known < low) | (known > high)).sum())
-        chart = histograms(title, counts, low, high)
-        found.append(Distribution(task, len(known), float(known.mean()), std, outside, chart))
-    return found
-
-
 def node_rows(run: Run) -> list[NodeRow]:
     """Extract and encode nodes, in order."""
     return [_node_row(run, s) for s in run.states.values() if not isinstance(s.node, Fit)]
@@ -151,7 +76,7 @@ def node_rows(run: Run) -> list[NodeRow]:
 
 def _node_row(run: Run, state: NodeState) -> NodeRow:
     node = state.node
-    settings = _settings(settings_of(node.extractor)) if isinstance(node, Extract) else ""
+    settings = _extractor(node.extractor) if isinstance(node, Extract) else ""
     if isinstance(node, Encode):
         settings = f"on={','.join(node.on)}"
     elif node.inputs:
@@ -171,6 +96,17 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
         fingerprint=state.fingerprint,
         waits_for=state.waits_for,
     )
+
+
+def _extractor(extractor: Any) -> str:
+    """Its settings, first those that only say where its weights are: which model it is."""
+    places = {
+        field.name: value
+        for field in dataclasses.fields(extractor)
+        if field.metadata.get("where")
+        and (value := getattr(extractor, field.name)) not in ("", None)
+    }
+    return _settings(places | settings_of(extractor))
 
 
 def _libraries(run: Run, state: NodeState) -> tuple[tuple[str, ...], str]:

@@ -46,7 +46,7 @@ LEVEL = 0.05
 #: Single modalities that the chosen fusion is compared with, at most.
 DUELS = 6
 #: Metrics that are drawn where a family has them, in this order.
-DRAWN = ("MAE", "Corr", "Acc2", "Acc2_has0")
+DRAWN = ("MAE", "CCC", "Corr", "Acc2", "Acc2_has0", "Acc", "WA", "UAR")
 #: Metrics that are told first.
 TOLD = (*DRAWN, "F1", "F1_has0")
 
@@ -117,13 +117,14 @@ def main_task(fits: Sequence[FitView]) -> str:
 
 
 def chosen(fits: Sequence[FitView], task: str, kind: str) -> FitView | None:
-    """The fit of a kind with the smallest mean absolute error on validation; never on test."""
-    ranked = [
-        (mean, i, fit)
-        for i, fit in enumerate(fits)
-        if fit.kind == kind and "MAE" in fit.metrics(task, "valid") and fit.metrics(task)
-        if math.isfinite(mean := fit.spread(task, "MAE", "valid").mean)
-    ]
+    """The fit of a kind with the best leading metric on validation; never on test."""
+    ranked = []
+    for i, fit in enumerate(fits):
+        metric = fit.leading(task, "valid")
+        if fit.kind == kind and metric and fit.metrics(task):
+            mean = fit.spread(task, metric, "valid").mean
+            if math.isfinite(mean):
+                ranked.append((mean if metric in SMALLER_IS_BETTER else -mean, i, fit))
     return min(ranked)[2] if ranked else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from markupsafe import Markup
 from ...cache.publish import publish
 from ..fit_view import FitView
 from ..result import Run
-from . import again, content
+from . import again, content, corpus_part
 from .charts import TOOLTIPS, Curve, Row, curves, dots, scatter
+from .figures import bars, boxes, confusion
 from .fits import (
     DRAWN,
     F1_NOTE,
@@ -34,7 +34,11 @@ from .fits import (
     main_task,
     points,
 )
+from .predicted import confusions, predicted, residuals, without
 from .svg import number
+from .template import p_value, render_page, seconds, sentence
+
+__all__ = ["p_value", "render", "seconds", "sentence", "write_report"]
 
 #: Utterances drawn in a scatter plot; of more, so many are drawn at random.
 POINTS = 400
@@ -63,28 +67,13 @@ def write_report(run: Run, path: Path | None = None) -> Path:
 
 def render(run: Run) -> str:
     """The page as text."""
-    import jinja2
-
     fits = fits_of(run)
     task = main_task(fits)
     own = [fit for fit in fits if fit.metrics(task)]
-    folder = resources.files(__package__)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": number,
-        "message": content.message,
-        "seconds": seconds,
-        "p": p_value,
-        "sentence": sentence,
-    }
-    template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
-    style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
     command, shipped = again.command(run)
-    return template.render(
+    return render_page(
+        "page.html",
         run=run,
-        style=style,
         fits=fits,
         task=task,
         scores=score_table(run, own, task),
@@ -92,10 +81,12 @@ def render(run: Run) -> str:
         duels=duels(run, own, task),
         charts=modality_charts(run, own, task),
         scatters=scatters(run, own, task),
+        usual=usual(own, task),
+        errors=errors(own, task),
         curves=[(fit, _curves(fit)) for fit in fits],
         others=other_tasks(run, fits, task),
-        splits=content.split_rows(run.corpus),
-        labels=content.distributions(run.corpus),
+        splits=corpus_part.split_rows(run.corpus),
+        labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),
         trained=content.fit_rows(run),
         repeats=again.repeats(run),
@@ -107,7 +98,7 @@ def render(run: Run) -> str:
         versions=again.versions(),
         family_note=f"{FAMILIES[run.corpus.family]} {F1_NOTE}" if run.corpus.family else "",
         modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
-        isfinite=math.isfinite,
+        message=content.message,
         lined=TOOLTIPS,
         level=LEVEL,
     )
@@ -130,6 +121,12 @@ def score_table(run: Run, fits: Sequence[FitView], task: str) -> dict[str, Any]:
     }
 
 
+def usual(fits: Sequence[FitView], task: str) -> str:
+    """What the constant answer is (``constant_scores``), in words."""
+    kinds = {fit.target(task).kind for fit in fits}
+    return "median training label" if kinds <= {"value"} else "most frequent training label"
+
+
 def answer(fits: Sequence[FitView], task: str) -> dict[str, Any]:
     """What the first sentence is about: fits chosen on validation, told by their test scores."""
     fusion, single = chosen(fits, task, "many"), chosen(fits, task, "one")
@@ -141,6 +138,7 @@ def answer(fits: Sequence[FitView], task: str) -> dict[str, Any]:
         "fusion": fusion,
         "single": single,
         "first": first,
+        "leading": first.leading(task),
         "tiles": [(metric, first.spread(task, metric)) for metric in told],
     }
 
@@ -175,6 +173,29 @@ def scatters(run: Run, fits: Sequence[FitView], task: str) -> list[tuple[FitView
     return charts
 
 
+def errors(fits: Sequence[FitView], task: str) -> dict[str, Any]:
+    """Where the chosen fit errs: confusions, residuals by label, scores without some modalities."""
+    fit = chosen(fits, task, "many") or chosen(fits, task, "one")
+    found = predicted(fit, task) if fit else None
+    if fit is None or found is None:
+        return {}
+    about = f"{fit.name} on the test split"
+    bins = [(one.name, one.n, one.marks) for one in residuals(found)]
+    drawn = [m for m in DRAWN if without(fit, task, m)][:2]
+    return {
+        "fit": fit,
+        "confusions": [
+            (one.metric, confusion(f"{one.metric} of {about}", one.names, one.counts.tolist()))
+            for one in confusions(found)
+        ],
+        "residuals": boxes(f"Predicted less true {task} of {about}", bins) if bins else "",
+        "without": [
+            (m, bars(f"{m} of {about}, with only these there", without(fit, task, m), "all"))
+            for m in drawn
+        ],
+    }
+
+
 def _curves(fit: FitView) -> Markup:
     best = ", ".join(str(seed["best_epoch"]) for seed in fit.seeds)
     seeds = [Curve(s["train_loss"], s["valid_loss"], s["best_epoch"]) for s in fit.seeds]
@@ -195,28 +216,3 @@ def other_tasks(run: Run, fits: Sequence[FitView], main: str) -> list[dict[str, 
         for task in fit.tasks
         if task != main and fit.metrics(task)
     ]
-
-
-def seconds(value: float | None) -> str:
-    """A time for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
-    if value is None:
-        return "–"
-    if value < 9.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def p_value(value: float) -> str:
-    """A p-value with its relation: = 0.031, < 0.001, = – where it is undefined."""
-    return "< 0.001" if value < 0.001 else f"= {number(value)}"
-
-
-def sentence(text: str) -> str:
-    """A note as a sentence: a capital first, a full stop last."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

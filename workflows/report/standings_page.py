@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from markupsafe import Markup
 
-from ...train.metrics import SMALLER_IS_BETTER
 from ..standings import LEVEL, Standings
 from ..tables import MARK, explained, is_best
 from .charts import Row, dots
 from .figures import Difference, differences
-from .page import p_value
-from .svg import number
+from .template import render_page
 
 
 def render_standings(found: Standings) -> str:
     """The page as text; names are escaped by the template engine."""
-    import jinja2
-
-    folder = resources.files(__package__)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "p": p_value}
-    template = environment.from_string((folder / "standings.html").read_text(encoding="utf-8"))
-    return template.render(
+    return render_page(
+        "standings.html",
         found=found,
         mark=MARK,
         level=LEVEL,
         said=explained(found),
-        smaller=SMALLER_IS_BETTER,
         is_best=is_best,
         charts=[(metric, *_charts(found, metric)) for metric in found.metrics],
-        style=Markup((folder / "style.css").read_text(encoding="utf-8")),  # our own file
     )
 
 

@@ -119,6 +119,13 @@ def rect(x: float, y: float, width: float, height: float, kind: str, tip: str = 
     return f'<rect class="{kind}" x="{px(x)}" y="{px(y)}" {size}>{tip}</rect>'
 
 
+def cell(x: float, y: float, size: float, share: float, tip: str) -> str:
+    """A square whose shade grows with a share from 0 to 1."""
+    box = f'x="{px(x)}" y="{px(y)}" width="{px(size)}" height="{px(size)}"'
+    opacity = f"{0.06 + 0.86 * share:.2f}"
+    return f'<rect class="cell" {box} fill-opacity="{opacity}"><title>{escape(tip)}</title></rect>'
+
+
 def text(x: float, y: float, text: str, kind: str, full: str = "") -> str:
     """Words of a class at a point; ``full`` is their tooltip where they were cut."""
     title = f"<title>{escape(full)}</title>" if full and full != text else ""

@@ -1,0 +1,66 @@
+"""The pages' templates: files beside this one, and what all of them may call."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from typing import Any
+
+from markupsafe import Markup
+
+from ...cache.validation import count
+from ...train.metrics import SMALLER_IS_BETTER
+from .svg import number
+
+
+def render_page(name: str, **given: Any) -> str:
+    """A page as text; everything that comes from a recipe, a corpus or an error is escaped."""
+    import jinja2
+
+    folder = resources.files(__package__)
+
+    def text(file: str) -> str:
+        return (folder / file).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(text),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "seconds": seconds,
+        "p": p_value,
+        "sentence": sentence,
+    }
+    environment.globals |= {"isfinite": math.isfinite, "smaller": SMALLER_IS_BETTER}
+    style = Markup(text("style.css"))  # our own file
+    return environment.get_template(name).render(style=style, **given)
+
+
+def seconds(value: float | None) -> str:
+    """A time for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return "–"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def p_value(value: float) -> str:
+    """A p-value with its relation: = 0.031, < 0.001, = – where it is undefined."""
+    return "< 0.001" if value < 0.001 else f"= {number(value)}"
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence: a capital first, a full stop last."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
