@@ -45,7 +45,7 @@ class FaceEmbedding(FaceEncoder):
     """
 
     name: ClassVar[str] = "face-embedding"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     rows: ClassVar[str] = "a picture, or one"
     sizes: ClassVar[str] = "512, or the network's"
     libraries: ClassVar[tuple[str, ...]] = (*FaceEncoder.libraries, "facenet-pytorch")

@@ -16,7 +16,11 @@ from .computing import whole_float32
 from .tensor_file import file_mark, load_fitting
 
 FACENET = "inception-resnet-v1"
-LIBRARIES = ("torchvision/", "timm/")
+#: What torchvision sets where it loads weights of its own into these: pictures are then brought
+#: to the range in which they were trained.
+MADE_WITH = dict.fromkeys(
+    ("googlenet", "inception_v3"), {"init_weights": False, "transform_input": True}
+)
 #: Pictures that are computed at once.
 BATCH = 32
 
@@ -72,8 +76,7 @@ def _torchvision(name: str) -> tuple[Any, Looks]:
     known = models.list_models(module=models)
     if name not in known:
         raise unknown("image network of torchvision", name, known)
-    kwargs = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network = models.get_model(name, weights=None, **kwargs)
+    network = models.get_model(name, weights=None, **MADE_WITH.get(name, {}))
     linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise BadCall(f"torchvision's '{name}' ends with no linear classifier to leave out")

@@ -7,6 +7,8 @@ from torchvision import models
 
 from affectflow.cache.errors import BadCall, NoFace, UnknownName
 from affectflow.extract.registry import extractor
+from affectflow.extract.vision.crops import face_crops
+from affectflow.extract.vision.image_network import make_network
 
 MOBILE = "torchvision/mobilenet_v3_small"
 
@@ -85,6 +87,25 @@ def test_facenets_embeddings_have_length_one_and_its_classifier_is_ignored(tmp_p
     )
     assert found.values.shape == (2, 512)
     np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
+
+
+def test_networks_in_whose_weights_a_transform_belongs_get_it(tmp_path, talk):
+    """torchvision sets ``transform_input`` itself, but only where it loads the weights."""
+    torch.manual_seed(0)
+    network = models.googlenet(init_weights=False, transform_input=True).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    clip = talk(2)
+    settings = {"network": "torchvision/googlenet", "size": 32, "dtype": "float32"}
+    node = extractor("face-embedding", checkpoint=str(tmp_path / "weights.pth"), **settings)
+    found = node.extract(clip)
+    crops = torch.from_numpy(next(face_crops(clip, clip.features["faces"], 32, 10.0))[1])
+    colours = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    network.fc = torch.nn.Identity()
+    with torch.inference_mode():
+        wanted = network((crops.permute(0, 3, 1, 2) / 255 - colours[0]) / colours[1])
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-5)
+    with torch.device("meta"):
+        assert make_network("torchvision/inception_v3")[0].transform_input
 
 
 def test_refuses_weights_of_another_network(mobile, talk):
