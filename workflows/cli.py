@@ -29,6 +29,7 @@ from .cli_options import (
     nodes,
     with_options,
 )
+from .cli_sweep import sweep
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -198,5 +199,5 @@ def completion(shell: str) -> None:
 
 
 LISTS = (recipes, extractors, models, results)
-for command in (*LISTS, inspect, compare, cache_group, features_group):
+for command in (*LISTS, inspect, compare, cache_group, features_group, sweep):
     main.add_command(command)

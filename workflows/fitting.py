@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,8 +174,13 @@ def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
     return found
 
 
-def make_fit(task: FitTask) -> Trained:
-    """Train, publish the checkpoint (or find that another won)."""
+def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trained:
+    """Train, publish the checkpoint (or find that another won).
+
+    Args:
+        task: the fit.
+        progress: called after each epoch (``train.course.Progress``).
+    """
     from ..train import fit as training
     from ..train.dataset import join
 
@@ -195,6 +200,7 @@ def make_fit(task: FitTask) -> Trained:
         device=task.device,
         lengths={name: int(one.values["rows"]) for name, one in found.items()},
         keeper=course,
+        progress=progress,
     )
     meta = {
         **fitted.meta,

@@ -25,6 +25,7 @@ from ..train.registry import MODELS, fit_settings
 from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import Encode, Extract, Fit, Node
+from .search import read_space
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
 KINDS = ("extract", "fit", "encode")
@@ -100,7 +101,8 @@ def load_recipe(
 
     Args:
         name: name of a shipped recipe, or path of a ``.yaml`` file.
-        overrides: ``node.setting=value`` or ``corpus.option=value``, values in YAML.
+        overrides: ``node.setting=value``, ``node.search.setting=values`` or
+            ``corpus.option=value``, values in YAML.
         corpus: folder or table to run on instead of the recipe's own corpus.
 
     Raises:
@@ -156,6 +158,10 @@ def _override(source: dict[str, Any], override: str) -> None:
     nodes = nodes if isinstance(nodes, dict) else {}
     if place == "corpus":
         source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
+    elif place in nodes and key.startswith("search."):
+        whole = _mapping(nodes[place], f"node '{place}'")
+        space = _mapping(whole.get("search") or {}, "'search'")
+        nodes[place] = {**whole, "search": {**space, key.removeprefix("search."): value}}
     elif place in nodes:
         nodes[place] = {**_mapping(nodes[place], f"node '{place}'"), key: value}
     else:
@@ -261,9 +267,11 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
             lists[key] = value = [value]
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
             raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
+    search = rest.pop("search", {})
     model, training = fit_settings(what, **rest)
     on, tasks = (tuple(value) for value in lists.values() if value)
-    return Fit(name, what, model, training, on, tasks)
+    space = read_space(search, what, rest)
+    return Fit(name, what, model, training, on, tasks, search=space)
 
 
 def _settings(given: Mapping[str, Any], kind: type[Any], what: str) -> dict[str, Any]:
