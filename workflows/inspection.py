@@ -173,7 +173,9 @@ def _made(
         if isinstance(answer, Exception):
             raise answer
     except NoAudio as error:
-        raise NoAudio(f"{error}; a face can be taken without sound by largest-face") from error
+        raise NoAudio(
+            f"{error}; a face can be chosen without sound: --speaker largest-face"
+        ) from error
     for message in clip.warnings:
         to.note(f"{node.what}: {message}")
     clip.warnings.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -79,7 +80,7 @@ def _drawn(letter: str) -> bytes:
 
 
 def wrapped(text: str, size: int, room: int, most: int) -> list[str]:
-    """A text in lines, broken at spaces, or anywhere in scripts without them.
+    """A text in lines, broken at spaces; anywhere in scripts without them and in endless words.
 
     Args:
         text: one line.
@@ -88,7 +89,7 @@ def wrapped(text: str, size: int, room: int, most: int) -> list[str]:
         most: lines; what does not fit is cut short.
     """
     lines = [""]
-    for piece in _pieces(text):
+    for piece in _pieces(text, size, room):
         if width(lines[-1] + piece.rstrip(), size) <= room:
             lines[-1] += piece
             continue
@@ -98,9 +99,10 @@ def wrapped(text: str, size: int, room: int, most: int) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str, size: int, room: int) -> Iterator[str]:
     """What a line may not be broken within: words, and single letters beyond U+2E7F (Chinese)."""
-    return re.findall(r"[\u2e80-\U0010ffff] *|[^\u2e80-\U0010ffff ]+ *", text)
+    for piece in re.findall(r"[\u2e80-\U0010ffff] *|[^\u2e80-\U0010ffff ]+ *", text):
+        yield from [piece] if width(piece.rstrip(), size) <= room else piece
 
 
 def _shortened(line: str, size: int, room: int) -> str:
