@@ -83,7 +83,7 @@ def test_draws_every_face_and_rims_the_chosen_one_in_white(seen):
     assert tuple(drawn[middle, LEFT[0]]) == colour_of(1)
     assert drawn[middle, LEFT[0] - 2].max() < 60  # a black rim, in which the colour ends
     assert tuple(drawn[middle, RIGHT[0]]) == colour_of(2)
-    assert tuple(drawn[middle, RIGHT[0] - 3]) == (255, 255, 255)
+    assert drawn[middle, RIGHT[0] - 3].min() > 180  # a white one
 
 
 def test_a_face_that_was_not_seen_has_corners_only(seen):
