@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...cache.checkpoints import read_safetensors
 from ...cache.errors import BadCall
+from ..hf_hub import reason
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,11 +45,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     import torch
 
     file_mark(path)
+    if path.suffix == ".safetensors":
+        return {name: torch.from_numpy(array) for name, array in read_safetensors(path).items()}
     found: Any
     try:
-        if path.suffix == ".safetensors":
-            arrays = read_safetensors(path)
-            return {name: torch.from_numpy(array) for name, array in arrays.items()}
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadCall(
@@ -56,9 +56,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "anything. Where you trust the file, load it with weights_only=False and save its "
             "state dict alone: torch.save(model.state_dict(), file)"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise BadCall(f"the weights in '{path}' cannot be read: {reason}") from error
+    except Exception as error:  # what the reader of pickles meets in a damaged file is open
+        raise BadCall(f"the weights in '{path}' cannot be read: {reason(error)}") from error
     for name in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
@@ -151,10 +150,9 @@ def from_hub(url: str, what: str) -> Path:
             url, str(path), digits.group(1) if digits else None, progress=False
         )
     except (OSError, RuntimeError) as error:  # no network, or another file than promised
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise BadCall(
             f"the weights of {what} are not in {path.parent}, and could not be fetched from {url}: "
-            f"{reason}. Off line, set checkpoint to a file of weights"
+            f"{reason(error)}. Off line, set checkpoint to a file of weights"
         ) from error
     return path
 

@@ -115,6 +115,13 @@ def test_refuses_weights_of_another_network(mobile, talk):
         node.extract(talk(1))
 
 
+def test_a_damaged_file_of_weights_ends_the_run_not_each_clip(tmp_path, talk):
+    (tmp_path / "weights.pth").write_bytes(b"a.")
+    node = extractor("face-embedding", network=MOBILE, checkpoint=str(tmp_path / "weights.pth"))
+    with pytest.raises(BadCall, match="weights.pth' cannot be read: pop from empty list"):
+        list(node.many([talk(1), talk(1)]))
+
+
 @pytest.mark.parametrize(
     ("network", "error", "message"),
     [

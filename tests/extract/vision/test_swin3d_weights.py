@@ -129,6 +129,8 @@ def test_says_which_shape_differs(tmp_path):
         (None, "there is no file of weights"),
         (b"", "cannot be read"),
         (b"<html>not found</html>", "more than tensors|cannot be read"),
+        (b"a.", "weights.pth' cannot be read: pop from empty list"),
+        (b"h", "weights.pth' cannot be read: index out of range"),
     ],
 )
 def test_refuses_a_file_that_holds_no_weights(tmp_path, content, message):
