@@ -93,7 +93,11 @@ class LayerNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Zero entries with probability ``p`` while training, each seed from its own stream."""
+    """Zero entries with probability ``p`` while training, each seed from its own stream.
+
+    Of rows (S, B, T, D), what is zeroed does not depend on how many rows of padding follow (on a
+    CPU), for how many there are depends on the other seeds of a stack.
+    """
 
     def __init__(self, p: float, streams: Streams) -> None:
         super().__init__()
@@ -107,12 +111,25 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape (S, ...)."""
-        if not self.active:
-            return x
-        kept = torch.empty_like(x, requires_grad=False)
-        for rows, generator in zip(kept, self.streams.noise, strict=True):
-            rows.bernoulli_(1 - self.p, generator=generator)
-        return x * kept.mul_(1 / (1 - self.p))
+        return x * self.kept(x) if self.active else x
+
+    def kept(self, x: Tensor) -> Tensor:
+        """What entries like those of x are multiplied by: 0, or 1 / (1 - p)."""
+        rows = x.ndim == 4
+        shape = x.transpose(1, 2).shape if rows else x.shape  # the first rows first
+        kept = x.new_empty(shape, requires_grad=False)
+        for own, generator in zip(kept, self.streams.noise, strict=True):
+            own.bernoulli_(1 - self.p, generator=_apart(generator) if rows else generator)
+        kept.mul_(1 / (1 - self.p))
+        return kept.transpose(1, 2) if rows else kept
+
+
+def _apart(generator: torch.Generator) -> torch.Generator:
+    """A generator for one draw of any size, of which the next draw is not to depend."""
+    if generator.device.type != "cpu":
+        return generator  # its first number would have to be waited for
+    seed = torch.randint(1 << 62, (), generator=generator)
+    return torch.Generator().manual_seed(int(seed))
 
 
 class Lstm(nn.Module):

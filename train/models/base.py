@@ -59,7 +59,7 @@ class Model(nn.Module, ABC):
     predicting needs.
 
     Class attributes:
-        stackable: whether it holds more than one seed; otherwise S is always 1.
+        stackable: whether several seeds are trained in one stack; otherwise S is always 1 there.
 
     Args:
         settings: the model's.
@@ -108,6 +108,10 @@ class Model(nn.Module, ABC):
                     f"model '{self.settings.name}' {why}, which must be values, but task "
                     f"'{task}' has {size} classes"
                 )
+
+    def attends(self, path: str) -> str:
+        """What the attention layer at a path of ``named_modules`` looks at, for people."""
+        return path
 
     def remember(self, n: int) -> None:
         """Make buffers for what is remembered of the n utterances of the training split."""

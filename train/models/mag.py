@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,10 @@ class MagNet(Model):
     Source:
         Rahman et al. (2020); see ``AdaptationGate``. What comes after the gate is ours.
     """
+
+    #: Dropout among the rows that attend and those attended to goes by how many there are in the
+    #: longest utterance of a batch, of all seeds: a stack would not learn what one seed does.
+    stackable: ClassVar[bool] = False
 
     def build(self, settings: Any, streams: Streams) -> None:
         """The gate, the attention layers, the read-out."""

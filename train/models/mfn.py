@@ -79,12 +79,12 @@ class MfnNet(Model):
 
     def _remember(self, said: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
         """The shared memory (S, B, M) after the last row; of rows (S, B, T, ...), ``real`` ones."""
-        keeps, writes = self.keep.of_rows(said), self.write.of_rows(said)
         memory = proposed.new_zeros(*proposed.shape[:2], self.memory)
-        steps = zip(*(x.unbind(2) for x in (keeps, writes, proposed, real)), strict=True)
+        keeps, writes = self.keep.of_rows(said), self.write.of_rows(said)
+        steps = zip(keeps, writes, *(x.unbind(2) for x in (proposed, real)), strict=True)
         for keep, write, new, is_real in steps:
-            kept = self.keep(keep, memory) * memory
-            changed = kept + self.write(write, memory) * new
+            kept = self.keep(*keep, memory) * memory
+            changed = kept + self.write(*write, memory) * new
             memory = torch.where(is_real.unsqueeze(-1), changed, memory)
         return memory
 
@@ -116,12 +116,13 @@ class Gate(nn.Module):
         self.drop = Dropout(dropout, streams)
         self.second = Linear(units, memory, streams)
 
-    def of_rows(self, rows: Tensor) -> Tensor:
-        """The rows' share of the first layer, (S, B, T, units): it needs no loop."""
-        share: Tensor = self.from_row(rows)
-        return share
+    def of_rows(self, rows: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """What needs no loop: of each row, its share (S, B, units) of the first layer, dropout."""
+        share = self.from_row(rows)  # (S, B, T, units)
+        kept = self.drop.kept(share).unbind(2) if self.drop.active else [None] * share.shape[2]
+        return list(zip(share.unbind(2), kept, strict=True))
 
-    def forward(self, share: Tensor, memory: Tensor) -> Tensor:
-        """Map a row's share (S, B, units) and the memory (S, B, M) to (S, B, M)."""
+    def forward(self, share: Tensor, kept: Tensor | None, memory: Tensor) -> Tensor:
+        """Map what ``of_rows`` gives of a row, and the memory (S, B, M), to (S, B, M)."""
         first = torch.relu(torch.baddbmm(share, memory, self.from_memory))
-        return torch.sigmoid(self.second(self.drop(first)))
+        return torch.sigmoid(self.second(first if kept is None else first * kept))

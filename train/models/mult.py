@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,10 @@ class MultNet(Model):
         Their convolutions shorten a sequence, ours keep its length. Defaults: those commonly used
         on CH-SIMS.
     """
+
+    #: Dropout among the rows that attend and those attended to goes by how many there are in the
+    #: longest utterance of a batch, of all seeds: a stack would not learn what one seed does.
+    stackable: ClassVar[bool] = False
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Convolutions, crossmodal and inner encoders, read-out."""
@@ -64,6 +68,14 @@ class MultNet(Model):
 
     def _others(self, i: int) -> list[Any]:
         return [spec for k, spec in enumerate(self.inputs) if k != i]
+
+    def attends(self, path: str) -> str:
+        """Which modality looks at which (``across.2.layers.0.attention``)."""
+        part, number = path.split(".")[:2]
+        pairs = [(a.name, b.name) for i, a in enumerate(self.inputs) for b in self._others(i)]
+        within = [(spec.name, "what it found") for spec in self.inputs]
+        asks, answers = (pairs if part == "across" else within)[int(number)]
+        return f"{asks} looks at {answers}"
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the last hidden layer (S, B, H)."""

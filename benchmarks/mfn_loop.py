@@ -1,0 +1,95 @@
+"""MFN and Graph-MFN against a plain loop of cells over time: seconds of a training step.
+
+The plain one does for each row what the papers' code does: an LSTM cell a modality, the attention
+or the graph, the proposal, both gates. Random word-aligned rows at MOSI size (50 rows), settings
+commonly used there; forward and backward, CPU seconds of one thread.
+
+    OMP_NUM_THREADS=1 python benchmarks/mfn_loop.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affectflow.train.dataset import InputSpec
+from affectflow.train.models.base import Batch
+from affectflow.train.registry import model_settings, network_class
+from affectflow.train.seeds import Streams
+
+WIDTHS = {"text": 768, "audio": 5, "vision": 20}
+ROWS = 50
+CASES = (
+    ("mfn", 128, {"text_units": 256, "audio_units": 32, "vision_units": 256, "memory_units": 400}),
+    ("graph-mfn", 32, {"memory_units": 300, "node_units": 64}),
+)
+
+
+class PlainLoop(nn.Module):
+    """The same network, one row after another in Python; ``step`` is its attention or graph."""
+
+    def __init__(self, settings: Any, net: Any) -> None:
+        super().__init__()
+        units = [getattr(settings, f"{m}_units") for m in WIDTHS]
+        self.cells = nn.ModuleList(
+            nn.LSTMCell(width, n) for width, n in zip(WIDTHS.values(), units, strict=True)
+        )
+        self.net, self.memory = net, settings.memory_units
+
+    def forward(self, rows: Sequence[Tensor]) -> Tensor:
+        net, size = self.net, len(rows[0])
+        states = [
+            (rows[0].new_zeros(size, c.hidden_size), rows[0].new_zeros(size, c.hidden_size))
+            for c in self.cells
+        ]
+        memory = rows[0].new_zeros(1, size, self.memory)
+        for t in range(rows[0].shape[1]):
+            before = [cell[None, :, None] for _, cell in states]
+            states = [
+                cell(x[:, t], state)
+                for cell, x, state in zip(self.cells, rows, states, strict=True)
+            ]
+            said = net.fuse(before, [cell[None, :, None] for _, cell in states]).squeeze(2)
+            new = torch.tanh(net.proposal(said))
+            keep = net.keep(*net.keep.of_rows(said.unsqueeze(2))[0], memory)
+            write = net.write(*net.write.of_rows(said.unsqueeze(2))[0], memory)
+            memory = keep * memory + write * new
+        last = torch.cat([*[h[None] for h, _ in states], memory], dim=-1)
+        scores: Tensor = net.score(net.drop(torch.relu(net.hidden(last))))
+        return scores
+
+
+def seconds(run: Callable[[], Tensor], rounds: int = 7) -> float:
+    """Median CPU seconds of forward and backward, after a warm round."""
+    taken = []
+    for _ in range(rounds + 1):
+        start = time.process_time()
+        run().sum().backward()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken[1:])
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for name, size, given in CASES:
+        settings = model_settings(name, **given)
+        specs = [InputSpec(m, m, width, "sequence", ROWS) for m, width in WIDTHS.items()]
+        net = network_class(name)(settings, specs, ("M",), Streams((0,))).train()
+        rows = {m: torch.randn(1, size, ROWS, width) for m, width in WIDTHS.items()}
+        real = torch.ones(1, size, ROWS, dtype=torch.bool)
+        batch = Batch(rows, dict.fromkeys(rows, real), None)
+        plain = PlainLoop(settings, net)
+        fast = seconds(lambda: net(batch).predictions)  # noqa: B023
+        slow = seconds(lambda: plain([x[0] for x in rows.values()]))  # noqa: B023
+        print(f"figure {name}_step = {fast:.4f} s")
+        print(f"figure {name}_plain = {slow:.4f} s")
+        print(f"figure {name}_times = {slow / fast:.2f}")
+
+
+if __name__ == "__main__":
+    main()
