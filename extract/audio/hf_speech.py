@@ -20,6 +20,7 @@ from ..hf_folder import (
     model_weights,
     sound_config,
 )
+from ..hf_layers import check_layer, layer_numbers, one_way
 from ..hf_model import PRECISIONS
 from ..packing import pack
 from .soundness import check_sound
@@ -96,14 +97,9 @@ class HfSpeech(Extractor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.layer, list):
-            object.__setattr__(self, "layer", tuple(self.layer))
         if not self.model or not isinstance(self.model, str):
             raise BadCall("hf-speech: model must be a folder or a name on the hub")
-        numbers = self.layer if isinstance(self.layer, tuple) else (self.layer,)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
-        if self.layer != "last" and not (whole and numbers):
-            raise BadCall(f"hf-speech: layer must be 'last' or whole numbers, not {self.layer!r}")
+        object.__setattr__(self, "layer", check_layer(self.name, self.layer))
         for name, known in (("level", LEVELS), ("precision", PRECISIONS), ("dtype", DTYPES)):
             if getattr(self, name) not in known:
                 raise BadCall(
@@ -117,6 +113,19 @@ class HfSpeech(Extractor):
                 f"hf-speech: overlap must be from 0 to half of window ({self.window / 2:g} s), "
                 f"not {self.overlap!r}"
             )
+        object.__setattr__(self, "layer", one_way(self.layer, self._depth))
+        if self.dtype == "float16":  # what auto stands for
+            object.__setattr__(self, "dtype", "auto")
+
+    def _depth(self) -> int:
+        """Number of the model's output, where what goes into its first layer is 0.
+
+        Raises:
+            BadCall: it is no speech encoder.
+        """
+        config = model_config(self.model, self.revision)
+        check_family(self.model, config)
+        return n_layers_of(config)
 
     @property
     def needs(self) -> Needs:
@@ -150,7 +159,7 @@ class HfSpeech(Extractor):
         """Features of many utterances, batched by length; see ``extract``."""
         layers = self._layers()
         folder = model_folder(self.model, self.revision, (PREPROCESSOR,))
-        depth = max(layers) if layers else n_layers_of(model_config(self.model, self.revision))
+        depth = max(layers) if layers else self._depth()
         model = load_speech(folder, device, self.precision, depth)
         budget = ROWS_A_BATCH.get(device.split(":")[0], ROWS_A_BATCH["cpu"])
         for group in self._groups(clips, model.rows):
@@ -208,19 +217,15 @@ class HfSpeech(Extractor):
 
     def _layers(self) -> tuple[int, ...] | None:
         """Numbers of the layers to average, counted from 0; None for the output."""
-        config = model_config(self.model, self.revision)
-        check_family(self.model, config)
-        if self.layer == "last":
-            return None
-        n = n_layers_of(config)
-        layers = self.layer if isinstance(self.layer, tuple) else (int(self.layer),)
-        for layer in layers:
-            if not -n - 1 <= layer <= n:
-                raise BadCall(
-                    f"hf-speech: '{self.model}' has layers 0 (what goes into the first) to {n}, "
-                    f"not {layer}"
-                )
-        return tuple(layer % (n + 1) for layer in layers)
+        n = self._depth()
+        return layer_numbers(
+            self.layer,
+            n,
+            lambda layer: (
+                f"hf-speech: '{self.model}' has layers 0 (what goes into the first) to {n}, "
+                f"not {layer}"
+            ),
+        )
 
 
 def _result(item: Recording | Exception) -> Features | Exception:

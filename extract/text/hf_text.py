@@ -15,6 +15,7 @@ from ...cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
 from ..hf_folder import hidden_size, model_config, model_folder, model_weights, n_layers
+from ..hf_layers import check_layer, layer_numbers, one_way
 from ..hf_model import PRECISIONS
 from .hf_encoder import Encoder, load_encoder
 from .levels import LEVELS, SPANS, TOKENS, mean_row, token_rows, word_rows
@@ -98,9 +99,7 @@ class HfText(Extractor):
         super().__post_init__()
         if not self.model or not isinstance(self.model, str):
             raise BadCall("hf-text: model must be a folder or a name on the hub")
-        if isinstance(self.layer, list):
-            object.__setattr__(self, "layer", tuple(self.layer))
-        self._check_layer()
+        object.__setattr__(self, "layer", check_layer(self.name, self.layer))
         known = {"level": LEVELS, "long": LONG, "dtype": DTYPES}
         known |= {"combine": COMBINE, "precision": PRECISIONS}
         for name, values in known.items():
@@ -113,22 +112,19 @@ class HfText(Extractor):
             raise BadCall(f"hf-text: max_length must be at least 4 tokens, not {self.max_length}")
         self._say_it_one_way()
 
-    def _check_layer(self) -> None:
-        numbers = self.layer if isinstance(self.layer, tuple) else (self.layer,)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
-        if self.layer != "last" and not (whole and numbers):
-            raise BadCall(f"hf-text: layer must be 'last' or whole numbers, not {self.layer!r}")
-
     def _say_it_one_way(self) -> None:
         """Give settings that mean the same the same fingerprint."""
-        layer = self.layer
-        if isinstance(layer, tuple) and len(layer) == 1:
-            layer = layer[0]
-        object.__setattr__(self, "layer", "last" if layer == -1 else layer)
+        layer = one_way(self.layer, self._depth, averaged=not self._concat)
+        object.__setattr__(self, "layer", layer)
         if not isinstance(layer, tuple):
             object.__setattr__(self, "combine", "mean")
-        if self.level == "word":
-            object.__setattr__(self, "special", True)  # added tokens belong to no word
+        if self.level in ("word", "cls"):  # added tokens belong to no word; [CLS] is one of them
+            object.__setattr__(self, "special", True)
+        if self.dtype != "auto" and self.dtype == self._usual_dtype():
+            object.__setattr__(self, "dtype", "auto")
+
+    def _depth(self) -> int | None:
+        return n_layers(self.model, self.revision)
 
     @property
     def needs(self) -> Needs:
@@ -136,15 +132,17 @@ class HfText(Extractor):
 
     @property
     def spec(self) -> FeatureSpec:
-        depth = n_layers(self.model, self.revision)
+        depth = self._depth()
         if depth is not None:
             self._layers(depth)
-        dtype = self.dtype
-        if dtype == "auto":
-            kind = model_config(self.model, self.revision).get("model_type")
-            dtype = "float32" if kind in PASSES_FLOAT16 else "float16"
+        dtype = self._usual_dtype() if self.dtype == "auto" else self.dtype
         arrays = {"values": ArraySpec((self._width,), dtype), "spans": SPANS}
         return {**arrays, "tokens": TOKENS} if self.level in ("token", "cls") else arrays
+
+    def _usual_dtype(self) -> str:
+        """What ``auto`` stands for."""
+        kind = model_config(self.model, self.revision).get("model_type")
+        return "float32" if kind in PASSES_FLOAT16 else "float16"
 
     @property
     def _width(self) -> int:
@@ -176,13 +174,8 @@ class HfText(Extractor):
     def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
         """Features of many transcripts, batched by length; see ``extract``."""
         encoder = load_encoder(model_folder(self.model, self.revision), device, self.precision)
+        self._check_promise(encoder)
         layers = self._layers(encoder.n_layers)
-        width = hidden_size(self.model, self.revision)
-        if encoder.width != width:
-            raise BadCall(
-                f"hf-text: the configuration of '{self.model}' promises states of {width} columns, "
-                f"the model gives {encoder.width}"
-            )
         if self.level == "cls" and encoder.tokenizer.cls_token_id not in encoder.tokens("a").ids:
             raise BadCall(f"hf-text: the tokenizer of '{self.model}' adds no classification token")
         for group in self._groups(clips, encoder):
@@ -198,6 +191,23 @@ class HfText(Extractor):
                 found = [next(states) for _ in read[1]]
                 values = joined(read[0], found, encoder.causal)
                 yield self._rows(clip, read[0], values, encoder)
+
+    def _check_promise(self, encoder: Encoder) -> None:
+        """Refuse a model that is not what its configuration says.
+
+        Raises:
+            BadCall: its states have other columns, or its layers other numbers.
+        """
+        width = hidden_size(self.model, self.revision)
+        for promised, found, what in (
+            (width, encoder.width, "states of {} columns"),
+            (self._depth(), encoder.n_layers, "{} layers"),
+        ):
+            if promised not in (None, found):
+                raise BadCall(
+                    f"hf-text: the configuration of '{self.model}' promises "
+                    f"{what.format(promised)}, the model gives {found}"
+                )
 
     def _groups(
         self, clips: Iterable[Clip], encoder: Encoder
@@ -222,15 +232,11 @@ class HfText(Extractor):
 
     def _layers(self, n: int) -> tuple[int, ...] | None:
         """Numbers of the layers of n that are asked for; None: the model's output."""
-        if self.layer == "last":
-            return None
-        layers = self.layer if isinstance(self.layer, tuple) else (self.layer,)
-        for layer in layers:
-            if not -n - 1 <= int(layer) <= n:
-                raise BadCall(
-                    f"hf-text: '{self.model}' has layers 0 (embeddings) to {n}, not {layer}"
-                )
-        return tuple(map(int, layers))
+        return layer_numbers(
+            self.layer,
+            n,
+            lambda layer: f"hf-text: '{self.model}' has layers 0 (embeddings) to {n}, not {layer}",
+        )
 
     def _read(self, clip: Clip, encoder: Encoder) -> Read:
         """Tokens of a transcript, and the parts in which the model reads them."""

@@ -327,6 +327,19 @@ def test_where_the_model_lies_is_not_one_of_its_settings(hf_speech):
     assert settings_of(hf_speech())["precision"] == "float32"
 
 
+@pytest.mark.parametrize("kind", ["hubert", "whisper"])
+def test_what_means_the_same_has_the_same_fingerprint(hf_speech, kind):
+    def differing(*ways):
+        return len({str(settings_of(hf_speech(kind, **way))) for way in ways})
+
+    assert differing({}, *({"layer": way} for way in ("last", -1, 3, [3], (-1,), (3, -1)))) == 1
+    assert differing(*({"layer": way} for way in (1, -3, (1,), (1, 1)))) == 1
+    assert differing(*({"layer": way} for way in ((1, 3), (-1, -3)))) == 1
+    assert differing({"dtype": "auto"}, {"dtype": "float16"}) == 1
+    assert differing({}, *({"layer": way} for way in (0, 1, 2, (1, 3)))) == 5
+    assert settings_of(hf_speech(kind))["layer"] == "last"
+
+
 def test_the_weights_are_the_files_that_matter(hf_speech):
     names = set(hf_speech().weights())
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}

@@ -15,8 +15,8 @@ def folder(model_folder, tmp_path):
     return shutil.copytree(model_folder("bert"), tmp_path / "model")
 
 
-def encode(folder):
-    return extractor("hf-text", model=str(folder))("love")
+def encode(folder, **settings):
+    return extractor("hf-text", model=str(folder), **settings)("love")
 
 
 def configure(folder, **changes):
@@ -77,6 +77,13 @@ def test_a_width_that_the_model_does_not_give(folder):
     tf.OPTModel(config).save_pretrained(folder)
     with pytest.raises(BadCall, match="promises states of 32 columns, the model gives 16"):
         encode(folder)
+
+
+@pytest.mark.parametrize("layer", [1, (-1, -2)])
+def test_layers_of_a_model_that_has_more_than_its_configuration_says(folder, layer):
+    configure(folder, encoder_layers=1)  # a name that other families read
+    with pytest.raises(BadCall, match="promises 1 layers, the model gives 2"):
+        encode(folder, layer=layer)
 
 
 def test_a_model_that_only_reads_texts_of_one_length(folder):

@@ -51,11 +51,23 @@ def test_precision_is_part_of_the_fingerprint_unless_it_is_the_old_one(hf_text):
         ({"layer": "last"}, {"layer": -1}),
         ({"layer": 3}, {"layer": [3]}),
         ({"layer": "last"}, {"layer": (-1,), "combine": "concat"}),
+        ({"layer": "last"}, {"layer": 2}),
+        ({"layer": (1, 2)}, {"layer": (-1, -2)}),
+        ({"layer": 1}, {"layer": -2}),
         ({"level": "word"}, {"level": "word", "special": False}),
+        ({"level": "cls"}, {"level": "cls", "special": False}),
+        ({"dtype": "auto"}, {"dtype": "float16"}),
     ],
 )
 def test_what_means_the_same_has_the_same_fingerprint(hf_text, one, other):
     assert settings_of(hf_text(**one)) == settings_of(hf_text(**other))
+
+
+def test_what_means_another_thing_has_another_fingerprint(hf_text):
+    settings = [{}, {"layer": 0}, {"layer": 1}, {"layer": (1, 2)}, {"dtype": "float32"}]
+    settings += [{"layer": order, "combine": "concat"} for order in ((1, 2), (2, 1), (2, 2))]
+    settings += [{"level": "mean", "special": special} for special in (True, False)]
+    assert len({str(settings_of(hf_text(**each))) for each in settings}) == len(settings)
 
 
 def test_settings_of_older_caches_keep_their_fingerprint(hf_text):
