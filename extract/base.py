@@ -66,6 +66,8 @@ class Extractor(ABC):
         rows: what there is a row for (``a word``), where rows have no rate of their own by default.
         sizes: how many columns, in words, where settings decide; empty: those of the defaults.
         batched: whether ``many`` gains from several utterances at once.
+        whole_files: whether ``many`` (``batched``, then) goes through a media file once for all of
+            its segments, so that they are to come together.
         peak_memory: bytes one worker needs at most, models included.
     """
 
@@ -79,6 +81,7 @@ class Extractor(ABC):
     rows: ClassVar[str] = ""
     sizes: ClassVar[str] = ""
     batched: ClassVar[bool] = False
+    whole_files: ClassVar[bool] = False
     peak_memory: ClassVar[int] = 1 << 30
 
     def __post_init__(self) -> None:

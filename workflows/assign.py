@@ -64,14 +64,22 @@ class Assignment:
         self._root = os.path.abspath(board.store.root)
 
     def batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
-        """Partitions of what a stage group lacks, by digest of what the utterances give it."""
+        """Partitions of what a stage group lacks, by digest of what the utterances give it.
+
+        The segments of one file fall into one partition where the extractor goes through it once.
+        """
         board, store = self.board, self.board.store
+        by_file = states[0].node.extractor.whole_files  # type: ignore[union-attr]  # an Extract
         n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
         todo = {state.node.name: set(state.todo) for state in states}
         buckets: dict[int, list[int]] = defaultdict(list)
         contents = self.board.workflow.contents(states[0].node)  # type: ignore[arg-type]
         for i in sorted(set().union(*todo.values())):
-            digest = b"".join(board.digest(i, content) for content in contents)
+            digest = (
+                board.clips[i].file_digest
+                if by_file
+                else b"".join(board.digest(i, content) for content in contents)
+            )
             buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
         stored = {
             name: places(store, board.states[name])

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..cache.digests import Look
+from ..cache.keys import text_digest
 from ..cache.records import FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
 from ..extract.base import Extractor
+
+#: Utterances of whole files that are made together before what was made may be published, and at
+#: most: so long do their features wait in memory.
+ENOUGH, MOST = 32, 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,12 @@ class ClipRef:
     end: float | None
     text: str
     look: Look | None = None
+
+    @property
+    def file_digest(self) -> bytes:
+        """Of what its media file and the folder about it are called: the same on any machine."""
+        path = Path(self.media or "")
+        return text_digest(f"{path.parent.name}/{path.name}")
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,29 @@ class Job:
         """The clips that one call of a batched extractor gets together.
 
         A group follows from the keys alone and is published whole or not at all. So what a killed
-        run left of a partition is made in the same company as before, to the same bits.
+        run left of a partition is made in the same company as before, to the same bits. Of an
+        extractor that goes through whole files, a group is some files with all of their segments.
         """
+        mine = [clip for clip in clips if clip.number in self.keys]
+        if self.extractor.whole_files:
+            return _by_file(mine)
         groups: dict[int, list[ClipRef]] = {}
-        for clip in clips:
-            if clip.number in self.keys:
-                number = int.from_bytes(self.keys[clip.number][-4:], "big") % self.n_groups
-                groups.setdefault(number, []).append(clip)
+        for clip in mine:
+            number = int.from_bytes(self.keys[clip.number][-4:], "big") % self.n_groups
+            groups.setdefault(number, []).append(clip)
         return [groups[number] for number in sorted(groups)]
+
+
+def _by_file(clips: Sequence[ClipRef]) -> list[list[ClipRef]]:
+    """Groups of ``ENOUGH`` clips or more that part no file, unless it has more than ``MOST``."""
+    groups: list[list[ClipRef]] = []
+    for clip in sorted(clips, key=lambda clip: (clip.media or "", clip.start or 0.0)):
+        last = groups[-1] if groups else []
+        over = len(last) >= MOST or (len(last) >= ENOUGH and clip.media != last[-1].media)
+        if over or not last:
+            groups.append([])
+        groups[-1].append(clip)
+    return groups
 
 
 @dataclass(frozen=True)

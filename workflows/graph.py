@@ -87,11 +87,13 @@ class Workflow:
         """Which extracts it runs with: those of the same streams, on one decode of each clip.
 
         Nodes that look at pictures run together whether they hear the sound too or not: decoding
-        pictures again costs more than anything that parting them could save.
+        pictures again costs more than anything that parting them could save. Those that go
+        through whole files are apart, for their utterances are parted by file.
         """
         streams = self.streams(node)
         beside = ("name", "audio") if "frames" in streams else ("name",)
-        return tuple(stream for stream in streams if stream not in beside)
+        kept = tuple(stream for stream in streams if stream not in beside)
+        return (*kept, "files") if node.extractor.whole_files else kept
 
     def spec(self, node: Extract) -> FeatureSpec:
         """The named arrays that an extract promises, upstream nodes considered."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +41,8 @@ class OpenFace2(Extractor):
     the confidence is below ``confidence``, or a value is not finite.
 
     OpenFace tracks: it takes the largest face it finds and follows it. It knows nothing of who
-    speaks. It is run once for a clip on the whole media file; of an utterance that is a segment
-    of the file the segment's rows are taken.
+    speaks. It is run on whole media files; of an utterance that is a segment
+    of the file the segment's rows are taken, so that segments share a run.
 
     Args:
         command: the program FeatureExtraction, or a command line that ends with it, run without
@@ -70,7 +71,8 @@ class OpenFace2(Extractor):
     sizes: ClassVar[str] = "709"
     paper: ClassVar[str] = "Baltrusaitis et al. (2018), OpenFace 2.0"
     licence: ClassVar[str] = "OpenFace: academic and non-commercial use only"
-    batched: ClassVar[bool] = True  # segments of one file share one run
+    batched: ClassVar[bool] = True
+    whole_files: ClassVar[bool] = True  # segments of one file share one run
     peak_memory: ClassVar[int] = 2 << 30
 
     command: str = field(default="", metadata=WHERE)
@@ -126,9 +128,13 @@ class OpenFace2(Extractor):
         return found
 
     def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
-        """Features of many clips; neighbours that are segments of one file share a run."""
+        """Features of many clips; those that are segments of one file share a run, or its failure.
+
+        A file's table is held until the last of its segments has its rows.
+        """
         files = _tables(Path(self.folder).expanduser()) if self.folder else {}
-        last: tuple[str, OpenFaceTable] | None = None
+        left = Counter(clip.media for clip in clips)
+        runs: dict[str, OpenFaceTable | BadInput] = {}
         for clip in clips:
             try:
                 if clip.media is None:
@@ -137,9 +143,13 @@ class OpenFace2(Extractor):
                     path, whole = _table_of(clip, files, self.folder)
                     yield self._features(clip, read_openface(path, self.face), whole)
                     continue
-                if last is None or last[0] != clip.media:
-                    last = (clip.media, self._run(clip))
-                yield self._features(clip, last[1], True)
+                if clip.media not in runs:
+                    runs[clip.media] = self._run(clip.media)
+                left[clip.media] -= 1
+                table = runs[clip.media] if left[clip.media] else runs.pop(clip.media)
+                if isinstance(table, BadInput):
+                    raise BadInput(f"'{clip.id}': {table}") from table
+                yield self._features(clip, table, True)
             except BadCall:
                 raise
             except Exception as error:  # recorded by the caller with its utterance
@@ -173,29 +183,30 @@ class OpenFace2(Extractor):
         values[~mask] = 0
         return Features(values.astype(np.float32), times, COLUMNS, mask)
 
-    def _run(self, clip: Clip) -> OpenFaceTable:
-        """One run of FeatureExtraction on the clip's file."""
-        media = Path(str(clip.media)).resolve()
+    def _run(self, file: str) -> OpenFaceTable | BadInput:
+        """What one run of FeatureExtraction on a media file gave, or what went wrong."""
+        media = Path(file).resolve()
         if not media.is_file():
-            raise BadInput(f"'{clip.id}': there is no file {media}")
+            return BadInput(f"there is no file {media}")
         with tempfile.TemporaryDirectory(prefix="openface2-") as out:
             filled = {MEDIA: str(media.parent), OUT: out}
             words = [_filled(word, filled) for word in _words(self.command)]
             arguments = ["-f", str(media), "-out_dir", out, "-of", "clip", *OUTPUTS]
             command = [_program(words[0]), *words[1:], *arguments, *_words(self.flags)]
-            said = run_program(command, self.timeout, clip.id)
+            try:
+                said = run_program(command, self.timeout)
+            except BadInput as error:
+                return error
             table = Path(out) / "clip.csv"
             if not table.is_file():
-                raise BadInput(
-                    f"'{clip.id}': FeatureExtraction wrote no CSV; the last it said: {said or '-'}"
-                )
+                return BadInput(f"FeatureExtraction wrote no CSV; the last it said: {said or '-'}")
             try:
                 return read_openface(table, self.face)
             except BadInput as error:
-                raise BadInput(f"'{clip.id}': what FeatureExtraction wrote: {error}") from error
+                return BadInput(f"what FeatureExtraction wrote: {error}")
 
 
-def run_program(command: Sequence[str], timeout: float, who: str) -> str:
+def run_program(command: Sequence[str], timeout: float) -> str:
     """Run a program in a group of its own; the last line that it printed.
 
     Raises:
@@ -217,7 +228,7 @@ def run_program(command: Sequence[str], timeout: float, who: str) -> str:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise BadInput(
-                f"'{who}': FeatureExtraction took more than {timeout:g} s and was ended"
+                f"FeatureExtraction took more than {timeout:g} s and was ended"
             ) from error
         finally:
             if process.poll() is None:
@@ -230,7 +241,7 @@ def run_program(command: Sequence[str], timeout: float, who: str) -> str:
         raise BadCall(f"openface2: {command[0]} did not start: {said or f'exit status {status}'}")
     if status:
         how = f"was ended by signal {-status}" if status < 0 else f"left with status {status}"
-        raise BadInput(f"'{who}': FeatureExtraction {how}; the last it said: {said or '-'}")
+        raise BadInput(f"FeatureExtraction {how}; the last it said: {said or '-'}")
     return said
 
 

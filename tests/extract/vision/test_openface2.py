@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 import time
@@ -5,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+import affectflow
 from affectflow.cache.errors import BadCall, BadInput, NoFace, NoVideo
 from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
@@ -96,6 +98,38 @@ def test_a_clip_without_a_tracked_face_is_an_error(program, clip, openface_csv):
     openface_csv(path.parent / "table.csv", 5, success=[0] * 5)
     with pytest.raises(NoFace, match="no face in any of 5 pictures of 'video/talk'"):
         run(path, clip)
+
+
+@pytest.mark.parametrize("behaviour", ["work", "status"])
+def test_segments_of_one_file_share_a_run_or_its_failure_in_any_order(
+    program, clip, tmp_path, behaviour
+):
+    path = program(behaviour)
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"")
+    files = [clip.media, str(other)] * 3
+    clips = [Clip(str(k), media, k * 0.02, 0.2) for k, media in enumerate(files)]
+    found = list(extractor("openface2", command=f"'{path}'").many(clips))
+    assert len((path.parent / "calls").read_text().splitlines()) == 2
+    if behaviour == "work":
+        assert [len(rows) for rows in found] == [5, 5, 4, 4, 3, 3]
+    else:
+        said = "FeatureExtraction left with status 3; the last it said: Failed to open the model"
+        assert [str(error) for error in found] == [f"'{k}': {said}" for k in range(6)]
+
+
+def test_a_run_brings_the_segments_of_a_file_together(program, tmp_path):
+    path, lines = program(), ["id,media,start,end,text"]
+    for file in "abc":
+        (tmp_path / f"{file}.mp4").write_bytes(file.encode())
+        lines += [f"{file}/{k},{file}.mp4,{k / 100},{k / 100 + 0.1},hello" for k in range(15)]
+    (tmp_path / "corpus.csv").write_text("\n".join(lines) + "\n")
+    node = {"extract": "openface2", "command": f"'{path}'"}
+    recipe = {"name": "r", "corpus": {"root": str(tmp_path / "corpus.csv")}, "nodes": {"of": node}}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    done = affectflow.run(tmp_path / "r.yaml", cache=str(tmp_path / "cache"), scheduler="sync")
+    assert len(done.table("of").ids) == 45
+    assert len((path.parent / "calls").read_text().splitlines()) == 3
 
 
 def test_a_segment_takes_its_rows_and_neighbours_share_a_run(program, clip):
