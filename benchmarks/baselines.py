@@ -29,9 +29,10 @@ import numpy as np
 import torch
 
 from affectflow.train.batches import Part
-from affectflow.train.dataset import InputSpec, Reading
+from affectflow.train.dataset import InputSpec
 from affectflow.train.loop import Loop, denormals_flushed
 from affectflow.train.objectives import Objective
+from affectflow.train.reading import Reading
 from affectflow.train.registry import fit_settings, network_class
 from affectflow.train.seeds import Streams
 from affectflow.train.targets import Target

@@ -33,8 +33,9 @@ from affectflow.cache.mapped import MappedRows
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.cache.store import FeatureStore
 from affectflow.train.batches import Part
-from affectflow.train.dataset import Input, InputSpec, MappedReading, read, scaler_of
+from affectflow.train.dataset import Input, InputSpec
 from affectflow.train.loop import Loop
+from affectflow.train.reading import MappedReading, read, scaler_of
 from affectflow.train.registry import fit_settings, network_class
 from affectflow.train.seeds import Streams
 from affectflow.train.targets import Target

@@ -8,7 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from .dataset import InputSpec, MappedReading, Reading
+from .dataset import InputSpec
+from .reading import MappedReading, Reading
 from .settings.base import LETTERS
 
 #: Every subset of so many inputs is scored; of more of them, only those that lack a single one.

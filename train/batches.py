@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset import Array, MappedReading, Reading
+from .dataset import Array
 from .models.base import Batch
 from .objectives import label_weights
+from .reading import MappedReading, Reading
 
 #: Utterances of a batch that is not trained on, and bytes of its longest input at most.
 IN_ORDER, IN_ORDER_BYTES = 256, 256 << 20

@@ -17,7 +17,7 @@ from ..cache.keys import settings_of
 from .absent import only, subsets
 from .batches import Part
 from .course import Curve, Keeper, Progress
-from .dataset import SPLITS, Array, Dataset, MappedReading, Reading
+from .dataset import SPLITS, Array, Dataset
 from .fitted import Fitted, encode, predict
 from .loop import Loop, denormals_flushed, run_net
 from .models.base import Model
@@ -25,6 +25,7 @@ from .normalize import Scaler
 from .objectives import as_predictions
 from .outcome import all_scores, rows, summary, table
 from .prepare import Prepared, Truth, prepare, truth_for
+from .reading import MappedReading, Reading
 from .registry import network_class
 from .seeds import Streams
 from .settings.base import ModelSettings
@@ -116,7 +117,7 @@ def fit(
         "threads": torch.get_num_threads(),
         "device": device,
         "absent": absent,
-        "notes": _notes(curves, training),
+        "notes": [*truth.notes, *_notes(curves, training)],
         **_outcome(
             curves, predictions, {s: truth.values[by_split[s]] for s in SPLITS}, truth, family
         ),

@@ -11,22 +11,13 @@ import torch
 
 from ..cache.errors import TrainingError
 from .batches import Part
-from .dataset import (
-    Array,
-    Input,
-    InputSpec,
-    MappedReading,
-    Reading,
-    check_aligned,
-    check_finite,
-    join,
-    read,
-)
+from .dataset import Array, Input, InputSpec, check_aligned, join
 from .loop import denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
 from .objectives import as_predictions
 from .outcome import long_table
+from .reading import MappedReading, Reading, check_finite, read
 from .registry import model_class, model_settings, network_class
 from .seeds import Streams
 from .targets import from_meta

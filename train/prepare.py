@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..cache.errors import TrainingError, unknown
-from ..cache.labels import CLASSES, DIMENSIONS
-from .dataset import (
-    SPLITS,
-    Array,
-    Dataset,
-    InputSpec,
-    MappedReading,
-    Reading,
-    check_aligned,
-    check_finite,
-    read,
-    rows_to_keep,
-    scaler_of,
-)
+from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS
+from .dataset import SPLITS, Array, Dataset, InputSpec, check_aligned, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
+from .reading import MappedReading, Reading, check_finite, read, scaler_of
 from .settings.base import ModelSettings
 from .targets import Target, importance, targets_of, truth_of
 from .training import Training, label_columns
@@ -37,11 +26,13 @@ class Truth:
         targets: what each task is.
         values: (n, columns of all targets) float64, NaN where there is no label.
         importance: (n, columns), how much each counts in the loss.
+        notes: what a user should know of the labels.
     """
 
     targets: tuple[Target, ...]
     values: Array
     importance: Array
+    notes: tuple[str, ...] = ()
 
 
 def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family: str) -> Truth:
@@ -67,19 +58,37 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
         raise unknown("metric family", family, FAMILIES)
     train = dataset.rows("train")
     targets = targets_of(tasks, training, dataset.labels, train)
-    values, counts = [], []
+    values: list[Array] = []
+    counts: list[Array] = []
+    notes: list[str] = []
     for target in targets:
         own = truth_of(target, dataset.labels[columns[target.task]], dataset.ids)
         values.append(own)
         counts.append(np.isfinite(own).astype(np.float64))
         counts[-1][train] = importance(target, own[train], training.class_weights)
+        notes += _one_answer(target, dataset, own)
         for split in ("train", "valid"):
             if not np.isfinite(own[dataset.rows(split)]).any():
                 raise TrainingError(
                     f"task '{target.task}': no utterance of split '{split}' is one of "
                     f"{', '.join(target.names)}. Choose other 'classes'"
                 )
-    return Truth(targets, np.concatenate(values, axis=1), np.concatenate(counts, axis=1))
+    whole = (np.concatenate(values, axis=1), np.concatenate(counts, axis=1))
+    return Truth(targets, *whole, tuple(notes))
+
+
+def _one_answer(target: Target, dataset: Dataset, truth: Array) -> Iterator[str]:
+    """Say where all labels of a task are the same: its scores mean little there."""
+    for split in SPLITS:
+        own = truth[dataset.rows(split)]
+        own = own[np.isfinite(own).all(axis=1)]
+        if len(own) > 1 and (own == own[0]).all():
+            names = [n for n, there in zip(target.names, own[0], strict=False) if there]
+            label = f"{own[0, 0]:g}" if target.kind == "value" else ";".join(names) or NO_CLASS
+            yield (
+                f"all {len(own)} labels of task '{target.task}' in split '{split}' are {label}: "
+                + ("there is nothing to learn" if split == "train" else "its scores say little")
+            )
 
 
 def _check_labels(dataset: Dataset, training: Training, columns: Mapping[str, str]) -> None:

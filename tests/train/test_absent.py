@@ -71,12 +71,3 @@ def test_nothing_is_scored_without_a_test_split(dataset_of):
     splits = np.where(dataset.splits == "test", "train", dataset.splits)
     done = fitted(Dataset(dataset.ids, splits, dataset.labels, dataset.inputs))
     assert done.meta["absent"] == {}
-
-
-def test_says_when_validation_never_improved(dataset_of):
-    dataset = dataset_of(("text",))
-    turned = np.where(dataset.splits == "valid", -1.0, np.where(dataset.labels["M"] > 0, 0.9, 0.8))
-    bad = Dataset(dataset.ids, dataset.splits, {"M": turned}, dataset.inputs)
-    (note,) = fitted(bad, epochs=5, seeds=[0, 1, 2]).meta["notes"]
-    assert "validation error of seed(s) 0, 1, 2 never got better than after the first" in note
-    assert fitted(dataset_of(("text",), n=200), seeds=1).meta["notes"] == []

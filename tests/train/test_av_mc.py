@@ -6,10 +6,11 @@ import torch
 
 from affectflow.cache.errors import BadCall
 from affectflow.train.batches import Part
-from affectflow.train.dataset import InputSpec, join, read, scaler_of
+from affectflow.train.dataset import InputSpec, join
 from affectflow.train.fit import fit
 from affectflow.train.models.av_mc import mix
 from affectflow.train.objectives import Objective, label_weights
+from affectflow.train.reading import read, scaler_of
 from affectflow.train.registry import fit_settings, model_settings, network_class
 from affectflow.train.seeds import Streams
 

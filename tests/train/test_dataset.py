@@ -3,16 +3,9 @@ import pytest
 
 from affectflow.cache.errors import TrainingError
 from affectflow.cache.table import FeatureTable
-from affectflow.train.dataset import (
-    Input,
-    check_finite,
-    join,
-    length_statistic,
-    read,
-    rows_to_keep,
-    scaler_of,
-)
+from affectflow.train.dataset import Input, join, length_statistic, rows_to_keep
 from affectflow.train.normalize import Scaler, fit_scaler, identity
+from affectflow.train.reading import check_finite, read, scaler_of
 
 
 def table(ids, parts, mask=None, dtype=np.float32):

@@ -15,9 +15,10 @@ from affectflow.cache.store import FeatureStore
 from affectflow.cache.table import FeatureTable
 from affectflow.train import batches
 from affectflow.train.batches import Part
-from affectflow.train.dataset import Dataset, Input, MappedReading, check_finite, join, read
+from affectflow.train.dataset import Dataset, Input, join
 from affectflow.train.fit import encode, fit, predict
 from affectflow.train.normalize import fit_scaler
+from affectflow.train.reading import MappedReading, check_finite, read
 from affectflow.train.registry import fit_settings
 
 TASKS = ("M",)

@@ -6,9 +6,10 @@ import torch
 from torch.nn import functional
 
 from affectflow.train.batches import Part
-from affectflow.train.dataset import InputSpec, check_finite, read, scaler_of
+from affectflow.train.dataset import InputSpec
 from affectflow.train.models.base import Model
 from affectflow.train.objectives import Objective, label_weights, masked_loss
+from affectflow.train.reading import check_finite, read, scaler_of
 from affectflow.train.registry import MODELS as REGISTERED
 from affectflow.train.registry import model_settings, network_class
 from affectflow.train.seeds import Streams

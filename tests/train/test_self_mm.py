@@ -5,10 +5,11 @@ import torch
 from affectflow.cache.courses import Course
 from affectflow.cache.errors import BadCall
 from affectflow.train.batches import Part
-from affectflow.train.dataset import InputSpec, read, scaler_of
+from affectflow.train.dataset import InputSpec
 from affectflow.train.fit import fit
 from affectflow.train.models.base import there
 from affectflow.train.objectives import Objective, label_weights
+from affectflow.train.reading import read, scaler_of
 from affectflow.train.registry import fit_settings, model_settings, network_class
 from affectflow.train.seeds import Streams
 

@@ -1,0 +1,158 @@
+"""What a model reads of an input: the mean over its real rows, or the rows; in memory or mapped.
+
+Nothing here knows torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..cache.errors import TrainingError
+from ..cache.mapped import MappedRows
+from .dataset import Array, Input
+from .normalize import Scaler, fit_scaler
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a model reads of one input, normalised, float32.
+
+    Args:
+        values: (n, D) means, or (n_rows, D) rows one after another; masked ones are zeros.
+        mask: (n,) bool: the utterance has a real row; or (n_rows,) bool: the row is real.
+        offsets: (n + 1,) int64 for rows; None for means.
+    """
+
+    values: Array
+    mask: Array
+    offsets: Array | None = None
+
+    def select(self, chosen: Array) -> Reading:
+        """Only these utterances, by number."""
+        if self.offsets is None:
+            return Reading(self.values[chosen], self.mask[chosen])
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Reading(self.values[rows], self.mask[rows], offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class MappedReading:
+    """The same of a mapped table: rows that are read and normalised when a batch asks for them.
+
+    Args:
+        given: the input.
+        chosen: (n,) utterances, by their number in its table.
+        length: rows kept of each, the first ones.
+        scaler: its normaliser.
+    """
+
+    given: Input
+    chosen: Array
+    length: int
+    scaler: Scaler
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Rows kept of each utterance, (n,) int64."""
+        return np.minimum(self.given.table.lengths[self.chosen], self.length)
+
+    def select(self, chosen: Array) -> MappedReading:
+        """Only these utterances, by number."""
+        return replace(self, chosen=self.chosen[chosen])
+
+    def announce(self, i: int) -> None:
+        """Have the rows of utterance i read from the disk, without waiting for them."""
+        values, rows = self.given.table.values, self._rows(i)
+        if isinstance(values, MappedRows):
+            values.announce(rows.start, rows.stop)
+
+    def fill(self, i: int, values: Array, mask: Array) -> None:
+        """Read utterance i to the front of ``values`` (T, D) float32 and ``mask`` (T,), zeros."""
+        rows = self._rows(i)
+        own = values[: rows.stop - rows.start]
+        mask[: len(own)] = real = self.given.table.mask[rows]
+        own[:] = flat(self.given, rows)
+        normalised(own, None if real.all() else real, self.scaler)
+
+    def _rows(self, i: int) -> slice:
+        start = int(self.given.table.offsets[self.chosen[i]])
+        return slice(start, start + int(self.lengths[i]))
+
+
+def flat(given: Input, rows: slice) -> Array:
+    """Some rows of an input, (n_rows, width)."""
+    values: Array = given.table.values[rows]
+    return values.reshape(len(values), given.width)
+
+
+def normalised(values: Array, mask: Array | None, scaler: Scaler) -> None:
+    """Normalise float32 rows (n, D) in place; masked ones (None: there are none) become zeros."""
+    if mask is not None:
+        values[~mask] = 0  # may hold anything, NaN included
+    scaler.apply(values)
+    if mask is not None:
+        values[~mask] = 0
+
+
+def real_rows(given: Input, length: int, chosen: Array) -> Iterator[tuple[int, Array]]:
+    """The real ones of each chosen utterance's first ``length`` rows: its number, (n, width)."""
+    offsets, mask = given.table.offsets, given.table.mask
+    for i in chosen:
+        span = slice(int(offsets[i]), int(min(offsets[i + 1], offsets[i] + length)))
+        rows, real = flat(given, span), mask[span]
+        yield int(i), rows if real.all() else rows[real]
+
+
+def check_finite(given: Input) -> None:
+    """See that every real row holds finite values.
+
+    Raises:
+        TrainingError: one does not; names the input, the first such utterance and column.
+    """
+    for i, rows in real_rows(given, len(given.table.values), np.arange(len(given.table))):
+        if np.isfinite(rows).all():
+            continue
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        names = given.table.columns
+        raise TrainingError(
+            f"input '{given.name}' holds a value that is not finite ({rows[row, column]}): "
+            f"utterance '{given.table.ids[i]}', "
+            f"column {repr(names[column]) if names else int(column)}"
+        )
+
+
+def scaler_of(given: Input, length: int, train: Array) -> Scaler:
+    """Normaliser of an input from the training split's real rows, within ``length``."""
+    return fit_scaler((rows for _, rows in real_rows(given, length, train)), given.width)
+
+
+def read(given: Input, reads: str, length: int, scaler: Scaler) -> Reading | MappedReading:
+    """Make what a model reads: the first ``length`` rows, or the mean of the real ones."""
+    if reads == "mean":
+        return _means(given, length, scaler)
+    table = given.table
+    if isinstance(table.values, MappedRows):
+        return MappedReading(given, np.arange(len(table)), length, scaler)
+    kept = np.minimum(table.lengths, length)
+    offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    rows = np.repeat(table.offsets[:-1] - offsets[:-1], kept) + np.arange(offsets[-1])
+    mask = np.asarray(table.mask[rows], bool)
+    values = table.values[rows].reshape(len(rows), given.width).astype(np.float32)
+    normalised(values, mask, scaler)
+    return Reading(values, mask, offsets)
+
+
+def _means(given: Input, length: int, scaler: Scaler) -> Reading:
+    n = len(given.table)
+    values, present = np.zeros((n, given.width), np.float32), np.zeros(n, bool)
+    for i, rows in real_rows(given, length, np.arange(n)):
+        if len(rows):
+            present[i] = True
+            values[i] = scaler(rows.mean(axis=0, dtype=np.float64))
+    return Reading(values, present)
