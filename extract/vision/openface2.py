@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import signal
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +17,13 @@ from ...cache.records import ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
 from .openface2_csv import COLUMNS, OpenFaceTable, read_openface
+from .openface2_program import command_words, filled, program_path, run_program
 
 #: What FeatureExtraction is asked to write.
 OUTPUTS = ("-2Dfp", "-3Dfp", "-pdmparams", "-pose", "-aus", "-gaze", "-q")
-#: Exit status of a shell or loader that found no program or no library.
-NOT_RUN = (126, 127)
 MEDIA, OUT = "{media}", "{out}"
+#: Folders beside the program that it reads what it has learnt from: landmarks, action units.
+LEARNT = ("model", "AU_predictors", "classifiers")
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,18 @@ class OpenFace2(Extractor):
     the confidence is below ``confidence``, or a value is not finite.
 
     OpenFace tracks: it takes the largest face it finds and follows it. It knows nothing of who
-    speaks. It is run on whole media files; of an utterance that is a segment
-    of the file the segment's rows are taken, so that segments share a run.
+    speaks. It is run on whole media files; of an utterance that is a segment of the file the
+    segment's rows are taken, so that segments share a run.
 
     Args:
         command: the program FeatureExtraction, or a command line that ends with it, run without
             a shell. For a container ``{media}`` stands for the folder of the media file and
             ``{out}`` for that of the result: ``docker run --rm -v {media}:{media}:ro -v
-            {out}:{out} IMAGE FeatureExtraction``. A program counts by its content, a command line
-            by its text: name an image by its digest. A container that is ended because it took
-            too long may have to be removed by hand.
+            {out}:{out} IMAGE FeatureExtraction``. A program counts by its content and that of the
+            folders ``model``, ``AU_predictors`` and ``classifiers`` beside it (models elsewhere,
+            as ``-mloc`` names them, do not), a command line by its text: name an image by its
+            digest. A container that is ended because it took too long may have to be removed by
+            hand.
         folder: CSVs made elsewhere, sub-folders included, instead of ``command``. A file is named
             after its utterance (``video/clip.csv`` or ``video_clip.csv``; its times are the
             utterance's own), or after the media file (times count from the file's start). All
@@ -93,7 +91,7 @@ class OpenFace2(Extractor):
             raise BadCall(f"openface2: confidence must be in [0, 1], not {self.confidence:g}")
         if not self.timeout > 0:
             raise BadCall(f"openface2: timeout must be above 0 s, not {self.timeout:g}")
-        ours = {"-f", "-out_dir", "-of", "-fdir"} & set(_words(self.flags))
+        ours = {"-f", "-out_dir", "-of", "-fdir"} & set(command_words(self.flags))
         if ours:
             raise BadCall(f"openface2: flags must not hold {', '.join(sorted(ours))}")
 
@@ -109,8 +107,12 @@ class OpenFace2(Extractor):
     def weights(self) -> Mapping[str, Path | str]:
         if self.folder:
             return {"tables": Path(self.folder).expanduser()}
-        words = _words(self.command)
-        return {"program": Path(_program(words[0])) if len(words) == 1 else self.command}
+        words = command_words(self.command)
+        if len(words) > 1:
+            return {"program": self.command}
+        program = Path(program_path(words[0]))
+        beside = {name: program.parent / name for name in LEARNT}
+        return {"program": program, **{n: path for n, path in beside.items() if path.is_dir()}}
 
     def extract(self, clip: Clip) -> Features:
         """Map a clip to OpenFace's rows.
@@ -189,10 +191,10 @@ class OpenFace2(Extractor):
         if not media.is_file():
             return BadInput(f"there is no file {media}")
         with tempfile.TemporaryDirectory(prefix="openface2-") as out:
-            filled = {MEDIA: str(media.parent), OUT: out}
-            words = [_filled(word, filled) for word in _words(self.command)]
+            places = {MEDIA: str(media.parent), OUT: out}
+            words = [filled(word, places) for word in command_words(self.command)]
             arguments = ["-f", str(media), "-out_dir", out, "-of", "clip", *OUTPUTS]
-            command = [_program(words[0]), *words[1:], *arguments, *_words(self.flags)]
+            command = [program_path(words[0]), *words[1:], *arguments, *command_words(self.flags)]
             try:
                 said = run_program(command, self.timeout)
             except BadInput as error:
@@ -204,78 +206,6 @@ class OpenFace2(Extractor):
                 return read_openface(table, self.face)
             except BadInput as error:
                 return BadInput(f"what FeatureExtraction wrote: {error}")
-
-
-def run_program(command: Sequence[str], timeout: float) -> str:
-    """Run a program in a group of its own; the last line that it printed.
-
-    Raises:
-        BadInput: it left with an error, or took too long and was ended with all its children.
-        BadCall: it cannot be started, or lacks a library.
-    """
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BadCall(f"openface2: {command[0]} cannot be run: {error.strerror}") from error
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise BadInput(
-                f"FeatureExtraction took more than {timeout:g} s and was ended"
-            ) from error
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        output.seek(max(output.tell() - 4096, 0))
-        lines = output.read().decode(errors="replace").strip().splitlines()
-    said = lines[-1].strip()[:300] if lines else ""
-    if status in NOT_RUN:
-        raise BadCall(f"openface2: {command[0]} did not start: {said or f'exit status {status}'}")
-    if status:
-        how = f"was ended by signal {-status}" if status < 0 else f"left with status {status}"
-        raise BadInput(f"FeatureExtraction {how}; the last it said: {said or '-'}")
-    return said
-
-
-def _filled(word: str, places: Mapping[str, str]) -> str:
-    for name, place in places.items():
-        word = word.replace(name, place)
-    return word
-
-
-def _words(line: str) -> list[str]:
-    """A command line as words, as a shell splits it.
-
-    Raises:
-        BadCall: a quotation is not closed.
-    """
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise BadCall(f"openface2: '{line}' is no command line: {error}") from error
-
-
-def _program(word: str) -> str:
-    """Where a program lies.
-
-    Raises:
-        BadCall: there is none.
-    """
-    found = shutil.which(os.path.expanduser(word))
-    if found is None:
-        raise BadCall(
-            f"openface2: there is no program '{word}'; set command to the path of OpenFace's "
-            "FeatureExtraction or to a container command, or folder to CSVs that it wrote"
-        )
-    return found
 
 
 def _tables(folder: Path) -> dict[str, Path]:

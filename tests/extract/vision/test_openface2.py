@@ -208,6 +208,15 @@ def test_a_container_command_gets_the_folders_of_media_and_result(program, clip)
     assert extractor("openface2", command=f"'{path}'").weights() == {"program": path}
 
 
+def test_what_the_program_has_learnt_counts_with_it(program):
+    path = program()
+    for name in ("model", "AU_predictors", "lib"):
+        (path.parent / name).mkdir()
+    wanted = {"program": path, "model": path.parent / "model"}
+    wanted["AU_predictors"] = path.parent / "AU_predictors"
+    assert extractor("openface2", command=f"'{path}'").weights() == wanted
+
+
 @pytest.mark.parametrize(
     ("file", "own"),
     [
