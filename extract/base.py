@@ -173,15 +173,31 @@ class Extractor(ABC):
         if isinstance(source, Clip):
             clip = source
         elif self.needs.streams == ("text",):
-            clip = Clip(id="text", text=str(source))
+            clip = Clip(
+                id="text", text=self._checked(source, "a text ('' where there is none)", str)
+            )
         else:
-            clip = Clip(id=Path(source).stem, media=str(source), start=start, end=end, text=text)
+            media = str(self._checked(source, "the path of a media file", str, Path))
+            text = self._checked(text, "text to be a string ('' where there is none)", str)
+            clip = Clip(id=Path(media).stem, media=media, start=start, end=end, text=text)
         clip = self._with_upstream(clip, features or {})
         before = len(clip.warnings)
         found = self.extract(clip)
         for message in clip.warnings[before:]:
             warnings.warn(f"'{clip.id}': {message}", InputWarning, stacklevel=2)
         return found.cast(self.spec_on({role: promised(f) for role, f in clip.features.items()}))
+
+    def _checked(self, given: Any, wanted: str, *kinds: type[Any]) -> Any:
+        """What was given, where it is of one of some kinds: a missing text is not ``None``, read.
+
+        Raises:
+            BadInput: it is of another kind.
+        """
+        if not isinstance(given, kinds):
+            raise BadInput(
+                f"'{self.name}' wants {wanted}, not {given!r} of type {type(given).__name__}"
+            )
+        return given
 
     def _with_upstream(self, clip: Clip, given: Mapping[str, Features]) -> Clip:
         from .registry import provider

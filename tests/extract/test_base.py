@@ -1,5 +1,6 @@
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -176,3 +177,23 @@ class Doubtful(Words):
 def test_what_an_extractor_warns_of_is_a_warning_with_the_name_of_the_clip():
     with pytest.warns(InputWarning, match="'text': spoken too fast"):
         assert Doubtful()("a b").values == [[2.0]]
+
+
+@pytest.mark.parametrize("source", [None, float("nan"), 3, b"love", Path("love.txt"), ["love"]])
+def test_what_is_no_text_is_refused_not_read_as_its_name(source):
+    with pytest.raises(BadInput, match="'words' wants a text .*, not .* of type "):
+        Words()(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "message"),
+    [
+        (None, "", "wants the path of a media file, not None of type NoneType"),
+        (3, "", "wants the path of a media file, not 3 of type int"),
+        ("a.wav", float("nan"), r"wants text to be a string \(.*\), not nan of type float"),
+        ("a.wav", None, r"wants text to be a string \(.*\), not None of type NoneType"),
+    ],
+)
+def test_what_is_no_path_and_no_transcript_is_refused(source, text, message):
+    with pytest.raises(BadInput, match=f"'loudest' {message}"):
+        Loudest()(source, text=text)
