@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: any rate, up to this many bytes: at 25 Hz 62 s of 640x360 or 7 s of 1920x1080; a longer clip is
 #: decoded again.
 FRAMES_KEPT = 512 << 20
+#: How often on the way to that it is asked whether all of them will be more.
+LOOKS = 8
 #: Damaged spans that a warning lists.
 SPANS_TOLD = 3
 
@@ -180,16 +183,33 @@ class Clip:
 
         assert self.media is not None
         kept: list[Shown] = []
-        size, whole = 0, True
+        size, whole, look = 0, True, FRAMES_KEPT // LOOKS
         for item in read_pictures(self.media, self.start, self.end):
             if kept and kept[-1].start <= item.start <= (self.start or 0.0):
                 kept, size = [], 0  # the one before is over when the segment begins
             if not isinstance(item, Unreadable):
                 size += sum(plane.buffer_size for plane in item.frame.planes)
-            if size > FRAMES_KEPT:
-                kept, whole = [], False  # too long: its memory is given back at once
-            elif whole:
+            if whole and size > look:
+                reached = float(item.start + item.duration)
+                whole = size * self._times_as_long(reached) <= FRAMES_KEPT
+                look += FRAMES_KEPT // LOOKS
+            if whole:
                 kept.append(item)
+            else:
+                kept = []  # too long: its memory is given back at once
             yield item
         if whole:
             self._decoded = kept
+
+    def _times_as_long(self, reached: float) -> float:
+        """How many times as long the segment is as its part up to ``reached`` seconds.
+
+        At least 1, which also stands for a file that does not say how long it is.
+        """
+        from .media import probe
+
+        assert self.media is not None
+        start = self.start or 0.0
+        end = self.end if self.end is not None else probe(self.media).duration
+        times = (end - start) / max(reached - start, 1e-3)
+        return max(times, 1.0) if math.isfinite(times) else 1.0

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,17 @@ def test_pictures_of_a_long_clip_are_not_kept(clip_path, calls, monkeypatch):
     clip = Clip("a", str(clip_path))
     assert len(list(clip.frames(25))) == len(list(clip.frames(25))) == 50
     assert calls == ["read_pictures"] * 2
+
+
+def test_a_long_clip_is_let_go_as_soon_as_it_is_known_to_be_long(clip_path, monkeypatch):
+    one = 160 * 120 * 3 // 2
+    monkeypatch.setattr(clip_file, "FRAMES_KEPT", 40 * one)  # of 50
+    for end, least, most in [(None, 0, 3), (1.5, 20, 20)]:  # some are in the decoder's hands
+        clip = Clip("a", str(clip_path), None, end)
+        reading = clip._pictures()
+        held = [weakref.ref(next(reading)) for _ in range(20)]
+        gc.collect()
+        assert least <= sum(item() is not None for item in held) <= most
 
 
 def test_a_damaged_clip_says_so_to_every_caller(clip_path, tmp_path, calls):
