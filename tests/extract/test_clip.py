@@ -70,7 +70,8 @@ def test_pictures_of_a_long_clip_are_not_kept(clip_path, calls, monkeypatch):
 
 
 def test_a_long_clip_is_let_go_as_soon_as_it_is_known_to_be_long(clip_path, monkeypatch):
-    one = 160 * 120 * 3 // 2
+    planes = next(Clip("a", str(clip_path))._pictures()).frame.planes
+    one = sum(plane.buffer_size for plane in planes)
     monkeypatch.setattr(clip_file, "FRAMES_KEPT", 40 * one)  # of 50
     for end, least, most in [(None, 0, 3), (1.5, 20, 20)]:  # some are in the decoder's hands
         clip = Clip("a", str(clip_path), None, end)
