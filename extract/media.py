@@ -159,14 +159,7 @@ def read_pictures(
     trusted, the span is given instead.
 
     Args:
-        path: a local media file.
-        start: first second; None: 0.
-        end: second at which to stop (half open); None: the end of the pictures.
-
-    Raises:
-        NoVideo: the file has no pictures.
-        BadMedia: it cannot be decoded, or less of it than it promises.
-        BadInput: the segment lies outside the pictures, or is longer than ``MAX_SECONDS``.
+        path, start, end: see ``read_frames``, also for what is raised.
     """
     begin = _checked_start(start, end)
     with open_media(path) as source:
