@@ -173,9 +173,10 @@ class Run:
         """The run's page, written anew if anything changed."""
         path = self.folder / "report.html"
         if self.changed or not path.is_file():
+            from .report.inside import look_inside
             from .report.page import write_report
 
-            write_report(self, path)
+            write_report(self, path, look_inside(self))
         return path
 
     def scores(self, split: str = "test") -> pd.DataFrame:

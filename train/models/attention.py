@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..seeds import Dropout, LayerNorm, Linear, Streams
+from .attending import attend
 
 #: What a masked key adds to a score; finite, so that a sequence without a key gives no NaN.
 _NEVER = -1e9
@@ -56,29 +57,33 @@ class Attention(nn.Module):
             seen: bool (S, B, 1 or T, U), True where a row that asks may look at one that answers.
         """
         query, key, value = self.query(asks), self.key(answers), self.value(answers)
-        found = self._weighted(
-            self._split(query), self._split(key), self._split(value), seen.unsqueeze(2)
-        )
+        found = self._weighted(self._split(query), self._split(key), self._split(value), seen)
         # who may look nowhere gets nothing
         found = found * seen.any(dim=-1)[:, :, None, :, None]
         done: Tensor = self.out(found.transpose(2, 3).flatten(3))
         return done
 
+    def looks_at(self, asks: Tensor, answers: Tensor, seen: Tensor) -> Tensor:
+        """Mean weights of the heads of ``forward``, (S, B, T, U), no dropout; 0 where not seen."""
+        query, key = self._split(self.query(asks)), self._split(self.key(answers))
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        scores = scores.masked_fill(~seen.unsqueeze(2), _NEVER)
+        weights: Tensor = scores.softmax(dim=-1).mean(dim=2) * seen
+        return weights
+
     def _weighted(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-        """All of (S, B, heads, rows, D / heads), ``seen`` (S, B, 1, 1 or T, U)."""
+        """All of (S, B, heads, rows, D / heads), ``seen`` (S, B, 1 or T, U)."""
         away = torch.zeros_like(seen, dtype=query.dtype).masked_fill_(~seen, _NEVER)
-        if not self.drop.active:
-            found = functional.scaled_dot_product_attention(
-                query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), away.flatten(0, 1)
-            )
-            return found.view_as(query)
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + away
-        weights: Tensor = self.drop(scores.softmax(dim=-1))
-        return weights @ value
+        if self.drop.active:
+            return attend(query, key, value, away, self.drop.p, self.drop.streams.noise)
+        found = functional.scaled_dot_product_attention(
+            query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), away.flatten(0, 1)[:, None]
+        )
+        return found.view_as(query)
 
     def _split(self, x: Tensor) -> Tensor:
         """(S, B, T, D) to (S, B, heads, T, D / heads)."""
-        return x.view(*x.shape[:-1], self.heads, -1).transpose(2, 3)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(2, 3).contiguous()
 
 
 class AttentionLayer(nn.Module):

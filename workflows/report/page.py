@@ -18,6 +18,7 @@ from ..fit_view import FitView
 from ..result import Run
 from . import again, content, corpus_part
 from .charts import TOOLTIPS, Curve, Row, curves, dots, scatter
+from .clouds import cloud, heat
 from .figures import bars, boxes, confusion
 from .fits import (
     DRAWN,
@@ -34,6 +35,7 @@ from .fits import (
     main_task,
     points,
 )
+from .inside import Inside
 from .predicted import confusions, predicted, residuals, without
 from .svg import number
 from .template import p_value, render_page, seconds, sentence
@@ -45,12 +47,13 @@ POINTS = 400
 MODALITIES = {"T": "text", "A": "audio", "V": "vision"}
 
 
-def write_report(run: Run, path: Path | None = None) -> Path:
+def write_report(run: Run, path: Path | None = None, inside: Inside | None = None) -> Path:
     """Write the report of a run as one HTML file.
 
     Args:
         run: what a run came to.
         path: the file; its folder is made. Default: ``report.html`` in the run's folder.
+        inside: pictures of the chosen model; None: the report goes without.
 
     Returns:
         The path of the file.
@@ -61,11 +64,11 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         StoreReadOnly: the folder cannot be written to.
     """
     file = run.folder / "report.html" if path is None else Path(path)
-    publish(file, render(run).encode(), replace=True)
+    publish(file, render(run, inside).encode(), replace=True)
     return file
 
 
-def render(run: Run) -> str:
+def render(run: Run, inside: Inside | None = None) -> str:
     """The page as text."""
     fits = fits_of(run)
     task = main_task(fits)
@@ -83,6 +86,7 @@ def render(run: Run) -> str:
         scatters=scatters(run, own, task),
         usual=usual(own, task),
         errors=errors(own, task),
+        inside=views(inside),
         curves=[(fit, _curves(fit)) for fit in fits],
         others=other_tasks(run, fits, task),
         splits=corpus_part.split_rows(run.corpus),
@@ -193,6 +197,21 @@ def errors(fits: Sequence[FitView], task: str) -> dict[str, Any]:
             (m, bars(f"{m} of {about}, with only these there", without(fit, task, m), "all"))
             for m in drawn
         ],
+    }
+
+
+def views(inside: Inside | None) -> dict[str, Any]:
+    """Charts of what the chosen model makes of utterances that it did not learn from."""
+    if inside is None or not (inside.cloud or inside.maps):
+        return {}
+    shown, name = inside.cloud, inside.fit.name
+    title = f"Last hidden layer of {name}, held-out utterances in the plane"
+    return {
+        "fit": inside.fit,
+        "cloud": shown,
+        "picture": cloud(title, shown.places, shown.groups, shown.names) if shown else "",
+        "utterance": inside.utterance,
+        "maps": [(one.name, heat(f"Attention: {one.name}", one.weights)) for one in inside.maps],
     }
 
 

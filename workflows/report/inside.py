@@ -1,0 +1,161 @@
+"""What a fitted model makes of utterances it did not learn from: its last hidden layer, seen.
+
+The only part of the report that applies a model; all else is read from what the fit left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...cache.labels import DIMENSIONS
+from ...cache.records import Array
+from ...train.metrics import SIMS_3, sims_bins
+from ...train.targets import Target
+from ..fit_view import FitView, labelled
+from ..fitting import EncodeTask, InputRef, must_map, read_inputs
+from ..result import Run, places
+from .fits import chosen, fits_of, main_task
+
+if TYPE_CHECKING:
+    from ...train.attention_maps import AttentionMap
+    from ...train.dataset import Input
+
+#: Utterances drawn at most, and those without which there is no picture.
+MOST, LEAST = 300, 12
+HELD_OUT = ("valid", "test")
+SIGNS = ("negative", "neutral", "positive")
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Held-out utterances in the plane, near each other where the model sees them alike.
+
+    Args:
+        places: (n, 2) without unit.
+        groups: (n,) number of each one's name.
+        names: of the groups.
+        of: utterances there are, of which n are drawn.
+    """
+
+    places: Array
+    groups: Array
+    names: tuple[str, ...]
+    of: int
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """Pictures of the chosen fit; what it has not is None or empty."""
+
+    fit: FitView
+    cloud: Cloud | None
+    utterance: str
+    maps: Sequence[AttentionMap]
+
+
+def look_inside(run: Run) -> Inside | None:
+    """Apply the chosen fit of the main task to held-out utterances; None where there is none."""
+    fits = fits_of(run)
+    task = main_task(fits)
+    own = [fit for fit in fits if fit.metrics(task)]
+    fit = chosen(own, task, "many") or chosen(own, task, "one")
+    table = fit.checkpoint.predictions() if fit else None
+    if fit is None or table is None:
+        return None
+    target = fit.target(task)
+    found = [labelled(table, target, split) for split in HELD_OUT if fit.metrics(task, split)]
+    truth = {name: y for ids, _, ys in found for name, y in zip(ids, ys, strict=True)}
+    ids = [name for name in run.corpus.ids if name in truth]
+    drawn = ids
+    if len(ids) > MOST:
+        kept = np.random.default_rng(0).choice(len(ids), MOST, replace=False)
+        drawn = [ids[i] for i in sorted(kept)]
+    cloud = None
+    if target.kind != "several" and task not in DIMENSIONS:
+        cloud = _cloud(run, fit, target, drawn, truth, len(ids))
+    tested = [name for name in found[-1][0] if _whole(run, fit, name)]
+    return Inside(fit, cloud, tested[0] if tested else "", _maps(run, fit, tested[:1]))
+
+
+def _cloud(
+    run: Run,
+    fit: FitView,
+    target: Target,
+    ids: Sequence[str],
+    truth: dict[str, Array],
+    of: int,
+) -> Cloud | None:
+    from ...train import fit as training
+
+    if len(ids) < LEAST:
+        return None
+    inputs = _inputs(run, fit, ids)
+    checkpoint = fit.checkpoint
+    hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs)
+    seen = [name for name in ids if name in hidden]
+    if len(seen) < LEAST:
+        return None
+    places = embedded(np.stack([hidden[name] for name in seen]).astype(np.float64))
+    names, groups = _groups(target, fit.family, np.stack([truth[name] for name in seen]))
+    return None if places is None else Cloud(places, groups, names, of)
+
+
+def _groups(target: Target, family: str, truth: Array) -> tuple[tuple[str, ...], Array]:
+    """Names of groups and the number of each utterance's, of truth (n, size)."""
+    if target.names:
+        return target.names, truth.argmax(axis=1)
+    if family == "sims":
+        return SIGNS, sims_bins(truth[:, 0], SIMS_3)
+    return SIGNS, np.sign(truth[:, 0]).astype(np.int64) + 1
+
+
+def embedded(hidden: Array) -> Array | None:
+    """T-SNE of hidden activations (n, H) in the plane, (n, 2); None where they are all the same.
+
+    Source:
+        van der Maaten and Hinton (2008), "Visualizing Data using t-SNE", JMLR 9; scikit-learn's,
+        from the first two principal components, at perplexity 30 or a third of n.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    if hidden.shape[1] < 2 or np.ptp(hidden, axis=0).max() < 1e-9:
+        return None
+    perplexity = min(30.0, (len(hidden) - 1) / 3)
+    with threadpool_limits(1):  # the same picture whatever else runs
+        made: Array = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(hidden)
+    return made
+
+
+def _maps(run: Run, fit: FitView, ids: Sequence[str]) -> Sequence[AttentionMap]:
+    from ...train.attention_maps import attention_maps
+
+    if not ids:
+        return ()
+    return attention_maps(fit.checkpoint.weights(), fit.checkpoint.meta, _inputs(run, fit, ids))
+
+
+def _whole(run: Run, fit: FitView, name: str) -> bool:
+    """Whether an utterance has every input of a fit."""
+    i = run.corpus.ids.index(name)
+    return all(bool(run.states[node].cached[i]) for node in run.workflow[fit.name].inputs)
+
+
+def _inputs(run: Run, fit: FitView, ids: Sequence[str]) -> list[Input]:
+    """A fit's inputs for some utterances, in their order."""
+    number = {name: i for i, name in enumerate(run.corpus.ids)}
+    refs = []
+    for name in run.workflow[fit.name].inputs:
+        there: list[Any] = places(run.store, run.states[name])
+        kept = tuple(there[number[one]] for one in ids)
+        refs.append(InputRef(name, run.workflow.modality(name), kept))
+    task = EncodeTask(
+        str(run.store.root), fit.name, "", fit.checkpoint.fingerprint, {}, tuple(ids), (),
+        tuple(refs), allow_mixed=True,
+    )  # fmt: skip
+    widths = {known["name"]: known["width"] for known in fit.checkpoint.meta["inputs"]}
+    return read_inputs(task, run.store, widths, mapped=bool(must_map(task, run.store)))
