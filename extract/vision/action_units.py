@@ -32,9 +32,11 @@ class ActionUnits(FaceEncoder):
     masked (0) and not computed.
 
     Crops are cut as py-feat's Detectorv2 cuts them: a square 1.2 times the box's longer side, 256
-    pixels; but about MTCNN's box instead of RetinaFace's, and what lies beyond the picture's edge
-    is black where py-feat mirrors the picture. A picture is the same in a batch to 1e-5 of the
-    largest value in float32, 3e-2 in bfloat16 and float16.
+    pixels, half a pixel of the picture beside its; but about MTCNN's box instead of RetinaFace's,
+    and what lies beyond the picture's edge is black where py-feat mirrors the picture. A picture
+    is the same in a batch to 1e-5 of the largest value in float32. In bfloat16 and float16 (all
+    but the weights) units may choose other neighbours in the network's graph: random weights gave
+    values up to 0.05 from those in float32.
 
     Needs the package py-feat: ``pip install 'affectflow[action-units]'`` (large: xgboost comes
     with it). Of the packages that see action units it is the one that is kept up and that

@@ -66,8 +66,8 @@ class FaceLandmarks(Extractor):
     metrics of its use to Google. Newer ones work too.
 
     Args:
-        model: MediaPipe's ``face_landmarker.task``, a file. Its content counts towards the
-            fingerprint. Nothing is fetched.
+        model: MediaPipe's ``face_landmarker.task``, a file that MediaPipe offers with its guide
+            to face landmarks. Its content counts towards the fingerprint. Nothing is fetched.
         features: what to give, in the order of the columns.
         rate: pictures a second, Hz.
         margin: share of the box's longer side added on each side of it for the window.
