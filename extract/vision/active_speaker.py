@@ -100,7 +100,7 @@ class ActiveSpeaker(OnDevice):
     """
 
     name: ClassVar[str] = "active-speaker"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
     rows: ClassVar[str] = "as 'tracks'"

@@ -54,7 +54,7 @@ class MouthMotion(Extractor):
     """
 
     name: ClassVar[str] = "mouth-motion"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     modality: ClassVar[str] = "vision"
     provides: ClassVar[str] = "faces"
     rows: ClassVar[str] = "as 'tracks'"

@@ -9,14 +9,15 @@ than these networks know.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from ...cache.records import Array, Features
-from ..clip import Clip
+from ..clip import Clip, Frame
 from .chosen import column, one_track, track_numbers
 
 #: Pictures a second.
@@ -51,51 +52,53 @@ class Piece(NamedTuple):
 class FacePlaces:
     """Where one face is at each step of the grid, smoothed; and its crops that wait.
 
-    Args:
-        first: step at which the track begins.
-        middles: (n, 2) middle of the box in pixels.
-        halves: (n,) half of the box's longer side, pixels.
-    """
-
-    first: int
-    middles: Array
-    halves: Array
-    waiting: list[Array] = field(default_factory=list)
-
-    @property
-    def end(self) -> int:
-        """Step at which the track is over."""
-        return self.first + len(self.halves)
-
-
-def face_places(track: Features) -> FacePlaces:
-    """Where the face of one track is at each step at 25 Hz.
-
     Between the rows of a track its box lies on the straight way from one to the other. Ends are
     as the authors have them: beyond a track's ends the median meets zeros, so that there it is
     the smallest of the values that it meets. Tracks of less than ``MEDIAN`` steps, which they
     drop, are smoothed over as many as they have.
+
+    Args:
+        track: its rows.
+        first: step at which it begins.
+        end: step at which it is over.
     """
+
+    track: Features
+    first: int
+    end: int
+    waiting: list[Array] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.reach = (min(MEDIAN, self.end - self.first) - 1) // 2
+        self._shown = column(self.track, "shown").astype(np.float64)
+        sides = ("x1", "y1", "x2", "y2")
+        self._box = [column(self.track, side).astype(np.float64) for side in sides]
+        squares = self._squares(np.arange(self.first, self.end) / RATE)
+        self._even = np.pad(squares, ((self.reach, self.reach), (0, 0)))
+
+    def see(self, step: int, shown: float) -> None:
+        """Learn when the picture of a step is shown; until then it is taken for the step's time.
+
+        The picture that stands at a step was taken up to one picture earlier, and so was the face.
+        """
+        self._even[self.reach + step - self.first] = self._squares(np.array([shown]))[0]
+
+    def at(self, step: int) -> Array:
+        """Middle of the box (x, y) and half of its longer side in pixels at a step, (3,)."""
+        row = step - self.first
+        return np.asarray(np.median(self._even[row : row + 2 * self.reach + 1], axis=0))
+
+    def _squares(self, shown: Array) -> Array:
+        """Middle and half of the longer side (n, 3) in pictures that are shown at these times."""
+        x1, y1, x2, y2 = (np.interp(shown, self._shown, side) for side in self._box)
+        return np.stack([(x1 + x2) / 2, (y1 + y2) / 2, np.maximum(x2 - x1, y2 - y1) / 2], axis=1)
+
+
+def face_places(track: Features) -> FacePlaces:
+    """Where the face of one track is at each step at 25 Hz."""
     first = math.ceil((track.times[0, 0] - ROUNDING) * RATE)
     end = max(math.ceil((track.times[-1, 1] - ROUNDING) * RATE), first + 1)
-    steps = np.arange(first, end) / RATE
-    shown = column(track, "shown").astype(np.float64)
-    box = [
-        np.interp(steps, shown, column(track, side).astype(np.float64))
-        for side in ("x1", "y1", "x2", "y2")
-    ]
-    half = np.maximum(box[2] - box[0], box[3] - box[1]) / 2
-    middles = np.stack([_median((box[0] + box[2]) / 2), _median((box[1] + box[3]) / 2)], axis=1)
-    return FacePlaces(first, middles, _median(half))
-
-
-def _median(values: Array) -> Array:
-    """Running median of (n,) with zeros beyond the ends."""
-    reach = (min(MEDIAN, len(values)) - 1) // 2
-    padded = np.pad(values, reach)
-    return np.asarray(
-        np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
-    )
+    return FacePlaces(track, first, end)
 
 
 def lower_face(image: Array, middle: Array, half: float) -> Array:
@@ -151,12 +154,12 @@ def lower_faces(clip: Clip, tracks: Features, length: int) -> Iterator[Piece]:
     waiting.sort(key=lambda places: places.first)
     live: list[FacePlaces] = []
     step = -1
-    for step, frame in enumerate(clip.frames(RATE)):
+    for step, frame in enumerate(_known(clip.frames(RATE), list(waiting))):
         while waiting and waiting[0].first <= step:
             live.append(waiting.pop(0))
         for places in live:
-            at = step - places.first
-            crop = lower_face(frame.image, places.middles[at], places.halves[at])
+            x, y, half = places.at(step)
+            crop = lower_face(frame.image, np.array([x, y]), float(half))
             places.waiting.append(crop)
             if len(places.waiting) == length or step + 1 == places.end:
                 yield _piece(numbers[id(places)], places, step + 1)
@@ -164,6 +167,19 @@ def lower_faces(clip: Clip, tracks: Features, length: int) -> Iterator[Piece]:
     for places in live:  # the pictures end before the track
         if places.waiting:
             yield _piece(numbers[id(places)], places, step + 1)
+
+
+def _known(frames: Iterable[Frame], tracks: Sequence[FacePlaces]) -> Iterator[Frame]:
+    """Pictures, a few late: the tracks have seen all that the median about them reaches."""
+    late: deque[Frame] = deque()
+    for step, frame in enumerate(frames):
+        for places in tracks:
+            if places.first <= step < places.end:
+                places.see(step, frame.shown)
+        late.append(frame)
+        if len(late) > MEDIAN // 2:
+            yield late.popleft()
+    yield from late
 
 
 def _piece(number: int, places: FacePlaces, end: int) -> Piece:

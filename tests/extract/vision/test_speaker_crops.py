@@ -1,9 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from affectflow.extract.vision import speaker_crops
+from affectflow.extract.vision.chosen import TRACK_COLUMNS
 from affectflow.extract.vision.speaker_crops import (
     BEYOND,
     face_places,
@@ -21,6 +24,11 @@ def pictures(n, shape=(240, 320)):
     return [random.integers(0, 255, (*shape, 3), np.uint8) for _ in range(n)]
 
 
+def all_of(places):
+    """Middle and half side (n, 3) at each step."""
+    return np.array([places.at(step) for step in range(places.first, places.end)])
+
+
 def golden_picture(number):
     noise = np.random.RandomState(100 + number).randint(0, 256, (240, 320, 3)).astype(np.uint8)
     return cv2.GaussianBlur(noise, (0, 0), 3)
@@ -32,7 +40,8 @@ def test_crops_are_those_of_the_authors_code(make_tracks):
     tracks.values[:, :4] = boxes
     places = face_places(tracks)
     for k, expected in zip((0, 1, 2, len(boxes) - 1), GOLDEN["crops"], strict=True):
-        found = face_window(golden_picture(numbers[k]), places.middles[k], places.halves[k])
+        x, y, half = places.at(k)
+        found = face_window(golden_picture(numbers[k]), np.array([x, y]), half)
         difference = np.abs(found[::8, ::8].astype(int) - expected)
         assert difference.max() <= 2  # other versions of OpenCV may round otherwise
 
@@ -75,14 +84,13 @@ def test_a_box_that_jumps_for_a_moment_is_smoothed_away(make_tracks):
     tracks = make_tracks(40, {1: (0, 40, BOX)})
     tracks.values[20:23, :4] += 60
     places = face_places(tracks)
-    np.testing.assert_allclose(places.middles, [[140, 110]] * 40, atol=1e-4)
-    np.testing.assert_allclose(places.halves, 50, atol=1e-4)
+    np.testing.assert_allclose(all_of(places), [[140, 110, 50]] * 40, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12, 13])
 def test_short_tracks_keep_their_place(make_tracks, n):
     places = face_places(make_tracks(n, {1: (0, n, BOX)}))
-    np.testing.assert_allclose(places.middles, [[140, 110]] * n, atol=1e-4)
+    np.testing.assert_allclose(all_of(places)[:, :2], [[140, 110]] * n, atol=1e-4)
 
 
 def test_between_the_rows_of_a_slower_track_the_box_goes_straight(make_tracks):
@@ -91,7 +99,29 @@ def test_between_the_rows_of_a_slower_track_the_box_goes_straight(make_tracks):
     places = face_places(tracks)
     assert places.first == 0
     assert places.end == 105  # 21 rows of 0.2 s
-    np.testing.assert_allclose(np.diff(places.middles[10:90, 0]), 2, atol=1e-3)
+    np.testing.assert_allclose(np.diff(all_of(places)[10:90, 0]), 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [25.0, 5.0])
+def test_a_moving_face_is_cut_where_the_picture_shows_it(make_clip, make_tracks, monkeypatch, rate):
+    """Pictures at 30 Hz: that of a step at 25 Hz was taken up to 33 ms before it."""
+    tracks = make_tracks(int(2 * rate), {1: (0, int(2 * rate), BOX)}, rate=rate)
+    seen = np.floor(tracks.times[:, 0] * 30 + 1e-9) / 30
+    tracks.values[:, TRACK_COLUMNS.index("shown")] = seen
+    tracks.values[:, [0, 2]] += 200 * seen[:, None]  # pixels a second
+    clip = make_clip(pictures(50), rate=25.0)
+    shown = np.floor(np.arange(50) / 25 * 30 + 1e-9) / 30
+    frames = zip(clip._frames[25.0], shown, strict=True)
+    clip._frames[25.0] = [replace(frame, shown=at) for frame, at in frames]
+    cut = []
+    monkeypatch.setattr(
+        speaker_crops, "lower_face", lambda *given: cut.append(given) or np.zeros((112, 112))
+    )
+    list(lower_faces(clip, tracks, 100))
+    for step in range(8, 38):  # the median of what moves evenly is the middle one
+        image, middle, half = cut[step]
+        assert image is clip._frames[25.0][step].image
+        np.testing.assert_allclose([*middle, half], [140 + 200 * shown[step], 110, 50], atol=1e-3)
 
 
 def test_every_track_is_cut_in_one_pass_in_pieces(make_clip, make_tracks):
