@@ -53,7 +53,8 @@ class TrackedFaces(MtcnnFinder):
             of every picture finds, in a third of the time; at 2.5 it is 93 %, in a ninth.
         min_size: side of the smallest face looked for, in pixels; see ``mtcnn-face``.
         threshold: probability that a face must reach in the last net, in (0, 1).
-        gap: longest gap in a track that is filled, in seconds.
+        gap: longest gap in a track that is filled, in seconds; one of more pictures than those in
+            which the face was seen never is.
 
     Source:
         Zhang et al. (2016), see ``mtcnn_cascade.Cascade``. Linking by overlap as in Bochinski et
@@ -62,7 +63,7 @@ class TrackedFaces(MtcnnFinder):
     """
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     provides: ClassVar[str] = "tracks"
     rows: ClassVar[str] = "a face in a picture"
     paper: ClassVar[str] = "Zhang et al. (2016), MTCNN; Bochinski et al. (2017)"

@@ -42,6 +42,11 @@ class Track:
         """Where it was last seen, (4,)."""
         return self.rows[self.last][:4]
 
+    @property
+    def n_seen(self) -> int:
+        """Pictures in which it was seen."""
+        return len(self.rows) - len(self.filled)
+
     def see(self, picture: int, row: Array) -> None:
         """It is in this picture."""
         self.rows[picture] = row
@@ -92,7 +97,8 @@ class Tracker:
     A block begins after a picture in which all faces were looked for and ends with the next such
     one. Between the two, each face is followed from where it was; one that is new at the end is
     followed backwards. A face that is lost and found again near that place within ``gap`` seconds
-    is the same one, and the pictures between are filled.
+    is the same one, and the pictures between are filled; unless they are more than those in which
+    it was seen at all, as with what was taken for a face twice by mistake.
 
     Args:
         look: finds all faces of a picture.
@@ -132,8 +138,20 @@ class Tracker:
         self._go_back(pictures, again | dict.fromkeys(new, before))
         for track, last in again.items():
             first = min(number for number in track.rows if number > last)
-            track.fill(last, first, np.array(self.shown[last : first + 1]))
+            if first - last - 1 > track.n_seen:
+                self._part(track, last)
+            else:
+                track.fill(last, first, np.array(self.shown[last : first + 1]))
         self._open = [t for t in self._open if end.shown - self.shown[t.last] <= self.gap]
+
+    def _part(self, track: Track, last: int) -> None:
+        """Make what was seen of a track after picture ``last`` a track of its own."""
+        later = {number: row for number, row in track.rows.items() if number > last}
+        new = Track(len(self.tracks) + 1, max(later), later)
+        track.rows = {number: row for number, row in track.rows.items() if number <= last}
+        track.last = last
+        self.tracks.append(new)
+        self._open[self._open.index(track)] = new
 
     def _go_on(self, picture: Picture, live: list[Track]) -> list[Track]:
         """Those of the tracks that are in the next picture too."""

@@ -38,9 +38,9 @@ def moving(portrait, n, step=2):
     return [np.roll(portrait, step * k, axis=1) for k in range(n)]
 
 
-def test_golden_values_of_version_1(portrait, make_clip):
+def test_golden_values_of_version_2(portrait, make_clip):
     node = extractor("faces", rate=10)
-    assert node.version == 1
+    assert node.version == 2
     found = node.extract(make_clip([portrait])).cast(node.spec)
     expected = [86.053, 62.177, 170.997, 174.846, 0.99968, 108.159, 101.395]
     np.testing.assert_allclose(found.values[0, :7], expected, atol=0.01)

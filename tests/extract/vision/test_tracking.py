@@ -79,6 +79,12 @@ def test_a_long_gap_ends_the_track():
     assert [sorted(t.rows) for t in tracks] == [[0], [5]]
 
 
+def test_a_gap_of_more_pictures_than_the_face_was_seen_in_is_not_filled():
+    tracks = world([face(0)], [], [], [], [face(0)], [face(0)], [], [face(0)]).run()
+    assert [(t.number, sorted(t.rows)) for t in tracks] == [(1, [0]), (2, [4, 5, 6, 7])]
+    assert [t.filled for t in tracks] == [set(), {6}]
+
+
 def test_a_lost_face_is_never_carried_on():
     [track] = world(*[[face(0)]] * 3, *[[]] * 20).run()
     assert sorted(track.rows) == [0, 1, 2]
