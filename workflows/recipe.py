@@ -26,6 +26,7 @@ from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import Encode, Extract, Fit, Node
 from .search import read_space
+from .subsets import expanded
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
 KINDS = ("extract", "fit", "encode")
@@ -197,15 +198,18 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
         raise BadRecipe(f"recipe '{where}': 'nodes' must map names to nodes, got {nodes!r}")
     built: list[Node] = []
     fits: dict[str, tuple[str, ...]] = {}
+    told: dict[str, Any] = {}
     for name, settings in nodes.items():
         try:
-            node = _node(str(name), settings, fits)
+            parts = expanded(str(name), settings, lambda n: Workflow("", built).modality(n))
+            for own, its in parts.items():
+                node = _node(own, its, fits)
+                told[own] = its
+                built.append(node)
+                if isinstance(node, Fit):
+                    fits[node.name] = node.on
         except AffectflowError as error:
             faults.extend(f"node '{name}': {line}" for line in str(error).split("\n"))
-            continue
-        built.append(node)
-        if isinstance(node, Fit):
-            fits[node.name] = node.on
     try:
         spec = CorpusSpec.from_mapping(source.get("corpus") or {})
     except AffectflowError as error:
@@ -215,7 +219,7 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
         raise BadRecipe(f"recipe '{where}' has {len(faults)} fault(s):\n{listed}")
     about = {key: str(source[key]) for key in ("paper", "about") if key in source}
     title = str(source.get("name", Path(where).stem))
-    return Recipe(title, Workflow(title, built, about), spec, dict(source))
+    return Recipe(title, Workflow(title, built, about), spec, {**source, "nodes": told})
 
 
 def _unknown_keys(keys: Iterable[Any], known: Iterable[str], where: str, faults: list[str]) -> None:
