@@ -92,6 +92,8 @@ class MisaNet(Model):
     ) -> dict[str, Tensor]:
         """Each loss (S,) with its weight."""
         n = len(whole)
+        # powers of small numbers are no matter for mixed precision
+        whole, private, shared = ([x.float() for x in xs] for xs in (whole, private, shared))
         apart = [*((i, n + i) for i in range(n)), *combinations(range(n), 2)]
         errors = [
             mean_square(again(own + common) - x, seen)
