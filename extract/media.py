@@ -156,10 +156,7 @@ def read_pictures(
 
     The first ones may lie before the segment (decoding begins at a key picture), the last one
     begins at its end or after it, if there is such a one. Where damage left no picture that can be
-    trusted, the span is given instead.
-
-    Args:
-        path, start, end: see ``read_frames``, also for what is raised.
+    trusted, the span is given instead. Arguments and errors are those of ``read_frames``.
     """
     begin = _checked_start(start, end)
     with open_media(path) as source:
