@@ -29,6 +29,7 @@ class Mult(ModelSettings):
     """
 
     name: ClassVar[str] = "mult"
+    version: ClassVar[int] = 2
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "lr": 2e-3,
