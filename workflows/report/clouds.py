@@ -49,32 +49,31 @@ def heat(title: str, weights: Array) -> Markup:
     """Attention weights (T, U), rows downwards; shades are relative to the largest weight."""
     small = shrunk(weights, CELLS)
     rows, columns = small.shape
-    size = min(250 / columns, 190 / rows)
-    left, top = 22, 2
-    width, height = left + columns * size + 2, top + rows * size + 20
+    left, top, width = 22, 2, 300
+    across, tall = (width - left - 2) / columns, min(22.0, 200 / rows)
+    bottom = top + rows * tall
     level = np.ceil(small / max(float(small.max()), 1e-12) * SHADES).astype(int) - 1
     parts = []
     for shade in range(1, SHADES):
         path = "".join(
-            f"M{svg.px(left + start * size)} {svg.px(top + (i + 0.5) * size)}"
-            f"h{svg.px((stop - start) * size)}"
+            f"M{svg.px(left + start * across)} {svg.px(top + (i + 0.5) * tall)}"
+            f"h{svg.px((stop - start) * across)}"
             for i in range(rows)
             for start, stop in runs(level[i] == shade)
         )
         if path:
             opacity = f"{(shade + 1) / SHADES:.2f}"
             parts.append(
-                f'<path class="heat" stroke-width="{svg.px(size)}" stroke-opacity="{opacity}" '
+                f'<path class="heat" stroke-width="{svg.px(tall)}" stroke-opacity="{opacity}" '
                 f'd="{path}"/>'
             )
-    parts.append(svg.rect(left, top, columns * size, rows * size, "plane"))
+    parts.append(svg.rect(left, top, width - left - 2, bottom - top, "plane"))
     n_rows, n_columns = weights.shape
-    parts.append(svg.side(12, top + rows * size / 2, f"{n_rows} rows"))
-    middle = left + columns * size / 2
-    parts.append(svg.text(middle, height - 5, f"{n_columns} rows", "small middle"))
+    parts.append(svg.side(12, max((top + bottom) / 2, top + 24), f"{n_rows} rows"))
+    parts.append(svg.text((left + width) / 2, bottom + 15, f"{n_columns} rows", "small middle"))
     most = int(weights.mean(axis=0).argmax()) + 1
     said = f"{title}: {n_rows} rows look at {n_columns}; most at row {most} of these"
-    return svg.picture(width, height, said, parts)
+    return svg.picture(width, bottom + 20, said, parts)
 
 
 def shrunk(values: Array, limits: tuple[int, int]) -> Array:

@@ -72,8 +72,8 @@ def confusion(title: str, names: Sequence[str], counts: Sequence[Sequence[float]
             tip = f"true {name}, predicted {names[j]}: {_mean(count)} of {_mean(total)}"
             parts.append(svg.cell(x + 0.75, y + 0.75, size - 1.5, share, tip))
             if total and (share >= 0.005 or size > 40):
-                kind = "deep middle" if share > 0.5 else "shallow middle"
-                parts.append(svg.text(x + size / 2, y + size / 2 + 4, f"{100 * share:.0f}", kind))
+                at = x + size / 2, y + size / 2 + 4
+                parts.append(svg.text(*at, f"{100 * share:.0f}", "share middle"))
             if round(100 * share):
                 told.append(f"{100 * share:.0f} % predicted {names[j]}")
         said.append(f"true {name} ({_mean(total)}): {', '.join(told) or 'none'}")

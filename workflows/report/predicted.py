@@ -11,11 +11,11 @@ import numpy as np
 from ...cache.labels import DIMENSIONS
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, SIMS_5, mosi_classes, sims_bins
+from ...train.settings.base import LETTERS
 from ..fit_view import FitView, labelled
 
 #: Shares of the residuals below each mark of a box.
 MARKS = (0.05, 0.25, 0.5, 0.75, 0.95)
-NEGATIVE, WEAK = ("negative", "weakly neg."), ("weakly pos.", "positive")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ def _whole(limit: int) -> tuple[tuple[str, ...], Callable[[Array], Array]]:
     return names, lambda v: (mosi_classes(v, limit) + limit).astype(np.int64)
 
 
+def _edges(edges: tuple[float, ...]) -> tuple[str, ...]:
+    """Names of bins by their upper edges, the last by its lower one."""
+    names = [*(f"≤ {edge:g}" for edge in edges), f"> {edges[-1]:g}"]
+    return tuple(name.replace("-", "−") for name in names)
+
+
 def _sign(split: str) -> Callable[[Array], Array]:
     above = np.greater if split == "> 0" else np.greater_equal
     return lambda v: above(v, 0).astype(np.int64)
@@ -62,8 +68,8 @@ def _sign(split: str) -> Callable[[Array], Array]:
 SCALES = {
     "sims": (
         Scale("Acc2", ("≤ 0", "> 0"), _sign("> 0")),
-        Scale("Acc3", ("negative", "neutral", "positive"), lambda v: sims_bins(v, SIMS_3)),
-        Scale("Acc5", (*NEGATIVE, "neutral", *WEAK), lambda v: sims_bins(v, SIMS_5)),
+        Scale("Acc3", _edges(SIMS_3), lambda v: sims_bins(v, SIMS_3)),
+        Scale("Acc5", _edges(SIMS_5), lambda v: sims_bins(v, SIMS_5)),
     ),
     "mosi": (
         Scale("Acc2_has0", ("< 0", "≥ 0"), _sign("≥ 0")),
@@ -149,14 +155,23 @@ def residuals(found: Predicted) -> list[Bin]:
 def without(fit: FitView, task: str, metric: str) -> list[tuple[str, float, float]]:
     """Score with only some inputs there, then with all: what is there, mean, deviation (or NaN)."""
     rows = []
-    for subset, by_task in fit.checkpoint.meta.get("absent", {}).items():
-        score = by_task.get(task, {}).get(metric)
+    absent = fit.checkpoint.meta.get("absent", {})
+    for subset in sorted(absent, key=_small_first):
+        score = absent[subset].get(task, {}).get(metric)
         if score is not None:
             rows.append((subset, *(_number(score[part]) for part in ("mean", "std"))))
     if rows:
         whole = fit.spread(task, metric)
         rows.append(("all", whole.mean, whole.std))
     return rows
+
+
+def _small_first(subset: str) -> tuple[int, list[int], str]:
+    """T, A, V, TA, TV, AV; names of inputs (``a+b``) by their number, then by themselves."""
+    letters = list(LETTERS.values())
+    if set(subset) <= set(letters):
+        return len(subset), [letters.index(letter) for letter in subset], ""
+    return subset.count("+") + 1, [], subset
 
 
 def _number(value: float | None) -> float:
