@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,48 @@ class Companion:
 
     Args:
         name: what a message calls it.
-        files: patterns of its files; one of them must be there.
+        ways: sets of patterns of files; those of one set must be there.
+        settings: patterns of files that count too where they are there, but do not do alone.
     """
 
     name: str
-    files: tuple[str, ...]
+    ways: tuple[tuple[str, ...], ...]
+    settings: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Patterns of all sets."""
+        return tuple(dict.fromkeys(name for way in self.ways for name in way))
+
+    def found(self, folder: Path) -> list[Path]:
+        """All of its files in a folder; see ``lack`` for whether they do."""
+        return _present(folder, (*self.needed, *self.settings))
+
+    def lack(self, folder: Path) -> str:
+        """What is missing in a folder, in words; empty: nothing."""
+        if any(all(_present(folder, (name,)) for name in way) for way in self.ways):
+            return ""
+        rest = self.found(folder)
+        if not rest:
+            return self.name
+        ways = ", or ".join(" with ".join(way) for way in self.ways)
+        return f"{self.name} that is whole: beside {rest[0].name} it needs {ways}"
 
 
-#: How a text is split.
+#: How a text is split: a vocabulary, without which transformers would make one up, and settings.
 TOKENIZER = Companion(
     "tokenizer",
+    (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"), ("*.model",)),
     (
-        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-        *("added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "*.model"),
+        *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
         *("bpe.codes", "dict.txt"),
     ),
 )
+#: The same for a model that writes characters, each of which is a token.
+CHARACTERS = replace(TOKENIZER, ways=(*TOKENIZER.ways, ("vocab.json",)))
 #: How sound or pictures are normalised before a model hears or sees them.
 PREPROCESSOR = Companion(
-    "preprocessor_config.json", ("preprocessor_config.json", "processor_config.json")
+    "preprocessor_config.json", (("preprocessor_config.json",), ("processor_config.json",))
 )
 SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 TORCH_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
@@ -85,25 +108,41 @@ def model_files(folder: Path, beside: tuple[Companion, ...] = (TOKENIZER,)) -> d
             f"the folder {folder} is not a whole Hugging Face model: "
             f"no {' and no '.join(missing)}{_foreign(folder)}"
         )
-    weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
-    companions = [file for part in beside for file in _present(folder, part.files)]
+    weights = _weights(folder)
+    companions = [file for part in beside for file in part.found(folder)]
     files = [folder / "config.json", *companions, *weights]
     return {file.name: file for file in files}
 
 
 def _missing(folder: Path, beside: tuple[Companion, ...]) -> list[str]:
-    """Names of the parts that a model's folder lacks."""
-    weights = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
-    parts = {
-        "config.json": (folder / "config.json").is_file(),
-        **{part.name: _present(folder, part.files) for part in beside},
-        "model.safetensors": weights,
-    }
-    missing = [name for name, there in parts.items() if not there]
-    for index in (file for file in weights if file.name.endswith(".index.json")):
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        missing += sorted(shard for shard in shards if not (folder / shard).is_file())
-    return missing
+    """What a model's folder lacks, in words."""
+    weights = _weights(folder)
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    missing += [lack for part in beside if (lack := part.lack(folder))]
+    missing += [] if weights else ["model.safetensors"]
+    return missing + sorted(file.name for file in weights if not file.is_file())
+
+
+def _weights(folder: Path) -> list[Path]:
+    """A folder's files of weights; of those that an index names some may be missing."""
+    files = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
+    indexes = [file for file in files if file.name.endswith(".index.json")]
+    return sorted({*files, *(folder / shard for index in indexes for shard in _shards(index))})
+
+
+def _shards(index: Path) -> set[str]:
+    """Names of the files that an index says hold the tensors.
+
+    Raises:
+        BadCall: it is damaged.
+    """
+    found = _read_config(index, index.stat().st_mtime_ns).get("weight_map")
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise BadCall(
+            f"{index} is damaged: its weight_map must say of each tensor the file that holds it. "
+            "Copy it again"
+        )
+    return set(found.values())
 
 
 def _foreign(folder: Path) -> str:
@@ -147,12 +186,12 @@ def companion_files(folder: Path, part: Companion) -> dict[str, Path]:
     Raises:
         BadCall: one of the two is missing.
     """
-    parts = {"config.json": _present(folder, ("config.json",))}
-    parts[part.name] = _present(folder, part.files)
-    missing = [name for name, files in parts.items() if not files]
+    config = folder / "config.json"
+    missing = [] if config.is_file() else [config.name]
+    missing += [lack for lack in [part.lack(folder)] if lack]
     if missing:
         raise BadCall(f"the folder {folder} has no {' and no '.join(missing)}")
-    return {file.name: file for files in parts.values() for file in files}
+    return {file.name: file for file in (config, *part.found(folder))}
 
 
 def companion_folder(model: str, revision: str, part: Companion) -> Path:
@@ -207,7 +246,7 @@ def _preparation(model: str, revision: str, part: str, what: str, mark: str) -> 
     folder = local_folder(model)
     if folder is None:
         folder = _hub_companion(model, hub_commit(model, revision), PREPROCESSOR)
-    for path in _present(folder, PREPROCESSOR.files):
+    for path in PREPROCESSOR.found(folder):
         found = _read_config(path, path.stat().st_mtime_ns)
         inner = found.get(part, found)
         if isinstance(inner, dict) and mark in inner:
@@ -265,11 +304,16 @@ def _hub_config(model: str, commit: str) -> Path:
 
 
 def _hub_companion(model: str, commit: str, part: Companion) -> Path:
-    """The commit's folder in the hub's cache with a companion's files, where there are any."""
-    for name in part.files:
-        if (path := cached_file(model, name, commit)) is not None:
-            return path.parent
-    return hub_files(model, commit, part.files)
+    """The commit's folder in the hub's cache, with a companion's files where there are any.
+
+    What it cannot do without is fetched last: where that is there, all of it is.
+    """
+    config = cached_file(model, "config.json", commit)
+    if config is not None and not part.lack(config.parent):
+        return config.parent
+    if part.settings:
+        hub_files(model, commit, part.settings)
+    return hub_files(model, commit, part.needed)
 
 
 def _fetched(model: str, commit: str, beside: tuple[Companion, ...]) -> Path:
@@ -277,9 +321,10 @@ def _fetched(model: str, commit: str, beside: tuple[Companion, ...]) -> Path:
     config = cached_file(model, "config.json", commit)
     if config is not None and not _missing(folder := config.parent, beside):
         return folder
-    companions = [name for part in beside for name in part.files]
+    for part in beside:
+        _hub_companion(model, commit, part)
     for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
-        folder = hub_files(model, commit, ("config.json", *companions, *weights))
+        folder = hub_files(model, commit, ("config.json", *weights))
         if _present(folder, weights):
             break
     return folder

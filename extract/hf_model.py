@@ -50,6 +50,28 @@ def load_network(folder: Path, unused: tuple[str, ...] = (), head: str = "AutoMo
     return model.eval().requires_grad_(False)
 
 
+def load_part(folder: Path, head: str, what: str) -> Any:
+    """A tokenizer, feature extractor or image processor of a folder.
+
+    Args:
+        folder: a saved model.
+        head: class of transformers that loads it, such as ``AutoTokenizer``.
+        what: what a message calls it.
+
+    Raises:
+        BadCall: it cannot be loaded.
+    """
+    import transformers
+
+    try:
+        with quiet():
+            return getattr(transformers, head).from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+    except Exception as error:  # each of their readers has errors of its own
+        raise BadCall(f"the {what} in {folder} cannot be loaded: {reason(error)}") from error
+
+
 def _check_sizes(folder: Path, mismatched: Any) -> None:
     """Refuse weights whose tensors have other shapes than the configuration gives them.
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, TOKENIZER, model_files
-from ..hf_model import load_network
+from ..hf_folder import CHARACTERS, PREPROCESSOR, model_files, sound_config
+from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
+from .tokens import load_tokenizer
 
 #: What a CTC model's output depends on beside its configuration and weights.
-BESIDE = (TOKENIZER, PREPROCESSOR)
+BESIDE = (CHARACTERS, PREPROCESSOR)
 RATE = 16_000  # Hz
 #: Longer sound is heard in windows that advance by STEP, with CONTEXT more at either side.
 STEP, CONTEXT = 26.0, 2.0  # s
@@ -189,15 +190,11 @@ def load_ctc(folder: Path, device: str, precision: str = "float32") -> CtcModel:
 
 def _load(folder: Path, device: str, precision: str) -> tuple[CtcModel, int]:
     import torch
-    from transformers import AutoFeatureExtractor, AutoTokenizer
 
     network = load_network(folder, head="AutoModelForCTC")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        prepare = AutoFeatureExtractor.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise BadCall(f"the model in {folder} cannot be loaded: {reason}") from error
+    tokenizer = load_tokenizer(folder, spans=False)
+    sound_config(str(folder), "")  # transformers would fill what it does not say
+    prepare = load_part(folder, "AutoFeatureExtractor", "feature extractor")
     if prepare.sampling_rate != RATE:
         raise BadCall(f"the model in {folder} hears {prepare.sampling_rate} Hz, not {RATE} Hz")
     network = network.to(device, getattr(torch, precision))

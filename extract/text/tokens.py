@@ -10,8 +10,7 @@ import numpy as np
 
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array
-from ..hf_hub import reason
-from ..hf_model import quiet
+from ..hf_model import load_part
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,28 +79,44 @@ def tokenized(tokenizer: Any, text: str) -> Tokens:
     )
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, spans: bool = True) -> Any:
     """The tokenizer of a folder.
 
-    Raises:
-        BadCall: it cannot be loaded, or gives no character spans.
-    """
-    from transformers import AutoTokenizer
+    Args:
+        folder: a saved model.
+        spans: whether it must say which characters a token stands for.
 
+    Raises:
+        BadCall: it cannot be loaded, has no vocabulary, or gives no character spans.
+    """
     _check_sentencepiece(folder)
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # each of its readers has errors of its own
-        raise BadCall(f"the tokenizer in {folder} cannot be loaded: {reason(error)}") from error
-    if not tokenizer.is_fast:
+    tokenizer = load_part(folder, "AutoTokenizer", "tokenizer")
+    _check_vocabulary(folder, tokenizer)
+    if spans and not tokenizer.is_fast:
         raise BadCall(
             f"the tokenizer in {folder} does not say which characters its tokens stand for; "
             "save it with tokenizer.json"
         )
     return tokenizer
+
+
+def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer to which every word is unknown.
+
+    transformers makes up a vocabulary of special tokens where the files hold none that it finds.
+
+    Raises:
+        BadCall: none of its tokens holds a letter or a digit but those that were added.
+    """
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
+    added |= set(tokenizer.all_special_tokens)
+    known = tokenizer.get_vocab()
+    if not any(c.isalnum() for token in known if token not in added for c in token):
+        raise BadCall(
+            f"the tokenizer in {folder} has no vocabulary: its {len(known)} tokens are all special "
+            "ones, so that every word would be the same; put the model's vocabulary there "
+            f"({', '.join(type(tokenizer).vocab_files_names.values())})"
+        )
 
 
 def _check_sentencepiece(folder: Path) -> None:

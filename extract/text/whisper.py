@@ -12,13 +12,14 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, TOKENIZER, Companion, model_files
-from ..hf_model import load_network
+from ..hf_folder import PREPROCESSOR, TOKENIZER, Companion, model_files, sound_config
+from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
 from .dtw import places
 from .recognised import Piece, pieces_of
+from .tokens import load_tokenizer
 
-GENERATION = Companion("generation_config.json", ("generation_config.json",))
+GENERATION = Companion("generation_config.json", (("generation_config.json",),))
 #: What Whisper's output depends on beside its configuration and weights.
 BESIDE = (TOKENIZER, PREPROCESSOR, GENERATION)
 RATE = 16_000  # Hz
@@ -266,15 +267,11 @@ def load_whisper(folder: Path, device: str, precision: str = "float32") -> Whisp
 
 def _load(folder: Path, device: str, precision: str) -> tuple[Whisper, int]:
     import torch
-    from transformers import AutoFeatureExtractor, AutoTokenizer
 
     network = load_network(folder, head="WhisperForConditionalGeneration")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        prepare = AutoFeatureExtractor.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise BadCall(f"the model in {folder} cannot be loaded: {reason}") from error
+    tokenizer = load_tokenizer(folder, spans=False)
+    sound_config(str(folder), "")  # transformers would fill what it does not say
+    prepare = load_part(folder, "AutoFeatureExtractor", "feature extractor")
     places = 2 * network.config.max_source_positions * prepare.hop_length
     if (prepare.sampling_rate, prepare.n_samples) != (RATE, places):
         raise BadCall(

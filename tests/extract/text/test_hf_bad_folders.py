@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,3 +165,71 @@ def test_code_that_comes_with_a_model_is_not_run(folder, capsys):
     (folder / "evil.py").write_text("print('code was run')\nModel = Config = None\n")
     encode(folder)
     assert "code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["hf-text", "hf-tokens"])
+@pytest.mark.parametrize("left", [{}, {"vocab.json": '{"love": 0}'}, {"merges.txt": "l o"}])
+def test_a_tokenizer_without_its_vocabulary(folder, name, left):
+    (folder / "tokenizer.json").unlink()
+    for file, content in left.items():
+        (folder / file).write_text(content)
+    message = r"no tokenizer that is whole: beside \S+ it needs tokenizer.json, or vocab.txt, or"
+    with pytest.raises(BadCall, match=message):
+        extractor(name, model=str(folder)).weights()
+    with pytest.raises(BadCall, match=message):
+        extractor(name, model=str(folder))("love")
+
+
+@pytest.mark.parametrize("name", ["hf-text", "hf-tokens"])
+@pytest.mark.parametrize(
+    ("kind", "file"), [("Bert", "vocab.txt"), ("Bert", "spm.model"), ("XLMRoberta", "vocab.txt")]
+)
+def test_a_vocabulary_that_is_empty_or_another_familys(folder, name, kind, file):
+    (folder / "tokenizer.json").unlink()
+    (folder / file).write_text("" if kind == "Bert" else "love\nfilm\n")
+    settings = {"tokenizer_class": f"{kind}Tokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(BadCall, match="has no vocabulary: its . tokens are all special|cannot be"):
+        extractor(name, model=str(folder))("love")
+
+
+DAMAGED = (b"", b"{", b"{}", b"[]", b"\xff", b'{"weight_map": {"a": 3}}', b'{"weight_map": []}')
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_index_of_shards(folder, content):
+    (folder / "model.safetensors.index.json").write_bytes(content)
+    with pytest.raises(BadCall, match=r"model.safetensors.index.json (is damaged|is not|does not)"):
+        extractor("hf-text", model=str(folder)).weights()
+
+
+def test_a_download_that_broke_off_is_finished_the_vocabulary_last(folder, tmp_path, monkeypatch):
+    from affectflow.extract import hf_folder
+
+    cache = shutil.copytree(folder, tmp_path / "cache")
+    (cache / "tokenizer.json").unlink()
+    fetched = []
+
+    def hub_files(model, commit, patterns):
+        files = [file for pattern in patterns for file in folder.glob(pattern)]
+        fetched.extend(shutil.copy(file, cache) for file in files)
+        return cache
+
+    monkeypatch.setattr(hf_folder, "hub_commit", lambda model, revision: "c" * 40)
+    monkeypatch.setattr(hf_folder, "cached_file", lambda model, name, commit: cache / name)
+    monkeypatch.setattr(hf_folder, "hub_file", lambda model, name, commit: cache / name)
+    monkeypatch.setattr(hf_folder, "hub_files", hub_files)
+    found = extractor("hf-text", model="nobody/bert")("love")
+    np.testing.assert_array_equal(found.values, encode(folder).values)
+    names = [Path(file).name for file in fetched]
+    assert names.index("tokenizer_config.json") < names.index("tokenizer.json")
+    fetched.clear()
+    extractor("hf-tokens", model="nobody/bert")("love")
+    assert not fetched
+
+
+def test_shards_count_whatever_they_are_called(folder):
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    index = {"weight_map": {"a": "part.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "part.safetensors" in extractor("hf-text", model=str(folder)).weights()
