@@ -6,9 +6,13 @@ import pytest
 from click.testing import CliRunner
 from scipy import stats
 
+from affectflow.cache import checkpoints
 from affectflow.cache.errors import BadCall, BadInput, UnknownName
+from affectflow.cache.runs import write_record
 from affectflow.train.compare import holm
 from affectflow.train.metrics import scores
+from affectflow.train.outcome import target_scores
+from affectflow.train.targets import Target, as_meta
 from affectflow.workflows.cli import main
 from affectflow.workflows.standings import compare_runs, video_numbers
 from affectflow.workflows.tables import as_csv, as_latex, explained, latex, write_standings
@@ -177,6 +181,64 @@ def test_unknown_metrics_references_and_tasks_are_refused(store):
         compare_runs(["ours-1"], store, reference="goood", draws=DRAWS)
     with pytest.raises(UnknownName, match="task of run 'ours-1', scored on split 'test': 'T'"):
         compare_runs(["ours-1"], store, task="T", draws=DRAWS)
+
+
+def emotions(root, run, fits, names=("angry", "happy", "sad"), n=60):
+    """Leave a run whose models name one emotion each; ``fits`` maps names to their noise."""
+    rng = np.random.default_rng(0)
+    ids, true = [f"v{i // 4}/{i % 4}" for i in range(n)], rng.integers(0, len(names), n)
+    splits = [("valid", "test")[(i // 4) % 2] for i in range(n)]
+    target = Target("emotion", "class", names)
+    y, made = np.eye(len(names))[true], {}
+    for place, (name, noise) in enumerate(fits.items()):
+        p = np.stack([y + rng.normal(0, noise, y.shape) for _ in range(2)])
+        parts = [
+            pd.DataFrame(
+                {
+                    "id": ids,
+                    "split": splits,
+                    "seed": s,
+                    "task": column,
+                    "truth": y[:, k],
+                    "prediction": p[s, :, k],
+                }
+            )  # fmt: skip
+            for s in range(2)
+            for k, column in enumerate(target.columns)
+        ]
+        own = {split: np.array(splits) == split for split in ("valid", "test")}
+        scored = [
+            {sp: {"emotion": target_scores(target, "", p[s][k], y[k])} for sp, k in own.items()}
+            for s in range(2)
+        ]
+        meta = {
+            "tasks": ["emotion"], "family": "", "targets": as_meta([target]), "rows": {},
+            "seeds": [{"seed": s, "scores": found} for s, found in enumerate(scored)],
+        }  # fmt: skip
+        mark = f"{place:x}" * 64
+        stored = checkpoints.publish(root, mark, {"net.w": p[0]}, meta, pd.concat(parts))
+        made[name] = {
+            "kind": "fit", "what": "sf", "modality": "model", "on": [], "place": place,
+            "fingerprint": mark, "digest": stored.digest,
+        }  # fmt: skip
+    record = {"recipe": {"name": "e"}, "corpus": "d" * 64, "nodes": made, "corpus_name": "MELD"}
+    write_record(root, run, "run-1", record)
+
+
+def test_models_that_name_emotions_are_compared_by_what_they_get_right(tmp_path):
+    emotions(tmp_path, "meld-1", {"good": 0.2, "poor": 2.0})
+    found = compare_runs(["meld-1"], tmp_path, draws=DRAWS)
+    assert (found.task, found.reference) == ("emotion", "good")
+    assert found.metrics[:4] == ("Acc", "F1", "MacroF1", "UAR")
+    versus = found.cells["poor"]["Acc"].versus
+    wrong = []
+    for system in found.systems:
+        _, p, y = system.predicted("emotion", "test")
+        wrong.append((p.argmax(axis=2) != y.argmax(axis=1)).mean(axis=0))
+    assert versus.p_t == pytest.approx(stats.ttest_rel(*wrong).pvalue)
+    assert versus.differs
+    assert found.n_tests == 1
+    assert "the classes angry, happy, sad" in explained(found)[0]
 
 
 def test_latex_has_the_best_in_bold_marks_what_differs_and_names_the_test(found):

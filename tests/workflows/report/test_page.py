@@ -394,3 +394,11 @@ def test_warnings_have_a_section_of_their_own_and_are_escaped(make_run):
     assert "5 warnings about 5 utterances: the features were made all the same" in page.text
     assert "video_00/0000, video_00/0001, video_00/0002 …" in page.text
     assert ("a", "href", "#warnings") in page.attributes
+
+
+def test_a_node_says_which_weights_it_reads(tmp_path):
+    from affectflow.extract.text.hf_tokens import HfTokens
+    from affectflow.workflows.report.content import _extractor
+
+    told = _extractor(HfTokens(model="bert-base-chinese"))
+    assert told.startswith("model=bert-base-chinese, revision=main, ")
