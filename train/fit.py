@@ -101,20 +101,10 @@ def fit(
         absent = _absent(data, truth, by_split["test"], family, scored)
     weights = _weights(nets, data.scalers)
     meta = {
-        "model": model.name,
-        "version": model.version,
-        "settings": settings_of(model),
-        "training": settings_of(training),
-        "inputs": [dataclasses.asdict(spec) for spec in data.specs],
-        "tasks": list(tasks),
-        "targets": as_meta(truth.targets),
-        "primary": primary_task(tasks),
-        "family": family,
+        **_about(model, training, data, truth, family),
         "sizes": {split: len(chosen) for split, chosen in by_split.items()},
         "masked": _masked(dataset, by_split),
         "parameters": sum(int(v[0].size) for n, v in weights.items() if n.startswith("net.")),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
         "device": device,
         "absent": absent,
         "notes": [*truth.notes, *_notes(curves, training)],
@@ -127,6 +117,26 @@ def fit(
         meta,
         table(dataset, by_split, truth.values, training.seeds, truth.targets, predictions),
     )
+
+
+def _about(
+    model: ModelSettings, training: Training, data: Prepared, truth: Truth, family: str
+) -> dict[str, Any]:
+    """What was fitted, and by what."""
+    tasks = [target.task for target in truth.targets]
+    return {
+        "model": model.name,
+        "version": model.version,
+        "settings": settings_of(model),
+        "training": settings_of(training),
+        "inputs": [dataclasses.asdict(spec) for spec in data.specs],
+        "tasks": tasks,
+        "targets": as_meta(truth.targets),
+        "primary": primary_task(tasks),
+        "family": family,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _fit_seeds(

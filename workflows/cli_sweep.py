@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,10 @@ from .cli_options import (
     with_options,
 )
 
-#: Settings that the table of trials shows the best of.
+if TYPE_CHECKING:
+    from .sweep import Sweep
+
+#: Trials that are shown, the best ones.
 SHOWN = 10
 
 
@@ -65,7 +68,7 @@ def sweep(
     alone. Stop it whenever you like: the same command goes on. Needs: pip install
     'affectflow[sweep]'.
     """
-    from .console import ConsoleReporter, show_rows, show_run
+    from .console import ConsoleReporter, show_run
     from .recipe import load_recipe
     from .sweep import sweep as start
 
@@ -83,6 +86,18 @@ def sweep(
             reporter=reporter,
             **options,
         )
+    _show(done)
+    if done.run is not None:
+        show_run(done.run)
+        click.echo(f"report: {done.run.report()}")
+        if not done.run.ok:
+            raise SystemExit(1)
+
+
+def _show(done: Sweep) -> None:
+    """The best trials, how many there were, and how to have the best setting again."""
+    from .console import show_rows
+
     ended = [row for row in done.trials if row.value is not None]
     best = sorted(ended, key=lambda row: (row.value, row.number))[:SHOWN]
     show_rows(
@@ -91,13 +106,8 @@ def sweep(
     )
     counts = [f"{sum(row.state == s for row in done.trials)} {s}" for s in ("pruned", "fail")]
     click.echo(f"{len(done.trials)} trials ({', '.join(counts)}) in {done.file}")
-    flags = [f"--set '{node}.{k}={v}'" for k, v in done.best.settings.items()]  # every digit
+    flags = [f"--set '{done.node}.{k}={v}'" for k, v in done.best.settings.items()]  # every digit
     click.echo(f"best: {' '.join(flags)}")
-    if done.run is not None:
-        show_run(done.run)
-        click.echo(f"report: {done.run.report()}")
-        if not done.run.ok:
-            raise SystemExit(1)
 
 
 def _text(value: Any) -> str:

@@ -18,7 +18,7 @@ from ..cache.leases import Lease
 from ..cache.store import FeatureStore
 from .graph import Workflow
 from .nodes import Fit
-from .pool import check_scheduler, n_workers, open_pool
+from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe
 from .result import Reporter, Run
 from .run import check, look, peak_memory, prepared, run
@@ -95,6 +95,38 @@ def sweep(
     if trials < 1:
         raise BadCall(f"trials must be at least 1, not {trials}")
     loaded = prepared(recipe, corpus, overrides, (node,))
+    fit, space = _asked(loaded, node, space, seeds)
+    where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
+    run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
+    _, opened, board = look(loaded, cache, None, (), ())
+    check(loaded.workflow, opened, training=True, reporter=reporter)
+    searcher = Searcher(loaded.name, fit, space, board, prune, seed, reporter, options)
+    if scheduler == "processes" and not main_is_guarded():
+        scheduler = "sync"  # as ``run`` did above, which has said so
+    n = n_workers(workers, peak_memory(loaded.workflow))
+    with searcher.opened(), Lease(board.store.root):
+        pool = open_pool(scheduler, n, board.store.root / "runs")
+        try:
+            # elsewhere the pool knows how many workers there are
+            searcher.go(pool, trials, {"sync": 1, "processes": n}.get(scheduler, trials))
+        finally:
+            pool.close()
+    best = searcher.best()
+    done = None
+    if test:
+        searcher.note_test(best)
+        done = run(with_settings(loaded, node, best.settings), cache, **where)
+    return Sweep(node, searcher.file, searcher.name, tuple(searcher.rows), best, done)
+
+
+def _asked(
+    loaded: Recipe, node: str, space: Space | None, seeds: Sequence[int] | int | None
+) -> tuple[Fit, Space]:
+    """The fit as trials are to run it, and what is searched.
+
+    Raises:
+        BadCall: the node is no fit, or nothing is to be searched.
+    """
     fit = loaded.workflow[node]
     if not isinstance(fit, Fit):
         raise BadCall(f"only the settings of a fit can be searched, '{node}' is {fit.what}")
@@ -104,26 +136,7 @@ def sweep(
             f"node '{node}' says not what to search; in the recipe: search: {{lr: {{low: 1e-4, "
             f"high: 1e-2, log: true}}}}, or --search 'lr={{low: 1e-4, high: 1e-2, log: true}}'"
         )
-    where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
-    if seeds is not None:
-        fit = set_on(fit, {"seeds": seeds})
-    run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
-    _, opened, board = look(loaded, cache, None, (), ())
-    check(loaded.workflow, opened, training=True, reporter=reporter)
-    searcher = Searcher(loaded.name, fit, space, board, prune, seed, reporter, options)
-    with searcher.opened(), Lease(board.store.root):
-        pool_size = n_workers(workers, peak_memory(loaded.workflow))
-        pool = open_pool(scheduler, pool_size, board.store.root / "runs")
-        try:
-            searcher.go(pool, trials, 1 if scheduler == "sync" else pool_size)
-        finally:
-            pool.close()
-    best = searcher.best()
-    done = None
-    if test:
-        searcher.note_test(best)
-        done = run(with_settings(loaded, node, best.settings), cache, **where)
-    return Sweep(node, searcher.file, searcher.name, tuple(searcher.rows), best, done)
+    return (fit if seeds is None else set_on(fit, {"seeds": seeds})), space
 
 
 def with_settings(recipe: Recipe, node: str, settings: dict[str, Any]) -> Recipe:

@@ -141,7 +141,7 @@ class Searcher:
         self.reporter.start(stage, max(left, 0))
         flying: dict[int, Any] = {}
         while left > 0 or flying:
-            while left > 0 and len(flying) < at_once:
+            while left > 0 and len(flying) < at_once and pool.room:
                 left -= 1
                 trial = self.study.ask()
                 task = self._task(trial)
