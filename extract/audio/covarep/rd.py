@@ -62,17 +62,6 @@ def rd(frames: SinusoidalFrames, conjugate: bool = True) -> Array:
     return result
 
 
-def lf_harmonics(rd: float, n: int) -> Array:
-    """Harmonics 1 to n of an LF pulse train of shape Rd, (n,) complex, up to a positive factor.
-
-    The spectrum is that of the derivative of the glottal flow; time starts when the glottis
-    begins to open, and lasts one period.
-    """
-    numerator, denominator = np.empty((2, n), np.complex128)
-    _lf_spectrum(rd, numerator, denominator)
-    return numerator / denominator
-
-
 @lru_cache(maxsize=512)
 def _minimum_phase(n: int) -> Array:
     """Matrix (min(n, 8), n - 1) from log magnitudes of harmonics 1 to n - 1 to minimum phases.
@@ -141,7 +130,9 @@ def _growth(area: float, w: float, te: float, start: float) -> float:
 def _lf_spectrum(rd, numerator, denominator):  # type: ignore[no-untyped-def]
     """Harmonics 1 ... of the LF pulse as fractions, written into two complex arrays.
 
-    Times are in periods, so that harmonic h lies at 2 pi h and the period ends in phase.
+    They are those of the derivative of the glottal flow, up to a positive factor, from when the
+    glottis begins to open. Times are in periods, so that harmonic h lies at 2 pi h and the period
+    ends in phase.
     """
     ra, rk = (-1 + 4.8 * rd) / 100, (22.4 + 11.8 * rd) / 100
     tp = 2 * (0.11 * rd / (0.5 + 1.2 * rk) - ra) / rk  # the flow's maximum

@@ -29,14 +29,6 @@ N_FFT = 8192
 PIECE = N_FFT - 2 * REACH
 
 
-def wavelet_band(signal: Array, octave: int) -> Array:
-    """Filter a signal by one wavelet, no delay, silence around, (n_samples,)."""
-    band = np.empty(len(signal))
-    for start, bands in _bands(signal, (octave,)):
-        band[start : start + bands.shape[1]] = bands[0]
-    return band
-
-
 def mdq(residual: Array, closures: Array) -> Array:
     """Maxima dispersion quotient of each cycle: how far apart the octaves have their maxima.
 

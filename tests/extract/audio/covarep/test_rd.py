@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from affectflow.extract.audio.covarep.harmonics import SinusoidalFrames, sinusoidal_frames
-from affectflow.extract.audio.covarep.rd import lf_harmonics, rd
+from affectflow.extract.audio.covarep.rd import _lf_spectrum, rd
 
 pytestmark = pytest.mark.usefixtures("one_piece")
 
@@ -27,6 +27,13 @@ def lf_pulse(shape, n):
 
     growth = brentq(lambda g: pulse(g).sum(), 0.01, 60)  # no flow is left at the end
     return pulse(growth)
+
+
+def lf_harmonics(shape, n):
+    """Harmonics 1 to n of an LF pulse train, (n,) complex, up to a positive factor."""
+    numerator, denominator = np.empty((2, n), np.complex128)
+    _lf_spectrum(shape, numerator, denominator)
+    return numerator / denominator
 
 
 @pytest.mark.parametrize("shape", [0.35, 0.8, 1.3, 2.0, 2.5])
