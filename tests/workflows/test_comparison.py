@@ -3,7 +3,8 @@ import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, UnknownName
 from affectflow.cache.records import Features, frame_times, no_times
-from affectflow.workflows.comparison import POINTS, FeatureSet, compare, listed, pairs
+from affectflow.workflows.agreement import POINTS
+from affectflow.workflows.comparison import FeatureSet, compare, listed, pairs
 
 COLUMNS = ("level", "angle", "voiced")
 

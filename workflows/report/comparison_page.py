@@ -8,7 +8,8 @@ import numpy as np
 from markupsafe import Markup
 
 from ...cache.publish import publish
-from ..comparison import Agreement, Comparison
+from ..agreement import Agreement
+from ..comparison import Comparison
 from .charts import scatter
 from .template import render_page
 
