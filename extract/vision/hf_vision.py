@@ -14,8 +14,10 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, FeatureSpec
 from ..clip import Clip
 from ..hf_folder import PREPROCESSOR, model_folder, model_weights
+from ..hf_layers import check_layer, layer_numbers, one_way
 from .face_encoder import FaceEncoder, Rows
-from .hf_vision_model import HfVisionModel, Sight, load_vision, sight_of
+from .hf_vision_model import HfVisionModel, load_vision
+from .hf_vision_sight import Sight, sight_of, trained_size
 from .video_windows import Piece, VideoWindow, video_windows
 
 POOLS = ("mean", "cls")
@@ -42,11 +44,12 @@ class HfVision(FaceEncoder):
         revision: branch, tag or commit on the hub; it is resolved to its commit, which the
             fingerprint holds (of a folder: the files' digests). Means nothing for a folder.
         layer: ``last`` for the model's output, the number of a layer (0: embeddings, -1: the
-            last, which is the output), or several numbers to average.
+            last, which is the output), or several numbers to average. Networks of stages, whose
+            layers differ in width (Swin, ResNet, ConvNeXt), have only ``last``.
         pool: ``mean`` over a picture's patches (added tokens left out), or ``cls``: the first
             added token (not of video encoders).
         rate: pictures a second, Hz.
-        size: side of the crops in pixels; 0: the model's.
+        size: side of the crops in pixels; 0: that of the image processor's pictures.
         margin, aligned, level, precision, dtype: see ``FaceEncoder``.
 
     Source:
@@ -71,27 +74,25 @@ class HfVision(FaceEncoder):
     def __post_init__(self) -> None:
         if not self.model or not isinstance(self.model, str):
             raise BadCall("hf-vision: model must be a folder or a name on the hub")
-        if isinstance(self.layer, list):
-            object.__setattr__(self, "layer", tuple(self.layer))
-        numbers = self.layer if isinstance(self.layer, tuple) else (self.layer,)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
-        if self.layer != "last" and not (whole and numbers):
-            raise BadCall(f"hf-vision: layer must be 'last' or whole numbers, not {self.layer!r}")
-        if self.layer == -1:  # one way to say it, one fingerprint
-            object.__setattr__(self, "layer", "last")
+        layer = check_layer(self.name, self.layer)
         if self.pool not in POOLS:
             raise BadCall(f"hf-vision: pool must be 'mean' or 'cls', not {self.pool!r}")
         if not self.size:
-            object.__setattr__(self, "size", self._sight.size)
+            object.__setattr__(self, "size", trained_size(self.model, self.revision))
         super().__post_init__()
+        object.__setattr__(self, "layer", one_way(layer, self._depth))
+
+    def _depth(self) -> int | None:
+        return self._sight.n_layers or None
 
     @property
     def _sight(self) -> Sight:
-        return sight_of(self.model, self.revision)
+        return sight_of(self.model, self.revision, self.size)
 
     @property
     def spec(self) -> FeatureSpec:
         sight = self._sight
+        self._check(sight)
         hop = sight.stride / self.rate if self.level == "frame" else None
         return {"values": ArraySpec((sight.width,), self.dtype, hop=hop)}
 
@@ -100,10 +101,8 @@ class HfVision(FaceEncoder):
 
     def _parts(self, clip: Clip, crops: Iterator[Piece], device: str) -> Iterator[Rows]:
         folder = model_folder(self.model, self.revision, (PREPROCESSOR,))
-        model = load_vision(folder, device, self.precision)
-        sight, layers = model.sight, self._layers(model.sight)
-        if self.pool == "cls" and sight.n_pictures > 1:
-            raise BadCall(f"hf-vision: pool must be 'mean' for the video encoder '{self.model}'")
+        model = load_vision(folder, self.size, device, self.precision)
+        sight, layers = model.sight, self._check(model.sight)
         if sight.n_pictures == 1:
             for times, pictures, mask in crops:
                 values = np.zeros((len(mask), sight.width), np.float32)
@@ -132,17 +131,21 @@ class HfVision(FaceEncoder):
             values[~shown] = 0
         return values, np.stack([times[starts, 0], times[lasts - 1, 1]], axis=1), shown
 
-    def _layers(self, sight: Sight) -> tuple[int, ...] | None:
-        """Numbers of the layers to average, counted from 0; None for the output."""
-        if self.layer == "last":
-            return None
-        layers = self.layer if isinstance(self.layer, tuple) else (int(self.layer),)
+    def _check(self, sight: Sight) -> tuple[int, ...] | None:
+        """Numbers of the layers to average, counted from 0; None for the output.
+
+        Raises:
+            BadCall: the model has no such layer, or no added token where that is asked for.
+        """
+        if self.pool == "cls" and sight.n_pictures > 1:
+            raise BadCall(f"hf-vision: pool must be 'mean' for the video encoder '{self.model}'")
+        if self.pool == "cls" and not sight.added:
+            raise BadCall(
+                "hf-vision: pool must be 'mean', for the model adds no token to a picture"
+            )
         n = sight.n_layers
-        for layer in layers:
-            if not -n - 1 <= layer <= n:
-                raise BadCall(
-                    f"hf-vision: '{self.model}' has "
-                    + (f"layers 0 (embeddings) to {n}" if n else "one output, layer 'last'")
-                    + f", not {layer}"
-                )
-        return tuple(layer % (n + 1) for layer in layers)
+        there = f"layers 0 (embeddings) to {n}" if n else "one output, layer 'last'"
+        refusal = f"hf-vision: '{self.model}' has {there}, not "
+        if self.layer != "last" and not n:
+            raise BadCall(f"{refusal}{self.layer}")
+        return layer_numbers(self.layer, n, lambda layer: f"{refusal}{layer}")

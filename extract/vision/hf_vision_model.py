@@ -2,103 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, image_config, model_config, model_files
+from ..hf_folder import PREPROCESSOR, model_files
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from .computing import whole_float32
+from .hf_vision_sight import Sight, sight_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Encoders that see several pictures at once, and whose patches span time.
-VIDEO = ("videomae", "vivit")
 #: Tensors of checkpoints that only training or a head uses.
 UNUSED = ("pooler.", "mask_token", "head.")
 #: Pictures that are computed at once.
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Sight:
-    """How an encoder wants pictures, and what it gives.
-
-    Args:
-        width: columns of a row.
-        size: side of a picture in pixels.
-        patch: side of a patch in pixels; 0: it gives maps, not tokens.
-        n_pictures: pictures that it sees at once.
-        stride: pictures that a row stands for.
-        n_layers: numbered layers above the embeddings; 0: there is only the output.
-        mean: of red, green and blue in [0, 255], taken from the pictures.
-        std: by which they are divided then.
-    """
-
-    width: int
-    size: int
-    patch: int
-    n_pictures: int
-    stride: int
-    n_layers: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-def sight_of(model: str, revision: str) -> Sight:
-    """How an encoder wants pictures, from its configuration alone.
-
-    Raises:
-        BadCall: it is no encoder of pictures, or does not say.
-    """
-    import transformers
-
-    found = model_config(model, revision)
-    kind = str(found.get("model_type", ""))
-    if kind not in transformers.CONFIG_MAPPING:
-        raise BadCall(f"hf-vision: '{model}' is of the family '{kind}', which is not known")
-    rest = {name: value for name, value in found.items() if name != "model_type"}
-    config: Any = transformers.AutoConfig.for_model(kind, **rest)
-    config = getattr(config, "vision_config", config)
-    width = (
-        getattr(config, "hidden_size", None) or (getattr(config, "hidden_sizes", None) or [0])[-1]
-    )
-    if not width or not hasattr(config, "num_channels"):
-        raise BadCall(f"hf-vision: '{model}' ({kind}) is no encoder of pictures")
-    processor = image_config(model, revision)
-    size = getattr(config, "image_size", None) or _size(processor)
-    tokens = bool(getattr(config, "patch_size", None) and hasattr(config, "num_hidden_layers"))
-    n_pictures, stride, patch = 1, 1, _side(config.patch_size) if tokens else 0
-    if kind in VIDEO:
-        n_pictures = int(config.num_frames)
-        stride = int(_first(config.tubelet_size))
-        patch = patch or int(config.tubelet_size[-1])
-    factor = float(processor.get("rescale_factor", 1 / 255))
-    plain = not processor.get("do_normalize", True)
-    mean = (0.0,) * 3 if plain else tuple(x / factor for x in processor["image_mean"])
-    std = (1 / factor,) * 3 if plain else tuple(x / factor for x in processor["image_std"])
-    n_layers = int(config.num_hidden_layers) if patch else 0
-    return Sight(int(width), _side(size), patch, n_pictures, stride, n_layers, mean, std)
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list | tuple) else value
-
-
-def _side(value: Any) -> int:
-    return int(value[-1] if isinstance(value, list | tuple) else value)
-
-
-def _size(processor: dict[str, Any]) -> int:
-    """Side of the pictures that an image processor makes."""
-    size = processor.get("crop_size") or processor.get("size") or 224
-    return int(next(iter(size.values())) if isinstance(size, dict) else size)
 
 
 class HfVisionModel:
@@ -127,9 +49,6 @@ class HfVisionModel:
             pictures: with a face each.
             layers: numbers of the layers to average; None: the output.
             cls: the first added token instead of the mean over the patches.
-
-        Raises:
-            BadCall: it adds no token.
         """
         import torch
 
@@ -137,7 +56,7 @@ class HfVisionModel:
         with torch.inference_mode(), whole_float32(self.device):
             for part in torch.from_numpy(pictures).split(BATCH):
                 states = self._states(self._prepared(part), layers)
-                found.append(self._pooled(states, part.shape[1], cls).float().cpu().numpy())
+                found.append(self._pooled(states, cls).float().cpu().numpy())
         result: Array = np.concatenate(found)
         return result
 
@@ -177,39 +96,40 @@ class HfVisionModel:
         total: Tensor = sum(states[layer].float() for layer in layers)
         return total / len(layers)
 
-    def _pooled(self, states: Tensor, side: int, cls: bool) -> Tensor:
+    def _pooled(self, states: Tensor, cls: bool) -> Tensor:
         """(B, N, D) tokens, or (B, D, H, W) maps, as (B, D)."""
-        added = states.shape[1] - (side // self.sight.patch) ** 2 if self.sight.patch else 0
-        if cls and added < 1:
-            raise BadCall(
-                "hf-vision: pool must be 'mean', for the model adds no token to a picture"
-            )
-        if not self.sight.patch:
+        if self.sight.added is None:
             return states.mean(dim=(2, 3))
-        return states[:, 0] if cls else states[:, added:].mean(dim=1)
+        return states[:, 0] if cls else states[:, self.sight.added :].mean(dim=1)
 
 
 _LOADED: LoadedModels[HfVisionModel] = LoadedModels()
 
 
-def load_vision(folder: Path, device: str, precision: str) -> HfVisionModel:
+def load_vision(folder: Path, size: int, device: str, precision: str) -> HfVisionModel:
     """The encoder of a folder, loaded once in each process while it is used.
+
+    Args:
+        folder: a saved model.
+        size: side of its pictures in pixels.
+        device: where it shall run.
+        precision: what it computes in.
 
     Raises:
         BadCall: it cannot be loaded, its weights are not whole, or it sees no pictures.
     """
     files = model_files(folder, (PREPROCESSOR,))
     marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
-    key = (str(folder), tuple(marks), device, precision)
-    return _LOADED.get(key, lambda: _load(folder, device, precision))
+    key = (str(folder), tuple(marks), size, device, precision)
+    return _LOADED.get(key, lambda: _load(folder, size, device, precision))
 
 
-def _load(folder: Path, device: str, precision: str) -> tuple[HfVisionModel, int]:
+def _load(folder: Path, size: int, device: str, precision: str) -> tuple[HfVisionModel, int]:
     import torch
 
-    sight = sight_of(str(folder), "")
+    sight = sight_of(str(folder), "", size)
     network = load_network(folder, UNUSED)
     network = getattr(network, "vision_model", network)
     network = network.to(device, getattr(torch, precision))
-    size = sum(p.numel() * p.element_size() for p in network.parameters())
-    return HfVisionModel(network, sight, device), size
+    n_bytes = sum(p.numel() * p.element_size() for p in network.parameters())
+    return HfVisionModel(network, sight, device), n_bytes

@@ -26,6 +26,19 @@ def configurations():
         "dinov2": lambda: t.Dinov2WithRegistersConfig(**SMALL),
         "siglip": lambda: t.SiglipVisionConfig(**SMALL),
         "clip": lambda: t.CLIPConfig(vision_config=SMALL, text_config=TEXT),
+        "swin": lambda: t.SwinConfig(
+            image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+        ),
+        "convnext": lambda: t.ConvNextConfig(
+            image_size=32, num_stages=2, hidden_sizes=[8, 16], depths=[1, 1]
+        ),
+        "mobilevit": lambda: t.MobileViTConfig(
+            image_size=32,
+            hidden_sizes=[16, 24, 32],
+            neck_hidden_sizes=[8, 8, 8, 8, 8, 8, 24],
+            num_attention_heads=2,
+        ),
+        "vit_mae": lambda: t.ViTMAEConfig(**SMALL),
         "resnet": lambda: t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1]),
         "videomae": lambda: t.VideoMAEConfig(**SMALL, num_frames=4),
         "vivit": lambda: t.VivitConfig(**SMALL, num_frames=4, tubelet_size=[2, 8, 8]),
@@ -149,6 +162,62 @@ def test_width_size_and_weights_follow_from_the_folder(folder):
     assert node.spec["values"].shape == (16,)
     assert node.size == 32
     assert set(node.weights()) == {"config.json", "preprocessor_config.json", "model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "mean"),
+    [("swin", 16, (1,)), ("convnext", 16, (2, 3)), ("mobilevit", 24, (2, 3))],
+)
+def test_networks_of_stages_give_their_output_and_no_numbered_layers(
+    folder, talk, kind, width, mean
+):
+    clip = talk(2)
+    node = extractor("hf-vision", model=folder(kind))
+    wanted = states(folder(kind), prepared(clip)).last_hidden_state.mean(mean)
+    assert node.spec["values"].shape == (width,)
+    np.testing.assert_allclose(node.extract(clip).values, wanted, atol=1e-3)
+    for layer in (0, 1, (0, 1)):
+        with pytest.raises(BadCall, match="has one output, layer 'last', not"):
+            _ = extractor("hf-vision", model=folder(kind), layer=layer).spec
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("vit", {"size": 64}, r"\(vit\) cannot see pictures of 64 pixels: Input image size"),
+        ("vit", {"layer": 9}, r"has layers 0 \(embeddings\) to 2, not 9"),
+        ("siglip", {"pool": "cls"}, "pool must be 'mean'"),
+        ("vit_mae", {}, "hides most of a picture from itself, at random"),
+    ],
+)
+def test_what_a_model_cannot_do_is_said_before_the_run(folder, kind, settings, message):
+    with pytest.raises(BadCall, match=message):
+        _ = extractor("hf-vision", model=folder(kind), **settings).spec
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ({"crop_size": {"height": 32, "width": 32}, "size": {"shortest_edge": 48}}, 32),
+        ({"crop_size": 32, "size": {"height": 48, "width": 48}, "do_center_crop": False}, 48),
+        ({"size": {"height": 48, "width": 48}, "do_resize": False}, 64),
+        ({}, 64),
+    ],
+)
+def test_the_size_is_that_of_the_image_processor_before_the_configurations(tmp_path, said, size):
+    """DINOv2 learnt last from 518 pixels, and its processor makes pictures of 224."""
+    config = {"model_type": "dinov2", **SMALL, "image_size": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    said = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, **said}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    assert extractor("hf-vision", model=str(tmp_path)).size == size
+
+
+def test_layers_that_are_the_same_have_one_fingerprint(folder):
+    ways = [[1, (1,), -2, (-2, -2)], ["last", 2, -1, (2,)], [(0, 1), (1, 0), [-3, -2]]]
+    for same in ways:
+        nodes = {extractor("hf-vision", model=folder("vit"), layer=layer) for layer in same}
+        assert len(nodes) == 1
 
 
 def test_refuses_models_that_see_nothing_and_folders_that_are_not_whole(folder, tmp_path):
