@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from affectflow.train.models.blocks import LowRankLinear, OuterLinear, outer, with_one
@@ -97,3 +98,24 @@ def test_the_states_after_each_row_are_those_of_torch():
         theirs.bias_hh_l0.zero_()
     rows = ours.rows(x[None], torch.ones(1, 3, 6, dtype=torch.bool))[0]
     torch.testing.assert_close(rows, theirs(x)[0])
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_both_ways_of_the_lstm_come_to_the_same(monkeypatch, gaps):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 7, 3, generator=generator)
+    mask = torch.arange(7) < torch.tensor([[7, 1, 4, 0], [3, 7, 2, 5]]).unsqueeze(-1)
+    if gaps:
+        mask = mask & torch.tensor([True, True, False, True, False, False, True])
+    lstm = Lstm(3, 5, Streams((0, 1)))
+    ways = []
+    for columns in (0, 3):
+        monkeypatch.setattr("affectflow.train.seeds.FUSED_COLUMNS", columns)
+        lstm.zero_grad()
+        last, rows = lstm(x, mask), lstm.rows(x, mask)
+        (last.square().sum() + rows.square().sum()).backward()
+        ways.append([last, rows, *[p.grad.clone() for p in lstm.parameters()]])
+        with torch.no_grad():
+            torch.testing.assert_close(lstm(x, mask), last)
+    for stack, kernel in zip(*ways, strict=True):
+        torch.testing.assert_close(stack, kernel)

@@ -34,3 +34,18 @@ def test_a_seed_learns_the_same_alone_and_in_a_stack_and_predicts_the_same(datas
     merged = both.predictions.merge(again, on=["id", "seed", "task"], suffixes=("", "_again"))
     assert len(merged) == len(both.predictions)
     np.testing.assert_allclose(merged["prediction"], merged["prediction_again"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_mixed_precision_learns_nearly_the_same(dataset_of, name):
+    aligned, tasks, settings = FITS[name]
+    dataset = dataset_of(("text", "audio"), aligned=aligned, missing=(3,))
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        model, training = fit_settings(
+            name, **settings, seeds=1, epochs=3, batch_size=20, precision=precision
+        )
+        done = fit(model, training, dataset, tasks, "sims")
+        losses.append(done.meta["seeds"][0]["train_loss"])
+    np.testing.assert_allclose(*losses, rtol=0.02)
+    assert losses[0] != losses[1]
