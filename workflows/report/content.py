@@ -67,6 +67,7 @@ class FitRow:
     digest: str
     error: str
     waits_for: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def node_rows(run: Run) -> list[NodeRow]:
@@ -164,6 +165,7 @@ def fit_rows(run: Run) -> list[FitRow]:
                 digest=checkpoint.digest if checkpoint else "",
                 error=run.errors.get(node.name, ""),
                 waits_for=state.waits_for,
+                notes=tuple(meta.get("notes", ())),
             )
         )
     return rows

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...cache.errors import BadInput
-from ...train.compare import Comparison, compare, welch
+from ...train.compare import Comparison, compare, holm, welch
 from ...train.metrics import SMALLER_IS_BETTER
 from ...train.outcome import constant_scores
 from ...train.settings.base import LETTERS
@@ -74,17 +74,22 @@ class Points:
 
 @dataclass(frozen=True)
 class Duel:
-    """The fusion chosen on the validation split against one single modality."""
+    """The fusion chosen on the validation split against one single modality.
+
+    ``p_holm`` is the paired t-test's p, adjusted for all duels; NaN: there is no other.
+    """
 
     fusion: FitView
     single: FitView
     paired: Comparison
     welch_p: float
+    p_holm: float = math.nan
 
     @property
     def verdict(self) -> str:
         """Who is ahead by both interval and paired t-test: ``fusion``, ``single``, or ``open``."""
-        if not self.paired.p_t < LEVEL:  # NaN: all differences are equal, so there is no test
+        p = self.p_holm if math.isfinite(self.p_holm) else self.paired.p_t
+        if not p < LEVEL:  # NaN: all differences are equal, so there is no test
             return "open"
         if self.paired.high < 0:
             return "fusion"
@@ -180,12 +185,21 @@ def duels(run: Run, fits: Sequence[FitView], task: str) -> list[Duel]:
         if table is None:
             continue
         try:
-            paired = compare(predicted, table, task, groups=_speakers(run))
+            ours, theirs = (as_scored(one, fusion.family) for one in (predicted, table))
+            paired = compare(ours, theirs, task, groups=_speakers(run))
         except BadInput:  # fewer than two utterances in common: there is nothing to compare
             continue
         p = welch(fusion.values(task, "MAE"), single.values(task, "MAE"))[1]
         found.append(Duel(fusion, single, paired, p))
-    return found
+    adjusted = holm([duel.paired.p_t for duel in found])
+    return [replace(duel, p_holm=p) for duel, p in zip(found, adjusted, strict=True)]
+
+
+def as_scored(table: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Predictions and truth as a family's MAE takes them; see ``train.metrics``."""
+    if family == "sims":
+        return table.assign(**{c: table[c].clip(-1, 1) for c in ("prediction", "truth")})
+    return table[table["truth"] != 0] if family == "mag" else table
 
 
 def _speakers(run: Run) -> pd.Series | None:

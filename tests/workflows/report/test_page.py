@@ -4,11 +4,12 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from affectflow.cache.errors import Damaged
 from affectflow.cache.runs import Warned
-from affectflow.train.compare import Comparison, compare
+from affectflow.train.compare import Comparison, compare, holm
 from affectflow.workflows.report import fits
 from affectflow.workflows.report.charts import number
 from affectflow.workflows.report.fits import Duel
@@ -122,13 +123,28 @@ def test_compares_the_chosen_fusion_with_each_single_modality(make_run):
         for seed in run.states[fit].checkpoint.meta["seeds"]:
             seed["scores"]["valid"]["M"]["MAE"] = error
     tables = {n: run.states[n].checkpoint.predictions() for n in ("sf", "only_t", "only_a")}
+    for name, table in tables.items():  # 'sims' clips both
+        tables[name] = table.assign(
+            prediction=table["prediction"].clip(-1, 1), truth=table["truth"].clip(-1, 1)
+        )
     text = Page(render(run)).text
-    for single in ("only_t", "only_a"):
-        found = compare(tables["sf"], tables[single], "M")
+    duels = {single: compare(tables["sf"], tables[single], "M") for single in ("only_t", "only_a")}
+    adjusted = holm([found.p_t for found in duels.values()])
+    for (single, found), p in zip(duels.items(), adjusted, strict=True):
+        assert found.difference == pytest.approx(
+            np.mean([s["MAE"] for s in mae_of(run, "sf")])
+            - np.mean([s["MAE"] for s in mae_of(run, single)])
+        )
+        assert f"p {p_value(found.p_t)} p {p_value(p)} p" in text
         ends = f"{number(found.low)} to {number(found.high)}"
         assert f"{single} 12 {number(found.difference)} {ends} t = {number(found.t)}" in text
     assert "take it as a hint, not as a finding" in text
-    assert "No p-value is corrected for there being 2 rows" in text
+    assert "Holm: the t-test’s p, adjusted for there being 2 rows; the other p-values are" in text
+
+
+def mae_of(run, fit):
+    seeds = run.states[fit].checkpoint.meta["seeds"]
+    return [seed["scores"]["test"]["M"] for seed in seeds]
 
 
 def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
@@ -158,6 +174,12 @@ def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
 def test_nobody_is_ahead_unless_interval_and_test_agree(low, high, p, verdict):
     paired = Comparison(10, (low + high) / 2, low, high, -2.0, p, p, 10)
     assert Duel(None, None, paired, p).verdict == verdict
+
+
+def test_an_adjusted_p_decides_where_there_are_several_duels():
+    paired = Comparison(10, -0.2, -0.3, -0.1, -2.0, 0.03, 0.03, 10)
+    assert Duel(None, None, paired, 0.5, p_holm=0.06).verdict == "open"
+    assert Duel(None, None, paired, 0.5, p_holm=0.04).verdict == "fusion"
 
 
 def test_an_open_duel_says_so(make_run, monkeypatch):
@@ -402,3 +424,9 @@ def test_a_node_says_which_weights_it_reads(tmp_path):
 
     told = _extractor(HfTokens(model="bert-base-chinese"))
     assert told.startswith("model=bert-base-chinese, revision=main, ")
+
+
+def test_what_a_user_should_know_of_a_fit_is_told(make_run):
+    run = make_run()
+    run.states["sf"].checkpoint.meta["notes"] = ["it has <hardly> learned"]
+    assert "sf : It has <hardly> learned." in Page(render(run)).text
