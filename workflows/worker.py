@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..cache.digests import look_at
-from ..cache.errors import AffectflowError, CacheError, MediaChanged, UpstreamFailed
+from ..cache.errors import AffectflowError, BadCall, CacheError, MediaChanged, UpstreamFailed
 from ..cache.records import Features
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
@@ -32,16 +32,22 @@ def make_batch(batch: Batch) -> Made:
 
     Raises:
         StoreFull, StoreReadOnly, OSError: the machine's trouble, not an utterance's.
+        BadCall: a node cannot be made of any utterance; what was made before that is published.
     """
     store = FeatureStore(batch.root)
     outputs = {job.node: Output(store, batch.run, job) for job in batch.jobs}
     for run in _runs([job for job in batch.jobs if not outputs[job.node].whole]):
         batched = run[0].extractor.batched
-        watched = any(job.reads_media for job in run)
         for refs in run[0].grouped(batch.clips) if batched else [[clip] for clip in batch.clips]:
-            _make(run, refs, outputs, batch.device)
-            for ref in refs if watched else ():
-                _take_back_if_changed(run, ref, outputs)
+            try:
+                _make(run, refs, outputs, batch.device)
+            except BadCall:
+                _take_back_if_changed(run, refs, outputs)
+                half = {job.node for job in run if batched}  # a group is published whole
+                for node in outputs.keys() - half:
+                    outputs[node].publish()
+                raise
+            _take_back_if_changed(run, refs, outputs)
             for job in run:
                 outputs[job.node].publish_if_due()
     for output in outputs.values():
@@ -138,25 +144,34 @@ def _upstream(job: Job, ref: ClipRef, outputs: Outputs) -> dict[str, Features]:
     return found
 
 
-def _take_back_if_changed(jobs: Sequence[Job], ref: ClipRef, outputs: Outputs) -> None:
-    """Fail what was just made of a file that is not the one any more that gave it its key.
+def _take_back_if_changed(jobs: Sequence[Job], refs: Sequence[ClipRef], outputs: Outputs) -> None:
+    """Fail what was just made of files that are not those any more that gave it its key.
 
     One look afterwards is enough: a file that changed at any time since it was digested has
     another size or time of change by now.
     """
+    for ref in refs if any(job.reads_media for job in jobs) else ():
+        changed = _changed(ref)
+        if changed is None:
+            continue
+        for job in jobs:
+            if ref.number in job.keys:
+                outputs[job.node].fail(ref, failure(job, ref, changed))
+
+
+def _changed(ref: ClipRef) -> Exception | None:
+    """What to say of an utterance's file if it is not what it was; None: it is."""
     if ref.look is None or ref.media is None:
-        return
+        return None
     try:
-        if look_at(ref.media) == ref.look:
-            return
-        changed: Exception = MediaChanged(
-            f"'{ref.media}' changed while the run went on; run again to take it as it is now"
-        )
+        same = look_at(ref.media) == ref.look
     except OSError as error:
-        changed = error
-    for job in jobs:
-        if ref.number in job.keys:
-            outputs[job.node].fail(ref, failure(job, ref, changed))
+        return error
+    if same:
+        return None
+    return MediaChanged(
+        f"'{ref.media}' changed while the run went on; run again to take it as it is now"
+    )
 
 
 def failure(job: Job, ref: ClipRef, error: Exception) -> Failure:

@@ -575,7 +575,10 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_in_one_line(toys, tmp_path):
             raise BadCall("the model in weights cannot be loaded: header too short")
             yield
 
-    made = toys.recipe(tmp_path, TEXTS, [Extract("letters", Weightless())])
+    nodes = [Extract("letters", toys.Letters()), Extract("broken", Weightless())]
+    made = toys.recipe(tmp_path, TEXTS, nodes)
     with pytest.raises(BadCall, match="^the model in weights cannot be loaded: header too short$"):
         run(made, tmp_path / "cache", scheduler="sync")
     assert runs.read_failures(tmp_path / "cache") == {}
+    done = run(toys.recipe(tmp_path, TEXTS, nodes[:1]), tmp_path / "cache", scheduler="sync")
+    assert 0 < done.made["letters"] < len(TEXTS)  # what the broken one's batch had made is kept
