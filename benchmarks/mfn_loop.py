@@ -1,8 +1,9 @@
 """MFN and Graph-MFN against a plain loop of cells over time: seconds of a training step.
 
 The plain one does for each row what the papers' code does: an LSTM cell a modality, the attention
-or the graph, the proposal, both gates. Random word-aligned rows at MOSI size (50 rows), settings
-commonly used there; forward and backward, CPU seconds of one thread.
+or the graph, the proposal, both gates. Random word-aligned rows of MOSI and CH-SIMS, settings
+commonly used there; forward and backward, CPU seconds of one thread. Large batches of wide states
+are bound by their arithmetic, which both ways share; batches of 8 show what the loop costs.
 
     OMP_NUM_THREADS=1 python benchmarks/mfn_loop.py
 """
@@ -22,22 +23,28 @@ from affectflow.train.models.base import Batch
 from affectflow.train.registry import model_settings, network_class
 from affectflow.train.seeds import Streams
 
-WIDTHS = {"text": 768, "audio": 5, "vision": 20}
-ROWS = 50
+MODALITIES = ("text", "audio", "vision")
+MOSI, CH_SIMS = (50, (768, 5, 20)), (39, (768, 33, 709))  # rows, columns
+WIDE = {"text_units": 256, "audio_units": 32, "vision_units": 256}
+NARROW = {"text_units": 64, "audio_units": 16, "vision_units": 64}
 CASES = (
-    ("mfn", 128, {"text_units": 256, "audio_units": 32, "vision_units": 256, "memory_units": 400}),
-    ("graph-mfn", 32, {"memory_units": 300, "node_units": 64}),
+    ("mosi", MOSI, "mfn", 128, WIDE | {"memory_units": 400}),
+    ("ch_sims", CH_SIMS, "mfn", 32, {}),
+    ("ch_sims", CH_SIMS, "mfn", 8, {}),
+    ("mosi", MOSI, "graph-mfn", 32, {"memory_units": 300, "node_units": 64}),
+    ("ch_sims", CH_SIMS, "graph-mfn", 64, {}),
+    ("ch_sims", CH_SIMS, "graph-mfn", 8, NARROW | {"node_units": 32, "inner_units": 32}),
 )
 
 
 class PlainLoop(nn.Module):
     """The same network, one row after another in Python; ``step`` is its attention or graph."""
 
-    def __init__(self, settings: Any, net: Any) -> None:
+    def __init__(self, settings: Any, net: Any, widths: Sequence[int]) -> None:
         super().__init__()
-        units = [getattr(settings, f"{m}_units") for m in WIDTHS]
+        units = [getattr(settings, f"{m}_units") for m in MODALITIES]
         self.cells = nn.ModuleList(
-            nn.LSTMCell(width, n) for width, n in zip(WIDTHS.values(), units, strict=True)
+            nn.LSTMCell(width, n) for width, n in zip(widths, units, strict=True)
         )
         self.net, self.memory = net, settings.memory_units
 
@@ -76,19 +83,21 @@ def seconds(run: Callable[[], Tensor], rounds: int = 7) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    for name, size, given in CASES:
+    for corpus, (n_rows, widths), name, size, given in CASES:
         settings = model_settings(name, **given)
-        specs = [InputSpec(m, m, width, "sequence", ROWS) for m, width in WIDTHS.items()]
+        columns = dict(zip(MODALITIES, widths, strict=True))
+        specs = [InputSpec(m, m, width, "sequence", n_rows) for m, width in columns.items()]
         net = network_class(name)(settings, specs, ("M",), Streams((0,))).train()
-        rows = {m: torch.randn(1, size, ROWS, width) for m, width in WIDTHS.items()}
-        real = torch.ones(1, size, ROWS, dtype=torch.bool)
+        rows = {m: torch.randn(1, size, n_rows, width) for m, width in columns.items()}
+        real = torch.ones(1, size, n_rows, dtype=torch.bool)
         batch = Batch(rows, dict.fromkeys(rows, real), None)
-        plain = PlainLoop(settings, net)
+        plain = PlainLoop(settings, net, widths)
         fast = seconds(lambda: net(batch).predictions)  # noqa: B023
         slow = seconds(lambda: plain([x[0] for x in rows.values()]))  # noqa: B023
-        print(f"figure {name}_step = {fast:.4f} s")
-        print(f"figure {name}_plain = {slow:.4f} s")
-        print(f"figure {name}_times = {slow / fast:.2f}")
+        label = f"{name}_{corpus}_{size}"
+        print(f"figure {label}_step = {fast:.4f} s")
+        print(f"figure {label}_plain = {slow:.4f} s")
+        print(f"figure {label}_times = {slow / fast:.2f}")
 
 
 if __name__ == "__main__":
