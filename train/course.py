@@ -38,6 +38,18 @@ class Curve:
         return self.valid_metric[self.best_epoch - 1] if self.best_epoch else float("inf")
 
 
+class Parted(Exception):
+    """Not an error: one of several stacks of seeds was fitted and left with the keeper.
+
+    Attributes:
+        stacks: how many there are.
+    """
+
+    def __init__(self, stacks: int) -> None:
+        super().__init__(f"one of {stacks} stacks of seeds")
+        self.stacks = stacks
+
+
 class Keeper(Protocol):
     """Where a fit in progress is kept; names tell its stacks of seeds apart."""
 

@@ -16,7 +16,7 @@ import torch
 from ..cache.keys import settings_of
 from .absent import only, subsets
 from .batches import Part
-from .course import Curve, Keeper, Progress
+from .course import Curve, Keeper, Parted, Progress
 from .dataset import SPLITS, Array, Dataset
 from .fitted import Fitted, encode, predict
 from .loop import Loop, denormals_flushed, run_net
@@ -49,6 +49,7 @@ def fit(
     progress: Progress | None = None,
     lengths: Mapping[str, int] | None = None,
     keeper: Keeper | None = None,
+    stack: int | None = None,
 ) -> Fitted:
     """Fit every seed, choose each one's epoch and one of them by validation, then score.
 
@@ -68,8 +69,11 @@ def fit(
         lengths: input name -> rows kept of each utterance, where a statistic says it already;
             otherwise ``training.length`` is applied here.
         keeper: where the course is kept, to be gone on with after a break; None: nowhere.
+        stack: where there is more than one stack of seeds, fit this one alone and leave it with the
+            keeper: a fit of all then finds it there.
 
     Raises:
+        Parted: a stack was left with the keeper.
         BadCall: model, inputs and tasks do not fit each other.
         TrainingError: an empty split, a task without labels, features that are not finite; a loss
             that is no longer finite (``Diverged``).
@@ -94,7 +98,9 @@ def fit(
         learned = learned[np.isfinite(truth.values[learned]).any(axis=1)]
     with denormals_flushed():
         parts = (part(learned), part(by_split["valid"]))
-        curves, nets = _fit_seeds(model, training, data, truth, parts, device, progress, keeper)
+        curves, nets = _fit_seeds(
+            model, training, data, truth, parts, device, progress, keeper, stack
+        )
         predictions = {
             split: _predict(nets, truth.targets, part(rows)) for split, rows in by_split.items()
         }
@@ -148,21 +154,32 @@ def _fit_seeds(
     device: str,
     progress: Progress | None,
     keeper: Keeper | None,
+    stack: int | None,
 ) -> tuple[list[Curve], list[Model]]:
-    """Each seed's course, and networks (one a stack of seeds) that hold the best weights."""
+    """Each seed's course, and networks (one a stack of seeds) that hold the best weights.
+
+    Raises:
+        Parted: see ``fit``.
+    """
     kind = network_class(model.name)
     tasks = [target.task for target in truth.targets]
     sizes = [target.size for target in truth.targets]
     alone: Model = kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
     size = sum(p.numel() for p in alone.parameters())
     together = max(1, STACK // size) if kind.stackable and training.stackable else 1
+    starts = list(range(0, len(training.seeds), together))
+    if len(starts) == 1:
+        stack = None
     curves: list[Curve] = []
     nets: list[Model] = []
-    for start in range(0, len(training.seeds), together):
+    for start in starts if stack is None else [starts[stack]]:
         streams = Streams(training.seeds[start : start + together], device)
         net: Model = kind(model, data.specs, tasks, streams, sizes).to(device)
         loop = Loop(net, training, streams, *parts, truth.targets, primary_task(tasks), keeper)
         curves += loop.run(progress)
+        if stack is not None:
+            loop.keep()
+            raise Parted(len(starts))
         net.load_weights(loop.best)
         nets.append(net)
     return curves, nets

@@ -105,10 +105,15 @@ class Loop:
             self.done = epoch
             self._note(epoch, train_losses.mean(dim=0).tolist(), losses, errors)
             if self.keeper is not None and self.keeper.due():
-                self.keeper.save(self.name, self._arrays(), self._record())
+                self.keep()
             if progress is not None:
                 progress(epoch, self.training.epochs, [curve.best for curve in self.curves])
         return self.curves
+
+    def keep(self) -> None:
+        """Save where it stands, for another process to take over."""
+        assert self.keeper is not None  # whoever asks for it gave one
+        self.keeper.save(self.name, self._arrays(), self._record())
 
     def _note(
         self, epoch: int, means: Sequence[float], losses: Sequence[float], errors: Sequence[float]

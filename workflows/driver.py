@@ -10,6 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from ..cache import checkpoints, runs
@@ -18,7 +19,7 @@ from ..cache.leases import Lease
 from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
-from .fitting import EncodeTask, FitTask, make_encode, make_fit
+from .fitting import Begun, EncodeTask, FitTask, make_encode, make_fit
 from .nodes import Extract, Fit, Node
 from .plan import Board, NodeState
 from .pool import Answer, Pool, WorkerDied
@@ -76,6 +77,7 @@ class Driver:
         self._queue: deque[Any] = deque()
         self._suspects: deque[Any] = deque()
         self._alone: Any = None
+        self._stacks: dict[str, int] = {}  # fingerprint of a fit -> stacks still to be fitted
         self._exit = ExitStack()
 
     def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
@@ -155,6 +157,7 @@ class Driver:
                     self._lease.release(task.name)
                 else:
                     self._alone = left if task is self._alone else self._alone
+                    left = self._for_one(left, pool)
                     self._claims[id(left)] = task.name
                     pool.submit(_FUNCTIONS[type(left)], left)
             if pool.busy:
@@ -164,6 +167,28 @@ class Driver:
             elif claimed:
                 time.sleep(POLL)
                 self._queue.append(claimed.popleft())
+
+    def _for_one(self, task: Any, pool: Pool) -> Any:
+        """A fit that leaves workers idle is begun by its first stack of seeds alone."""
+        if (
+            not isinstance(task, FitTask)
+            or task.stack is not None
+            or task.fingerprint in self._stacks
+            or task is self._alone
+        ):
+            return task
+        idle = len(self._queue) + 1 < pool.workers and len(task.training.seeds) > 1
+        return replace(task, stack=0) if idle else task
+
+    def _go_on_with(self, task: FitTask, begun: Begun) -> None:
+        """Fit the other stacks of seeds side by side; when all are there, the whole."""
+        if task.stack == 0:
+            self._stacks[task.fingerprint] = begun.stacks - 1
+            self._queue.extend(replace(task, stack=i) for i in range(1, begun.stacks))
+            return
+        self._stacks[task.fingerprint] -= 1
+        if not self._stacks[task.fingerprint]:
+            self._queue.append(replace(task, stack=None))
 
     def _left_of(self, task: Any) -> Any:
         """What of a task no other driver has done since the board was made; None: nothing."""
@@ -191,6 +216,8 @@ class Driver:
                 self.reporter.note(note)
             if isinstance(answer.result, Made):
                 self._collect(task, answer.result)
+            elif isinstance(answer.result, Begun):
+                self._go_on_with(task, answer.result)
             else:
                 self._count(task.node, 1)
             return

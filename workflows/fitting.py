@@ -18,6 +18,7 @@ from ..cache.runs import Failure
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
 from ..cache.table import concat
+from ..train.course import Parted
 from ..train.training import Training
 from .batch import Made
 from .code_version import code_version
@@ -48,6 +49,8 @@ class FitTask:
     Args:
         statistics: input name -> what the statistic is made from that says how many rows of it
             are kept; an input without one goes by ``training.length`` alone.
+        stack: the stack of seeds that is to be fitted alone, where there are several: see
+            ``train.fit.fit``. None: all.
     """
 
     root: str
@@ -65,11 +68,12 @@ class FitTask:
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str = "cpu"
     allow_mixed: bool = False
+    stack: int | None = None
 
     @property
     def name(self) -> str:
         """Name of its claim."""
-        return self.fingerprint[:32]
+        return self.fingerprint[:32] + (f"-{self.stack}" if self.stack else "")
 
     @property
     def n(self) -> int:
@@ -101,6 +105,18 @@ class EncodeTask:
     def n(self) -> int:
         """Features that are to be made."""
         return len(self.keys)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """One of several stacks of seeds of a fit is done: the others can be fitted beside each other.
+
+    Args:
+        stacks: how many there are.
+    """
+
+    stacks: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,8 +190,8 @@ def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
     return found
 
 
-def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trained:
-    """Train, publish the checkpoint (or find that another won).
+def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trained | Begun:
+    """Train, publish the checkpoint (or find that another won); of a part, leave it to be found.
 
     Args:
         task: the fit.
@@ -191,17 +207,21 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     inputs = read_inputs(task, store, {}, mapped=bool(note))
     data = join(task.ids, task.splits, task.labels, inputs)
     found = length_statistics(task, data)
-    fitted = training.fit(
-        task.settings,
-        task.training,
-        data,
-        task.tasks,
-        task.family,
-        device=task.device,
-        lengths={name: int(one.values["rows"]) for name, one in found.items()},
-        keeper=course,
-        progress=progress,
-    )
+    try:
+        fitted = training.fit(
+            task.settings,
+            task.training,
+            data,
+            task.tasks,
+            task.family,
+            device=task.device,
+            lengths={name: int(one.values["rows"]) for name, one in found.items()},
+            keeper=course,
+            progress=progress,
+            stack=task.stack,
+        )
+    except Parted as parted:
+        return Begun(parted.stacks)
     meta = {
         **fitted.meta,
         "statistics": {

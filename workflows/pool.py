@@ -55,6 +55,10 @@ class Pool(Protocol):
     def busy(self) -> bool:
         """Whether any task is in flight."""
 
+    @property
+    def workers(self) -> int:
+        """Tasks that run side by side."""
+
     def submit(self, function: Callable[[Any], Any], task: Any) -> None:
         """Start a task."""
 
@@ -67,6 +71,8 @@ class Pool(Protocol):
 
 class Here:
     """Runs each task at once, in this process: for notebooks, debugging, and tiny jobs."""
+
+    workers = 1
 
     def __init__(self) -> None:
         self._answers: list[Answer] = []
@@ -148,8 +154,12 @@ class Dask:
     @property
     def room(self) -> bool:
         """Fewer tasks are in flight than the window allows."""
-        workers = len(self._client.scheduler_info(n_workers=-1)["workers"]) or 1
-        return len(self._tasks) < WINDOW * workers
+        return len(self._tasks) < WINDOW * self.workers
+
+    @property
+    def workers(self) -> int:
+        """Those that the scheduler knows now."""
+        return len(self._client.scheduler_info(n_workers=-1)["workers"]) or 1
 
     @property
     def busy(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..cache.courses import Course
 from ..cache.errors import BadCall
-from .fitting import FitTask, Trained, make_fit
+from .fitting import Begun, FitTask, Trained, make_fit
 from .search import Space, suggest
 
 #: Times that a trial tells during its epochs how it does, and may be ended for it.
@@ -143,7 +143,7 @@ def rows(study: Any, space: Space) -> list[TrialRow]:
     ]
 
 
-def make_trial(task: TrialTask) -> Trained | Pruned:
+def make_trial(task: TrialTask) -> Trained | Begun | Pruned:
     """Fit what a trial tries; tell its validation error on the way, and end early if it is bad."""
     if not task.prune:
         return make_fit(task.fit)

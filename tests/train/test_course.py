@@ -6,6 +6,7 @@ import pytest
 from affectflow.cache.checkpoints import read_safetensors
 from affectflow.cache.courses import Course
 from affectflow.cache.errors import Diverged
+from affectflow.train.course import Parted
 from affectflow.train.fit import fit
 from affectflow.train.loop import Loop
 from affectflow.train.registry import fit_settings
@@ -108,3 +109,29 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(dataset_of, tmp_p
     kept = read_safetensors(path)
     for key, value in kept.items():
         np.testing.assert_array_equal(value, good.weights[f"net.{key}"][2])
+
+
+def test_stacks_that_were_fitted_apart_are_found_and_make_the_same_whole(
+    dataset_of, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("affectflow.train.fit.STACK", 1)
+    dataset = dataset_of(("text",))
+    model, training = fit_settings("sf", **SMALL)
+    whole = fitted(dataset)
+    for stack in (2, 0, 1):
+        course = Course(tmp_path, MARK)
+        with pytest.raises(Parted) as met:
+            fit(model, training, dataset, ("M",), "sims", keeper=course, stack=stack)
+        assert met.value.stacks == 3
+    monkeypatch.setattr(Loop, "epoch", None)  # nothing is left to learn
+    again = fitted(dataset, keeper=Course(tmp_path, MARK))
+    assert again.meta == whole.meta
+    for key, value in whole.weights.items():
+        np.testing.assert_array_equal(again.weights[key], value)
+
+
+def test_a_single_stack_is_the_whole_fit(dataset_of, tmp_path):
+    dataset = dataset_of(("text",))
+    model, training = fit_settings("sf", **SMALL)
+    alone = fit(model, training, dataset, ("M",), "sims", keeper=Course(tmp_path, MARK), stack=0)
+    assert alone.meta == fitted(dataset).meta
