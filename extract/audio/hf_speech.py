@@ -62,7 +62,8 @@ class HfSpeech(Extractor):
             fingerprint holds (of a folder: the files' digests). Means nothing for a folder.
         layer: ``last`` for the model's output, the number of a layer (0: what goes into the
             first, -1: the last, with the closing norm where there is one), or several numbers to
-            average. Layers above the highest one are not computed.
+            average. Layers above the highest one are not computed. However it is said, it is
+            kept one way: ``last``, else counted from the output (see ``one_way``).
         level: ``frame``, or ``mean`` for one row, the mean over the utterance's rows.
         precision: what the network computes in: ``float32``, ``bfloat16`` or ``float16``.
         dtype: how it is stored: ``float16``, ``float32``, or ``auto``: float16.

@@ -10,17 +10,15 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import model_config, model_files
+from ..hf_folder import model_files
 from ..hf_hub import reason
-from ..hf_model import load_network
 from ..loaded import LoadedModels
 from ..packing import pack, pack_rows
+from .text_network import count_ids, dense_limit, position_limit, text_network
 from .tokens import Tokens, load_tokenizer, plain_tokens, tokenized
 
 #: Padded tokens of a batch: enough to fill the machine, little enough to bound its memory.
 TOKENS_A_BATCH = {"cpu": 2048, "cuda": 32768}
-#: Names of the tables of learned positions.
-POSITIONS = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
 #: Families with plain attention and absolute positions: a mask keeps the texts of a row apart.
 SHARE_ROWS = ("bert", "camembert", "electra", "ernie", "roberta", "xlm-roberta")
 #: Largest difference that padding may make, relative to the largest value, to pad at all.
@@ -43,6 +41,9 @@ class Encoder:
             out when the model is loaded, and such models get batches of equal length.
         causal: whether a token's states follow from it and those before it alone, as in decoder
             language models; tried out as well.
+        dense: tokens up to which all attend to all, where longer texts attend in blocks (BigBird);
+            None: no text does. Their last block, which all attend to, moves where they are
+            padded, so they get batches of equal length.
         first_position: number of a text's first position where texts may stand one behind
             another in a row, so that nothing is padded; None where they may not.
     """
@@ -60,6 +61,7 @@ class Encoder:
         self.model = model
         self.device = device
         self.limit = position_limit(tokenizer, model)
+        self.dense = dense_limit(model)
         self._try_out()  # in float32, where padding and rounding can be told apart
         model.to(getattr(torch, precision))
 
@@ -87,14 +89,23 @@ class Encoder:
         if self.first_position is not None:
             batches = pack_rows(lengths, budget)
         else:
-            waste = 0.25 if self.pads else 0.0
-            batches = [[[i] for i in batch] for batch in pack(lengths, budget, waste)]
+            batches = [[[i] for i in batch] for batch in self._packed(lengths, budget)]
         done: list[Array] = [np.empty(0)] * len(texts)
         for batch in batches:
             found = self._run([[texts[i] for i in row] for row in batch], layers, concat)
             for i, states in zip((i for row in batch for i in row), found, strict=True):
                 done[i] = states
         return done
+
+    def _packed(self, lengths: Sequence[int], budget: int) -> list[list[int]]:
+        """Batches of texts that may be padded to the longest of them."""
+        usual = [i for i, n in enumerate(lengths) if self.dense is None or n <= self.dense]
+        blocks = [i for i, n in enumerate(lengths) if self.dense is not None and n > self.dense]
+        return [
+            [some[k] for k in batch]
+            for some, waste in ((blocks, 0.0), (usual, 0.25 if self.pads else 0.0))
+            for batch in pack([lengths[i] for i in some], budget, waste)
+        ]
 
     def _run(
         self, rows: Rows, layers: tuple[int, ...] | None = None, concat: bool = False
@@ -109,7 +120,8 @@ class Encoder:
             else:
                 # The last layer is the model's output by definition, its final norm included.
                 known = (*out.hidden_states[:-1], out.last_hidden_state)
-                wanted = [known[layer].float() for layer in layers]
+                n = out.last_hidden_state.shape[1]  # the others may be filled up to whole blocks
+                wanted = [known[layer][:, :n].float() for layer in layers]
                 states = torch.cat(wanted, dim=-1) if concat else torch.stack(wanted).mean(dim=0)
         values: Array = states.cpu().numpy()  # (B, T, D)
         # Copies: a view would keep the whole batch alive.
@@ -141,6 +153,9 @@ class Encoder:
             given["position_ids"] = positions
         if "token_type_ids" in self.tokenizer.model_input_names:
             given["token_type_ids"] = types
+        if self.dense is not None:  # transformers goes over to all to all, and never back
+            sparse = shape[1] > self.dense
+            self.model.set_attention_type("block_sparse" if sparse else "original_full")
         tensors = {name: torch.from_numpy(a).to(self.device) for name, a in given.items()}
         with torch.inference_mode():
             return self.model(**tensors, output_hidden_states=all_layers, return_dict=True)
@@ -226,59 +241,3 @@ def _load(folder: Path, device: str, precision: str) -> tuple[Encoder, int]:
         ) from error
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     return encoder, size
-
-
-def text_network(folder: Path) -> Any:
-    """The network of a folder that maps token ids to hidden states, in float32; see ``hf_model``.
-
-    Raises:
-        BadCall: it cannot be loaded, its weights are not whole, or it reads no text.
-    """
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as TWO_PARTS,
-    )
-
-    # Poolers stand after the hidden states; checkpoints of masked language models lack them.
-    two_parts = model_config(str(folder), "").get("model_type") in TWO_PARTS
-    model = load_network(folder, unused=("pooler", *(["decoder."] if two_parts else [])))
-    if two_parts:
-        model = model.get_encoder()
-    if not count_ids(model):
-        raise BadCall(
-            f"the model in {folder} is of the family '{model.config.model_type}', which does not "
-            "encode text alone: it has no table of tokens"
-        )
-    model.config.use_cache = False  # nothing is generated, so no decoder needs its past
-    return model
-
-
-def count_ids(model: Any) -> int:
-    """Rows of a network's table of tokens; 0 where it has none."""
-    try:
-        weight = getattr(model.get_input_embeddings(), "weight", None)
-    except NotImplementedError:  # of models of several parts, such as CLIP
-        return 0
-    return len(weight) if weight is not None and weight.dim() == 2 else 0
-
-
-def position_limit(tokenizer: Any, model: Any) -> int | None:
-    """Tokens the model reads at once: what the tokenizer says, and its positions.
-
-    Those are the rows of a table of learned positions, and as many as the configuration says that
-    the model was made for. Where it sees only how far tokens stand apart (DeBERTa), that number
-    says where distances stop to differ, and is no limit.
-    """
-    limits = []
-    if tokenizer.model_max_length < 1 << 30:  # a huge number stands for "not said"
-        limits.append(int(tokenizer.model_max_length))
-    for name, module in model.named_modules():
-        if name.endswith(POSITIONS) and hasattr(module, "weight"):
-            # RoBERTa and its kin number positions from behind the padding's, BART from an offset.
-            padding = getattr(module, "padding_idx", None)
-            skipped = 0 if padding is None else padding + 1
-            limits.append(len(module.weight) - max(skipped, getattr(module, "offset", 0)))
-    made_for = getattr(model.config, "max_position_embeddings", None)
-    apart = getattr(model.config, "relative_attention", False)
-    if isinstance(made_for, int) and made_for > 0 and not apart:  # XLNet says -1
-        limits.append(made_for)
-    return min(limits, default=None)

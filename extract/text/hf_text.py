@@ -49,7 +49,8 @@ class HfText(Extractor):
         revision: branch, tag or commit on the hub; it is resolved to its commit, which the
             fingerprint holds (of a folder: the files' digests). Means nothing for a folder.
         layer: ``last`` for the model's output, the number of a layer (0: embeddings, -1: the
-            last, which is the output), or several numbers: ``(-4, -3, -2, -1)``.
+            last, which is the output), or several numbers: ``(-4, -3, -2, -1)``. However it is
+            said, it is kept one way: ``last``, else counted from the output (see ``one_way``).
         level: ``token``; ``word``: the mean over each word's tokens, words as ``word_spans`` has
             them (white space between them, a Chinese character a word of its own), added tokens
             left out; ``mean``: one row, the mean over all tokens; ``cls``: the row of the
@@ -74,7 +75,7 @@ class HfText(Extractor):
     """
 
     name: ClassVar[str] = "hf-text"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     modality: ClassVar[str] = "text"
     rows: ClassVar[str] = "a token, a word, or one"
     sizes: ClassVar[str] = "the model's"

@@ -17,8 +17,8 @@ from ..clip import Clip
 from ..hf_folder import TOKENIZER, companion_files, companion_folder, local_folder
 from ..hf_hub import hub_commit, reason
 from ..loaded import LoadedModels
-from .hf_encoder import position_limit
 from .levels import SPANS
+from .text_network import position_limit
 from .tokens import load_tokenizer, tokenized
 from .windows import within_limit
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...cache.errors import BadCall
-from .hf_encoder import count_ids, text_network
+from .text_network import count_ids, dense_limit, text_network
 
 #: Largest difference from the whole model, relative to the largest value.
 TOLERANCE = 1e-5
@@ -53,6 +53,12 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
         BadCall: there is no such layer, or this family cannot be cut there.
     """
     model = text_network(folder)
+    kind = model.config.model_type
+    if dense_limit(model) is not None:
+        raise BadCall(
+            f"models of the family '{kind}' cannot be cut at a layer: long texts attend in blocks, "
+            "and the last one moves where they are padded"
+        )
     ids = torch.randint(5, count_ids(model), (2, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
@@ -61,7 +67,6 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
     n_layers = len(whole.hidden_states) - 1
     if not 0 <= k < n_layers:
         raise BadCall(f"the model in {folder} has layers 0 to {n_layers}, none above layer {k}")
-    kind = model.config.model_type
     try:
         upper = UpperLayers(_cut(model, k, n_layers))
         with torch.no_grad():

@@ -75,6 +75,22 @@ def _configuration(kind, n_ids):
         "bert": lambda: tf.BertConfig(**size, max_position_embeddings=64),
         "roberta": lambda: tf.RobertaConfig(**size, max_position_embeddings=66, pad_token_id=1),
         "xlm-r": lambda: tf.XLMRobertaConfig(**size, max_position_embeddings=66, pad_token_id=1),
+        "big-bird": lambda: tf.BigBirdConfig(
+            **size, block_size=2, num_random_blocks=1, max_position_embeddings=64
+        ),
+        "bigbird-pegasus": lambda: tf.BigBirdPegasusConfig(
+            vocab_size=n_ids,
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=1,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=64,
+            block_size=2,
+            num_random_blocks=1,
+        ),
         "electra": lambda: tf.ElectraConfig(**size, embedding_size=16, max_position_embeddings=64),
         "deberta": lambda: tf.DebertaConfig(
             **size, relative_attention=True, pos_att_type=["c2p", "p2c"], max_position_embeddings=64

@@ -346,9 +346,9 @@ def test_refuses_a_layer_that_the_model_does_not_have(hf_text):
         hf_text(layer=(-4, -1)).spec["values"]
 
 
-def test_golden_values_of_version_1(hf_text):
+def test_golden_values_of_version_2(hf_text):
     found = hf_text().extract(clips()[1])
-    assert hf_text().version == 1
+    assert hf_text().version == 2
     expected = [1.18682, -0.47849, 1.62844, 2.14668, 0.97187, -0.40938]
     np.testing.assert_allclose(found.values[1, :6], expected, atol=1e-3)
 
