@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -93,14 +94,13 @@ class RunRecord:
 
 
 def store_folders(folder: Path) -> list[Path]:
-    """Stores at or below a folder that hold runs."""
-    if (folder / "runs").is_dir():
-        return [folder]
-    return sorted(path.parent for path in folder.glob("*/**/runs") if any(_records(path)))
-
-
-def _records(runs_folder: Path) -> Iterator[Path]:
-    return runs_folder.glob(f"[!.]*/{PREFIX}*.json")
+    """Stores at or below a folder that hold runs; what lies inside a store is not searched."""
+    found = []
+    for path, names, _ in os.walk(folder):
+        if "runs" in names and any((Path(path) / "runs").glob(f"[!.]*/{PREFIX}*.json")):
+            found.append(Path(path))
+            names.clear()
+    return sorted(found)
 
 
 def read_runs(folder: Path) -> list[RunRecord]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...cache.errors import CacheError, TrainingError
 from ...cache.labels import DIMENSIONS
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, sims_bins
@@ -21,6 +22,8 @@ from ..result import Run, places
 from .fits import chosen, fits_of, main_task
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ...train.attention_maps import AttentionMap
     from ...train.dataset import Input
 
@@ -49,12 +52,16 @@ class Cloud:
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """Pictures of the chosen fit; what it has not is None or empty."""
+    """Pictures of the chosen fit; what it has not is None or empty.
+
+    ``problem`` says why there are none, though there should be.
+    """
 
     fit: FitView
-    cloud: Cloud | None
-    utterance: str
-    maps: Sequence[AttentionMap]
+    cloud: Cloud | None = None
+    utterance: str = ""
+    maps: Sequence[AttentionMap] = ()
+    problem: str = ""
 
 
 def look_inside(run: Run) -> Inside | None:
@@ -66,8 +73,16 @@ def look_inside(run: Run) -> Inside | None:
     table = fit.checkpoint.predictions() if fit else None
     if fit is None or table is None:
         return None
+    try:
+        return _look(run, fit, table, task)
+    except (CacheError, TrainingError) as error:  # features went away since they were trained on
+        return Inside(fit, problem=str(error))
+
+
+def _look(run: Run, fit: FitView, table: pd.DataFrame, task: str) -> Inside:
     target = fit.target(task)
-    found = [labelled(table, target, split) for split in HELD_OUT if fit.metrics(task, split)]
+    splits = [split for split in HELD_OUT if fit.metrics(task, split)]
+    found = [labelled(table, target, split) for split in splits]
     truth = {name: y for ids, _, ys in found for name, y in zip(ids, ys, strict=True)}
     ids = [name for name in run.corpus.ids if name in truth]
     drawn = ids
@@ -77,8 +92,8 @@ def look_inside(run: Run) -> Inside | None:
     cloud = None
     if target.kind != "several" and task not in DIMENSIONS:
         cloud = _cloud(run, fit, target, drawn, truth, len(ids))
-    tested = [name for name in found[-1][0] if _whole(run, fit, name)]
-    return Inside(fit, cloud, tested[0] if tested else "", _maps(run, fit, tested[:1]))
+    first = _first(run, fit, set(found[-1][0]))
+    return Inside(fit, cloud, first, _maps(run, fit, [first]) if first else ())
 
 
 def _cloud(
@@ -134,15 +149,14 @@ def embedded(hidden: Array) -> Array | None:
 def _maps(run: Run, fit: FitView, ids: Sequence[str]) -> Sequence[AttentionMap]:
     from ...train.attention_maps import attention_maps
 
-    if not ids:
-        return ()
     return attention_maps(fit.checkpoint.weights(), fit.checkpoint.meta, _inputs(run, fit, ids))
 
 
-def _whole(run: Run, fit: FitView, name: str) -> bool:
-    """Whether an utterance has every input of a fit."""
-    i = run.corpus.ids.index(name)
-    return all(bool(run.states[node].cached[i]) for node in run.workflow[fit.name].inputs)
+def _first(run: Run, fit: FitView, among: set[str]) -> str:
+    """The first utterance that has every input of a fit; empty: none has."""
+    there = np.all([run.states[name].cached for name in run.workflow[fit.name].inputs], axis=0)
+    whole = (name for name, has in zip(run.corpus.ids, there, strict=True) if has)
+    return next((name for name in whole if name in among), "")
 
 
 def _inputs(run: Run, fit: FitView, ids: Sequence[str]) -> list[Input]:

@@ -202,7 +202,7 @@ def errors(fits: Sequence[FitView], task: str) -> dict[str, Any]:
 
 def views(inside: Inside | None) -> dict[str, Any]:
     """Charts of what the chosen model makes of utterances that it did not learn from."""
-    if inside is None or not (inside.cloud or inside.maps):
+    if inside is None or not (inside.cloud or inside.maps or inside.problem):
         return {}
     shown, name = inside.cloud, inside.fit.name
     title = f"Last hidden layer of {name}, held-out utterances in the plane"
@@ -211,6 +211,7 @@ def views(inside: Inside | None) -> dict[str, Any]:
         "cloud": shown,
         "picture": cloud(title, shown.places, shown.groups, shown.names) if shown else "",
         "utterance": inside.utterance,
+        "problem": inside.problem,
         "maps": [(one.name, heat(f"Attention: {one.name}", one.weights)) for one in inside.maps],
     }
 
