@@ -60,7 +60,7 @@ class Extractor(ABC):
         modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for; ``ANY``
             where that follows from what it reads.
         provides: the role, or roles, that it can fill for others (``faces``); empty: none.
-        libraries: distributions whose version is recorded beside the features.
+        libraries: distributions that compute whatever the settings are; see ``used_libraries``.
         paper: what to cite for the features, in short; empty: nothing.
         licence: a line for people where the use of what computes is restricted; empty: it is not.
         rows: what there is a row for (``a word``), where rows have no rate of their own by default.
@@ -133,6 +133,10 @@ class Extractor(ABC):
     def weights(self) -> Mapping[str, Path | str]:
         """Weights behind the numbers: name to a file or folder (digested), or to a fixed commit."""
         return {}
+
+    def used_libraries(self) -> tuple[str, ...]:
+        """Distributions whose version is recorded beside the features."""
+        return self.libraries
 
     def many(self, clips: Sequence[Clip], device: str = "cpu") -> Iterator[Features | Exception]:
         """One result for each clip, in order: its features, or the error that it met.

@@ -55,7 +55,7 @@ class Extract:
 
         Those that decode and resample the media that it reads are among them.
         """
-        names = set(self.extractor.libraries)
+        names = set(self.extractor.used_libraries())
         for stream in self.extractor.needs.streams:
             names.update(STREAM_LIBRARIES.get(stream, ()))
         return {name: _version(name) for name in sorted(names)}

@@ -14,7 +14,7 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, FeatureSpec
 from ..clip import Clip
 from .face_encoder import FaceEncoder, Rows
-from .image_network import FACENET, load_image_network, looks
+from .image_network import FACENET, library_of, load_image_network, looks
 from .video_windows import Piece
 
 
@@ -48,7 +48,7 @@ class FaceEmbedding(FaceEncoder):
     version: ClassVar[int] = 2
     rows: ClassVar[str] = "a picture, or one"
     sizes: ClassVar[str] = "512, or the network's"
-    libraries: ClassVar[tuple[str, ...]] = (*FaceEncoder.libraries, "facenet-pytorch")
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "opencv-python-headless")
     paper: ClassVar[str] = "the network's own; default: Schroff et al. (2015), FaceNet"
     licence: ClassVar[str] = "the weights' own"
 
@@ -70,6 +70,9 @@ class FaceEmbedding(FaceEncoder):
 
     def weights(self) -> Mapping[str, Path]:
         return {"checkpoint": Path(self.checkpoint).expanduser()}
+
+    def used_libraries(self) -> tuple[str, ...]:
+        return (*self.libraries, library_of(self.network))
 
     def _parts(self, clip: Clip, crops: Iterator[Piece], device: str) -> Iterator[Rows]:
         path = self.weights()["checkpoint"]

@@ -105,6 +105,11 @@ def _timm(name: str) -> tuple[Any, Looks]:
     return network, Looks(width, int(config["input_size"][-1]), mean, std, f"{head}.")
 
 
+def library_of(name: str) -> str:
+    """The distribution that holds a network; see ``make_network``."""
+    return "facenet-pytorch" if name == FACENET else name.partition("/")[0]
+
+
 @lru_cache(maxsize=16)
 def looks(name: str) -> Looks:
     """How a network wants its pictures; it is made without memory for its weights."""

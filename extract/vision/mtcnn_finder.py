@@ -17,7 +17,12 @@ class MtcnnFinder(OnDevice):
     """Base of ``mtcnn-face`` and ``faces``; their fields ``rate``, ``min_size``, ``threshold``."""
 
     modality: ClassVar[str] = "vision"
-    libraries: ClassVar[tuple[str, ...]] = ("facenet-pytorch", "torch", "torchvision")
+    libraries: ClassVar[tuple[str, ...]] = (
+        "facenet-pytorch",
+        "torch",
+        "torchvision",
+        "opencv-python-headless",
+    )
 
     rate: float
     min_size: float

@@ -203,6 +203,6 @@ def test_called_by_itself_an_extractor_reads_what_another_heard(toys):
 def test_libraries_that_decode_and_resample_are_recorded_where_media_are_read(toys):
     assert set(Extract("a", extractor("librosa-33")).libraries()) == {"av", "librosa", "soxr"}
     faces = Extract("f", extractor("mtcnn-face")).libraries()
-    assert "av" in faces
+    assert {"av", "opencv-python-headless"} < set(faces)
     assert "soxr" not in faces
     assert Extract("t", extractor("vader")).libraries().keys() == {"vaderSentiment"}

@@ -135,6 +135,19 @@ def test_refuses_networks_that_there_are_not(network, error, message):
         extractor("face-embedding", network=network, checkpoint="a.pth")
 
 
+@pytest.mark.parametrize(
+    ("network", "library"),
+    [
+        ("inception-resnet-v1", "facenet-pytorch"),
+        (MOBILE, "torchvision"),
+        ("timm/resnet18", "timm"),
+    ],
+)
+def test_the_library_that_holds_the_network_is_recorded(network, library):
+    node = extractor("face-embedding", network=network, checkpoint="a.pth", size=160)
+    assert node.used_libraries() == ("torch", "opencv-python-headless", library)
+
+
 def test_says_when_timm_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(BadCall, match="'timm/vit' needs timm: pip install 'affectflow"):
