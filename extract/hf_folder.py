@@ -4,64 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..cache.errors import BadCall
+from .hf_companions import PREPROCESSOR, TOKENIZER, Companion, present
 from .hf_hub import cached_file, hub_commit, hub_file, hub_files
 
-
-@dataclass(frozen=True)
-class Companion:
-    """What must lie beside configuration and weights, because it changes what is computed.
-
-    Args:
-        name: what a message calls it.
-        ways: sets of patterns of files; those of one set must be there.
-        settings: patterns of files that count too where they are there, but do not do alone.
-    """
-
-    name: str
-    ways: tuple[tuple[str, ...], ...]
-    settings: tuple[str, ...] = ()
-
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """Patterns of all sets."""
-        return tuple(dict.fromkeys(name for way in self.ways for name in way))
-
-    def found(self, folder: Path) -> list[Path]:
-        """All of its files in a folder; see ``lack`` for whether they do."""
-        return _present(folder, (*self.needed, *self.settings))
-
-    def lack(self, folder: Path) -> str:
-        """What is missing in a folder, in words; empty: nothing."""
-        if any(all(_present(folder, (name,)) for name in way) for way in self.ways):
-            return ""
-        rest = self.found(folder)
-        if not rest:
-            return self.name
-        ways = ", or ".join(" with ".join(way) for way in self.ways)
-        return f"{self.name} that is whole: beside {rest[0].name} it needs {ways}"
-
-
-#: How a text is split: a vocabulary, without which transformers would make one up, and settings.
-TOKENIZER = Companion(
-    "tokenizer",
-    (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"), ("*.model",)),
-    (
-        *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-        *("bpe.codes", "dict.txt"),
-    ),
-)
-#: The same for a model that writes characters, each of which is a token.
-CHARACTERS = replace(TOKENIZER, ways=(*TOKENIZER.ways, ("vocab.json",)))
-#: How sound or pictures are normalised before a model hears or sees them.
-PREPROCESSOR = Companion(
-    "preprocessor_config.json", (("preprocessor_config.json",), ("processor_config.json",))
-)
 SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 TORCH_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 #: Weights of other libraries, and pickles.
@@ -125,7 +75,7 @@ def _missing(folder: Path, beside: tuple[Companion, ...]) -> list[str]:
 
 def _weights(folder: Path) -> list[Path]:
     """A folder's files of weights; of those that an index names some may be missing."""
-    files = _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS)
+    files = present(folder, SAFE_WEIGHTS) or present(folder, TORCH_WEIGHTS)
     indexes = [file for file in files if file.name.endswith(".index.json")]
     return sorted({*files, *(folder / shard for index in indexes for shard in _shards(index))})
 
@@ -147,16 +97,12 @@ def _shards(index: Path) -> set[str]:
 
 def _foreign(folder: Path) -> str:
     """A remark on weights of formats that are not read, where there are no others."""
-    if _present(folder, SAFE_WEIGHTS) or _present(folder, TORCH_WEIGHTS):
+    if present(folder, SAFE_WEIGHTS) or present(folder, TORCH_WEIGHTS):
         return ""
-    found = [file.name for file in _present(folder, FOREIGN_WEIGHTS)]
+    found = [file.name for file in present(folder, FOREIGN_WEIGHTS)]
     if not found:
         return ""
     return f". '{found[0]}' is not read: save the model with save_pretrained of transformers"
-
-
-def _present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    return sorted({file for pattern in patterns for file in folder.glob(pattern)})
 
 
 def model_weights(
@@ -325,6 +271,6 @@ def _fetched(model: str, commit: str, beside: tuple[Companion, ...]) -> Path:
         _hub_companion(model, commit, part)
     for weights in (SAFE_WEIGHTS, TORCH_WEIGHTS):
         folder = hub_files(model, commit, ("config.json", *weights))
-        if _present(folder, weights):
+        if present(folder, weights):
             break
     return folder

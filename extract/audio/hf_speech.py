@@ -12,8 +12,8 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, Features, FeatureSpec
 from ..base import Extractor, Needs
 from ..clip import Clip
+from ..hf_companions import PREPROCESSOR
 from ..hf_folder import (
-    PREPROCESSOR,
     hidden_size,
     model_config,
     model_folder,

@@ -14,7 +14,8 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, model_config, model_files, sound_config
+from ..hf_companions import PREPROCESSOR
+from ..hf_folder import model_config, model_files, sound_config
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from .speech_rows import CONVOLUTIONAL, SPECTRAL, Rows, rows_of

@@ -13,7 +13,8 @@ from ...cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..audio.samples import samples_of
 from ..base import TRANSCRIPT, Extractor, Needs
 from ..clip import Clip
-from ..hf_folder import Companion, model_config, model_folder, model_weights
+from ..hf_companions import Companion
+from ..hf_folder import model_config, model_folder, model_weights
 from ..hf_model import PRECISIONS
 from . import ctc_model, whisper
 from .ctc import greedy

@@ -12,7 +12,8 @@ import numpy as np
 
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array
-from ..hf_folder import CHARACTERS, PREPROCESSOR, model_files, sound_config
+from ..hf_companions import CHARACTERS, PREPROCESSOR
+from ..hf_folder import model_files, sound_config
 from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
 from .tokens import load_tokenizer

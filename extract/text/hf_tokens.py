@@ -14,7 +14,8 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, Features, FeatureSpec, no_times
 from ..base import Extractor, Needs
 from ..clip import Clip
-from ..hf_folder import TOKENIZER, companion_files, companion_folder, local_folder
+from ..hf_companions import TOKENIZER
+from ..hf_folder import companion_files, companion_folder, local_folder
 from ..hf_hub import hub_commit, reason
 from ..loaded import LoadedModels
 from .levels import SPANS

@@ -12,7 +12,8 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, TOKENIZER, Companion, model_files, sound_config
+from ..hf_companions import PREPROCESSOR, TOKENIZER, Companion
+from ..hf_folder import model_files, sound_config
 from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
 from .dtw import places

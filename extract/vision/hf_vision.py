@@ -13,7 +13,8 @@ from ...cache.errors import BadCall
 from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, FeatureSpec
 from ..clip import Clip
-from ..hf_folder import PREPROCESSOR, model_folder, model_weights
+from ..hf_companions import PREPROCESSOR
+from ..hf_folder import model_folder, model_weights
 from ..hf_layers import check_layer, layer_numbers, one_way
 from .face_encoder import FaceEncoder, Rows
 from .hf_vision_model import HfVisionModel, load_vision

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...cache.records import Array
-from ..hf_folder import PREPROCESSOR, model_files
+from ..hf_companions import PREPROCESSOR
+from ..hf_folder import model_files
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from .computing import whole_float32
