@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array, Features
 from ..clip import Clip, Frame
-from .chosen import column, one_track, track_numbers
+from .chosen import column
 from .mtcnn_face import FACE_COLUMNS
 
 #: Pictures of crops that are handed on at once.
@@ -35,14 +35,6 @@ TEMPLATE = np.array(
 TEMPLATE_SIDE = 112
 #: Seconds by which a time may miss the start of its row through rounding.
 ROUNDING = 1e-6
-
-
-class TrackCrops(NamedTuple):
-    """A piece of one track: its number, times (k, 2), pictures (k, size, size, 3) uint8 RGB."""
-
-    track: int
-    times: Array
-    pictures: Array
 
 
 @dataclass(frozen=True)
@@ -123,59 +115,12 @@ def face_crops(
         yield np.array(times), np.stack(pictures), np.array(mask)
 
 
-def track_crops(
-    clip: Clip,
-    tracks: Features,
-    size: int,
-    rate: float,
-    **cutting: Unpack[Cutting],
-) -> Iterator[TrackCrops]:
-    """Every track of a clip, cut in one pass over its pictures.
-
-    Args:
-        clip: whose pictures.
-        tracks: what ``faces`` gives.
-        size: side of the crops in pixels.
-        rate: crops a second, Hz.
-        cutting: what is cut; see ``Window``.
-
-    Yields:
-        Pieces of at most ``PIECE`` crops of one track, those of a track in order of time; a track
-        begins and ends with its rows, so no crop is masked.
-    """
-    window = Window(size, **cutting)
-    waiting = {int(n): one_track(tracks, int(n)) for n in track_numbers(tracks)}
-    starts = sorted((float(rows.times[0, 0]), number) for number, rows in waiting.items())
-    paths: dict[int, FacePath] = {}
-    held: dict[int, tuple[list[tuple[float, float]], list[Array]]] = {}
-    for frame in clip.frames(rate):
-        while starts and starts[0][0] <= frame.time + ROUNDING:
-            number = starts.pop(0)[1]
-            paths[number], held[number] = FacePath(waiting.pop(number), window), ([], [])
-        for number, path in list(paths.items()):
-            times, pictures = held[number]
-            matrix = path.in_frame(frame)
-            if matrix is not None:
-                times.append((frame.time, frame.time + 1 / rate))
-                pictures.append(cut(frame.image, matrix, size, window.fill))
-            over = frame.time + ROUNDING >= path.end
-            if times and (over or len(times) == PIECE):
-                yield TrackCrops(number, np.array(times), np.stack(pictures))
-                held[number] = ([], [])
-            if over:
-                del paths[number], held[number]
-    for number, (times, pictures) in held.items():
-        if times:
-            yield TrackCrops(number, np.array(times), np.stack(pictures))
-
-
 class FacePath:
     """Where one face a picture is at any time, and the window to be cut there."""
 
     def __init__(self, faces: Features, window: Window) -> None:
         self.window = window
         self.times, self.mask = faces.times, faces.mask
-        self.end = float(faces.times[-1, 1]) if len(faces) else 0.0
         self.shown = column(faces, "shown").astype(np.float64)
         names = FACE_COLUMNS[5:] if window.aligned else FACE_COLUMNS[:4]
         self.points = np.stack([column(faces, name) for name in names], axis=1).astype(np.float64)

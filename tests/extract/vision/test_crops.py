@@ -4,17 +4,16 @@ import pytest
 from affectflow.cache.errors import BadCall, BadInput, NoFace, NoVideo
 from affectflow.cache.records import Features
 from affectflow.extract.registry import extractor
-from affectflow.extract.vision.chosen import TRACK_COLUMNS
-from affectflow.extract.vision.crops import PIECE, TEMPLATE, aligning, cut, face_crops, track_crops
+from affectflow.extract.vision.crops import PIECE, TEMPLATE, aligning, cut, face_crops
 from affectflow.extract.vision.mtcnn_face import COLUMNS
 
 SIZE = (120, 160)
 
 
-def faces_of(boxes, rate=10.0, tracks=1, size=SIZE, columns=COLUMNS, pictures=None):
+def faces_of(boxes, rate=10.0, tracks=1, size=SIZE):
     """Features of a box (None: no face) for each picture."""
-    values = np.zeros((len(boxes), len(columns)), np.float32)
-    numbers = np.arange(len(boxes)) if pictures is None else np.array(pictures)
+    values = np.zeros((len(boxes), len(COLUMNS)), np.float32)
+    numbers = np.arange(len(boxes))
     track = np.broadcast_to(tracks, len(boxes))
     for k, (row, box) in enumerate(zip(values, boxes, strict=True)):
         if box is not None:
@@ -24,7 +23,7 @@ def faces_of(boxes, rate=10.0, tracks=1, size=SIZE, columns=COLUMNS, pictures=No
         row[15] = -1 if box is None else track[k]
         row[16:19] = size[1], size[0], numbers[k] / rate
     times = np.stack([numbers / rate, (numbers + 1) / rate], axis=1)
-    return Features(values, times, columns, [box is not None for box in boxes])
+    return Features(values, times, COLUMNS, [box is not None for box in boxes])
 
 
 def marked(left, top, side=20, size=SIZE):
@@ -150,27 +149,6 @@ def test_pieces_are_bounded(make_clip):
     clip = make_clip([marked(10, 20)] * (2 * PIECE + 5))
     faces = faces_of([(10, 20, 30, 40)] * (2 * PIECE + 5))
     assert [len(times) for times, _, _ in face_crops(clip, faces, 4, 10.0)] == [PIECE, PIECE, 5]
-
-
-def test_all_tracks_are_cut_in_one_pass(make_clip):
-    clip = make_clip([marked(10, 20)] + [marked(100, 20)] * 2)
-    boxes = [(10, 20, 30, 40), (100, 20, 120, 40), (100, 20, 120, 40)]
-    tracks = faces_of(boxes, tracks=[1, 2, 2], columns=TRACK_COLUMNS)
-    both = faces_of([*boxes, (10, 20, 30, 40)], tracks=[1, 2, 2, 3], pictures=[0, 1, 2, 2],
-                    columns=TRACK_COLUMNS)  # fmt: skip
-    found = {t: (times, pictures) for t, times, pictures in track_crops(clip, both, 20, 10.0)}
-    assert sorted(found) == [1, 2, 3]
-    np.testing.assert_allclose(found[2][0], [[0.1, 0.2], [0.2, 0.3]])
-    assert (found[2][1] == 255).all()
-    assert (found[3][1] == 20).all()
-    assert sum(len(times) for _, times, _ in track_crops(clip, tracks, 20, 10.0)) == 3
-
-
-def test_a_track_with_a_pause_of_its_own_is_cut_on_both_sides(make_clip):
-    clip = make_clip([marked(10, 20)] * 4)
-    tracks = faces_of([(10, 20, 30, 40)] * 2, pictures=[0, 3], columns=TRACK_COLUMNS)
-    [(_, times, _)] = track_crops(clip, tracks, 20, 10.0)
-    np.testing.assert_allclose(times[:, 0], [0, 0.3])
 
 
 def test_faces_of_other_pictures_are_refused(make_clip):
