@@ -59,7 +59,7 @@ class MouthMotion(Extractor):
     provides: ClassVar[str] = "faces"
     rows: ClassVar[str] = "as 'tracks'"
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless",)
-    peak_memory: ClassVar[int] = 512 << 20
+    peak_memory: ClassVar[int] = 1 << 30
 
     @property
     def needs(self) -> Needs:

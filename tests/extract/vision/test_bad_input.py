@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from affectflow.cache.errors import BadInput, BadMedia, NoAudio, NoFace, NoVideo
-from affectflow.extract.clip import Clip, Waveform
+from affectflow.extract.clip import FRAMES_KEPT, Clip, Waveform
 from affectflow.extract.registry import EXTRACTORS, extractor
 from affectflow.extract.vision import video_network
 
@@ -97,6 +97,11 @@ def test_every_extractor_that_reads_pictures_is_tested_here():
     apart = {"openface2", "face-landmarks", "action-units", "r2plus1d", "mvit"}
     vision = {name for name, (module, _) in EXTRACTORS.items() if module.startswith("vision.")}
     assert vision - apart == set(ALL)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n not in ("largest-face", "face-geometry")])
+def test_memory_is_declared_for_the_pictures_that_a_clip_keeps_too(node, name):
+    assert node(name).peak_memory >= FRAMES_KEPT + (256 << 20)
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if n not in ("largest-face", "face-geometry")])
