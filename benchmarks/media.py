@@ -15,7 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from affectflow.extract.media import probe, read_audio, read_frames
+from affectflow.extract.media import probe, read_audio, read_pictures
+from affectflow.extract.pictures import on_grid
 
 ROUNDS = 5
 RATE = 16000
@@ -28,8 +29,8 @@ def main(clips: list[str]) -> None:
         ways = {
             "bare pictures": lambda p: bare_pictures(p, convert=False),
             "bare rgb": lambda p: bare_pictures(p, convert=True),
-            "our rgb": lambda p: drain(read_frames(p, rates[p])),
-            "our rgb, 5 fps": lambda p: drain(read_frames(p, 5)),
+            "our rgb": lambda p: drain(on_grid(read_pictures(p), rates[p], 0.0, None)),
+            "our rgb, 5 fps": lambda p: drain(on_grid(read_pictures(p), 5, 0.0, None)),
             "bare sound": bare_sound,
             "our sound": lambda p: read_audio(p, RATE),
         }
@@ -41,7 +42,9 @@ def main(clips: list[str]) -> None:
                     way(path)
                 best[name] = min(best[name], time.perf_counter() - start)
         seconds = sum(read_audio(path, RATE).duration for path in paths)
-        pictures = sum(drain(read_frames(path, rates[path])) for path in paths)
+        pictures = sum(
+            drain(on_grid(read_pictures(path), rates[path], 0.0, None)) for path in paths
+        )
     for name, spent in best.items():
         print(f"{name:16} {spent * 1000:9.2f} ms for {seconds:.2f} s, {pictures} pictures")
     figure("pictures_to_bare_rgb", best["our rgb"] / best["bare rgb"], "ratio")

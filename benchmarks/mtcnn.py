@@ -24,9 +24,9 @@ def pictures(clip, n):
             left = 60 + k % 40
             canvas[k, 24:264, left : left + 240] = face
         return canvas
-    from affectflow.extract.media import read_frames
+    from affectflow.extract.clip import Clip
 
-    frames = [frame.image for frame in read_frames(clip, 25)][:n]
+    frames = [frame.image for frame in Clip("clip", str(clip)).frames(25)][:n]
     return np.stack(frames)
 
 

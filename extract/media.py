@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ..cache.errors import BadCall, BadInput, BadMedia
-from .clip import Frame, Waveform
+from .clip import Waveform
 from .container import has_decoder, open_media
 from .damage import Shown
-from .pictures import on_grid
 from .sound import Line
 
 #: Seconds that are no picture but a rounding of times.
@@ -122,33 +121,6 @@ def read_audio(
         return Waveform(samples, rate)
 
 
-def read_frames(
-    path: str | Path, rate: float, start: float | None = None, end: float | None = None
-) -> Iterator[Frame]:
-    """Pictures of a file or of a segment of it, on a regular grid of times; one is held at a time.
-
-    Grid step k stands at ``k / rate`` seconds from ``start`` and shows the picture that a player
-    shows then: the latest one that has begun (``TOLERANCE`` later still counts), and the first
-    one also before it begins. Pictures are RGB, turned and mirrored upright as the file says, and
-    of the size that is stored: pixels that are not square stay so. Steps that show the same
-    picture share one array; do not write into it. Steps at which damage left nothing to be shown
-    have a black picture and are not ``readable``.
-
-    Args:
-        path: a local media file.
-        rate: steps a second, Hz.
-        start: first second; None: 0.
-        end: second at which to stop (half open); None: the end of the pictures.
-
-    Raises:
-        NoVideo: the file has no pictures.
-        BadMedia: it cannot be decoded, or less of it than it promises.
-        BadInput: the segment lies outside the pictures, or is longer than ``MAX_SECONDS``.
-        BadCall: the rate is not above 0.
-    """
-    yield from on_grid(read_pictures(path, start, end), rate, start or 0.0, end)
-
-
 def read_pictures(
     path: str | Path, start: float | None = None, end: float | None = None
 ) -> Iterator[Shown]:
@@ -156,7 +128,17 @@ def read_pictures(
 
     The first ones may lie before the segment (decoding begins at a key picture), the last one
     begins at its end or after it, if there is such a one. Where damage left no picture that can be
-    trusted, the span is given instead. Arguments and errors are those of ``read_frames``.
+    trusted, the span is given instead. See ``on_grid`` for frames of them.
+
+    Args:
+        path: a local media file.
+        start: first second; None: 0.
+        end: second at which to stop (half open); None: the end of the pictures.
+
+    Raises:
+        NoVideo: the file has no pictures.
+        BadMedia: it cannot be decoded, or less of it than it promises.
+        BadInput: the segment lies outside the pictures, or is longer than ``MAX_SECONDS``.
     """
     begin = _checked_start(start, end)
     with open_media(path) as source:

@@ -23,7 +23,14 @@ TOLERANCE = 0.001
 def on_grid(
     pictures: Iterable[Shown], rate: float, start: float, end: float | None
 ) -> Iterator[Frame]:
-    """Pictures on a regular grid of times; all of ``pictures`` is read, to its end.
+    """Pictures on a regular grid of times; all of ``pictures`` is read, to its end, one at a time.
+
+    Grid step k stands at ``k / rate`` seconds from ``start`` and shows the picture that a player
+    shows then: the latest one that has begun (``TOLERANCE`` later still counts), and the first
+    one also before it begins. Pictures are RGB, turned and mirrored upright as the file says, and
+    of the size that is stored: pixels that are not square stay so. Steps that show the same
+    picture share one array; do not write into it. Steps at which damage left nothing to be shown
+    have a black picture and are not ``readable``.
 
     Args:
         pictures: in order of time.

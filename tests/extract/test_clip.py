@@ -8,6 +8,7 @@ from affectflow.cache.errors import BadInput, BadMedia, NoAudio, NoVideo
 from affectflow.extract import clip as clip_file
 from affectflow.extract import media
 from affectflow.extract.clip import Clip, Waveform
+from affectflow.extract.pictures import on_grid
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def test_pictures_are_decoded_once_for_all_rates(clip_path, calls):
 def test_kept_pictures_are_those_of_the_file(clip_path, span, rate):
     clip = Clip("a", str(clip_path), *span)
     list(clip.frames(7))
-    kept, read = list(clip.frames(rate)), list(media.read_frames(clip_path, rate, *span))
+    start, end = span
+    pictures = media.read_pictures(clip_path, start, end)
+    kept, read = list(clip.frames(rate)), list(on_grid(pictures, rate, start or 0.0, end))
     assert [(f.time, f.shown) for f in kept] == [(f.time, f.shown) for f in read]
     for one, other in zip(kept, read, strict=True):
         np.testing.assert_array_equal(one.image, other.image)

@@ -8,7 +8,8 @@ import pytest
 
 from affectflow.cache.errors import BadInput, BadMedia, NoAudio, NoVideo
 from affectflow.extract import container, decoding
-from affectflow.extract.media import probe, read_audio, read_frames
+from affectflow.extract.media import probe, read_audio, read_pictures
+from affectflow.extract.pictures import on_grid
 
 
 def pictures(n, size=(64, 48)):
@@ -20,8 +21,8 @@ def tone(seconds, rate=44100):
     return (0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
-def all_frames(path, *args):
-    return list(read_frames(path, 25, *args))
+def all_frames(path, start=None, end=None):
+    return list(on_grid(read_pictures(path, start, end), 25, start or 0.0, end))
 
 
 def all_sound(path, *args):

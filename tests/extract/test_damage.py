@@ -10,7 +10,8 @@ from affectflow.cache.errors import BadMedia
 from affectflow.extract.clip import Clip
 from affectflow.extract.damage import Faults
 from affectflow.extract.decoding import Decoded
-from affectflow.extract.media import read_frames
+from affectflow.extract.media import read_pictures
+from affectflow.extract.pictures import on_grid
 
 N = 50
 
@@ -47,8 +48,8 @@ def damaged(path, *spans):
     return copy
 
 
-def all_frames(path, *span):
-    return list(read_frames(path, 25, *span))
+def all_frames(path, start=None, end=None):
+    return list(on_grid(read_pictures(path, start, end), 25, start or 0.0, end))
 
 
 @pytest.fixture(scope="module")

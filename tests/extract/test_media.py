@@ -8,7 +8,8 @@ import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, BadMedia
 from affectflow.extract import media, pictures, sound
-from affectflow.extract.media import MediaInfo, probe, read_audio, read_frames
+from affectflow.extract.media import MediaInfo, probe, read_audio, read_pictures
+from affectflow.extract.pictures import on_grid
 from affectflow.extract.resample import BLOCK
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
@@ -27,6 +28,11 @@ def grey(value, size=(64, 48)):
 def counted(n, size=(64, 48)):
     """Pictures whose brightness says their number."""
     return [grey(20 + 4 * k, size) for k in range(n)]
+
+
+def read_frames(path, rate, start=None, end=None):
+    """Frames of a file, as a clip gives them."""
+    return on_grid(read_pictures(path, start, end), rate, start or 0.0, end)
 
 
 def numbers(frames):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectflow.extract.media import read_frames
+from affectflow.extract.clip import Clip
 from affectflow.extract.vision.shots import Shots
 
 SHARED = Path(__file__).parents[4] / "shared"
@@ -74,7 +74,7 @@ def test_takes_any_size_and_a_change_of_size(size):
 )
 def test_finds_the_cuts_that_one_sees(name, cuts):
     times, shots = [], Shots()
-    for frame in read_frames(SHARED / "clips" / name, 25):
+    for frame in Clip(name, str(SHARED / "clips" / name)).frames(25):
         before = shots.number
         if shots.see(frame.image) != before:
             times.append(round(frame.time, 2))
