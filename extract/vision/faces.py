@@ -49,12 +49,12 @@ class TrackedFaces(MtcnnFinder):
     Args:
         rate: pictures a second, Hz. 25 is what detectors of active speakers are trained on.
         looks: searches of the whole picture a second, Hz; from ``rate`` on: every picture. At 5
-            of 25 a clip of dark scenes, cuts and quick turns keeps 96 % of the faces that a search
-            of every picture finds, in a third of the time; at 2.5 it is 93 %, in a ninth.
+            of 25 a clip of dark scenes, cuts and quick turns keeps 94 % of the faces that a search
+            of every picture finds, in a third of the time; at 2.5 it is 91 %, in a ninth.
         min_size: side of the smallest face looked for, in pixels; see ``mtcnn-face``.
         threshold: probability that a face must reach in the last net, in (0, 1).
-        gap: longest gap in a track that is filled, in seconds; one of more pictures than those in
-            which the face was seen never is.
+        gap: longest gap in a track that is filled, in seconds; one of more than twice the pictures
+            in which the face was seen never is.
 
     Source:
         Zhang et al. (2016), see ``mtcnn_cascade.Cascade``. Linking by overlap as in Bochinski et

@@ -79,10 +79,10 @@ def test_a_long_gap_ends_the_track():
     assert [sorted(t.rows) for t in tracks] == [[0], [5]]
 
 
-def test_a_gap_of_more_pictures_than_the_face_was_seen_in_is_not_filled():
-    tracks = world([face(0)], [], [], [], [face(0)], [face(0)], [], [face(0)]).run()
-    assert [(t.number, sorted(t.rows)) for t in tracks] == [(1, [0]), (2, [4, 5, 6, 7])]
-    assert [t.filled for t in tracks] == [set(), {6}]
+def test_a_gap_of_more_than_twice_the_pictures_with_the_face_is_not_filled():
+    tracks = world([face(0)], *[[]] * 5, [face(0)], [face(0)], [], [face(0)]).run()
+    assert [(t.number, sorted(t.rows)) for t in tracks] == [(1, [0]), (2, [6, 7, 8, 9])]
+    assert [t.filled for t in tracks] == [set(), {8}]
 
 
 def test_a_lost_face_is_never_carried_on():
