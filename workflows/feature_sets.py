@@ -180,8 +180,8 @@ def _read_file(path: Path) -> FeatureSet:
         if path.suffix.lower() == ".csv":
             frame = pd.read_csv(path)
             # pandas gives a name that stands there twice another ending.
-            (header,) = pd.read_csv(path, header=None, nrows=1, dtype=str).to_numpy()
-            _once(str(path), header)
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str)
+            _once(str(path), [str(name) for name in header.iloc[0]])
         else:
             frame = pd.read_parquet(path)
         return _of_frame(path, frame)
