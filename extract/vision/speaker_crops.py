@@ -86,7 +86,8 @@ class FacePlaces:
     def at(self, step: int) -> Array:
         """Middle of the box (x, y) and half of its longer side in pixels at a step, (3,)."""
         row = step - self.first
-        return np.asarray(np.median(self._even[row : row + 2 * self.reach + 1], axis=0))
+        about = np.sort(self._even[row : row + 2 * self.reach + 1], axis=0)
+        return np.asarray(about[self.reach])  # the median: quicker than by numpy's
 
     def _squares(self, shown: Array) -> Array:
         """Middle and half of the longer side (n, 3) in pictures that are shown at these times."""
