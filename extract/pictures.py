@@ -60,7 +60,7 @@ class Grid:
         self.held: Shown | None = None
         self.image: Array | None = None  # the held picture once it was used
         self.shape: tuple[int, ...] | None = None  # of the latest one that was converted
-        self.convert = VideoReformatter()
+        self.view = View()
 
     @property
     def done(self) -> bool:
@@ -105,7 +105,7 @@ class Grid:
         if isinstance(held, Unreadable):
             assert self.shape is not None  # there is a picture before or after: see `check`
             return np.zeros(self.shape, np.uint8)
-        image = upright(held.frame, self.convert)
+        image = upright(held.frame, self.view)
         self.shape = image.shape
         return image
 
@@ -115,24 +115,48 @@ def _count(steps: float) -> int:
     return max(math.ceil(steps - 1e-6), 0)
 
 
-def upright(frame: VideoFrame, convert: VideoReformatter) -> Array:
+class View:
+    """How pictures of one stream become what is seen; see ``upright``.
+
+    PyAV keeps a picture whose side data were asked for until the garbage collector comes round,
+    which at 4K are gigabytes. So they are asked for once for each rotation that a picture says.
+    """
+
+    def __init__(self) -> None:
+        self.convert = VideoReformatter()
+        self._matrices: dict[int, tuple[float, ...]] = {}
+
+    def matrix(self, frame: VideoFrame) -> tuple[float, ...]:
+        """How a picture is turned, (a, b, c, d): (x, y) is shown at (a x + c y, b x + d y)."""
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = _matrix(frame)
+        return self._matrices[frame.rotation]
+
+
+def upright(frame: VideoFrame, view: View) -> Array:
     """One picture as it is to be seen, (height, width, 3) uint8 RGB.
 
     Raises:
         BadMedia: it is to be turned by something else than quarter turns.
     """
-    rgb: Array = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    turn = frame.side_data.get("DISPLAYMATRIX")
-    if turn is not None:
-        # Nine fixed-point numbers by rows; (x, y) is shown at (a x + c y, b x + d y).
-        a, b, _, c, d = (np.frombuffer(cast(bytes, turn), np.int32)[:5] / 65536).round(3)
-        if abs(a) == abs(d) == 1 and b == c == 0:
-            rgb = rgb[:: int(d), :: int(a)]
-        elif abs(b) == abs(c) == 1 and a == d == 0:
-            rgb = rgb.transpose(1, 0, 2)[:: int(b), :: int(c)]
-        else:
-            raise BadMedia(
-                f"the pictures are to be shown by the matrix [{a:g} {b:g}; {c:g} {d:g}]; only "
-                "quarter turns and mirrors are understood: convert the file to upright pictures"
-            )
+    rgb: Array = view.convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    a, b, c, d = view.matrix(frame)
+    if abs(a) == abs(d) == 1 and b == c == 0:
+        rgb = rgb[:: int(d), :: int(a)]
+    elif abs(b) == abs(c) == 1 and a == d == 0:
+        rgb = rgb.transpose(1, 0, 2)[:: int(b), :: int(c)]
+    else:
+        raise BadMedia(
+            f"the pictures are to be shown by the matrix [{a:g} {b:g}; {c:g} {d:g}]; only "
+            "quarter turns and mirrors are understood: convert the file to upright pictures"
+        )
     return np.ascontiguousarray(rgb)  # ``reformat`` gave it memory of its own
+
+
+def _matrix(frame: VideoFrame) -> tuple[float, ...]:
+    turn = frame.side_data.get("DISPLAYMATRIX")
+    if turn is None:
+        return 1.0, 0.0, 0.0, 1.0
+    # Nine fixed-point numbers by rows.
+    a, b, _, c, d = (np.frombuffer(cast(bytes, turn), np.int32)[:5] / 65536).round(3).tolist()
+    return a, b, c, d

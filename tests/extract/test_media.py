@@ -1,3 +1,4 @@
+import gc
 import inspect
 from fractions import Fraction
 from pathlib import Path
@@ -380,6 +381,21 @@ def test_pictures_are_decoded_one_at_a_time(clip_path, monkeypatch):
     next(frames)
     assert len(converted) == 2
     frames.close()
+
+
+def test_pictures_that_were_read_are_let_go_without_the_garbage_collector(clip_path):
+    from av.video.frame import VideoFrame
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(item, VideoFrame) for item in gc.get_objects())
+        for _ in read_frames(clip_path, 25):
+            pass
+        left = sum(isinstance(item, VideoFrame) for item in gc.get_objects()) - before
+    finally:
+        gc.enable()
+    assert left <= 3  # of 50
 
 
 def test_only_pictures_that_are_used_are_converted(clip_path, monkeypatch):
