@@ -389,10 +389,10 @@ def test_pictures_that_were_read_are_let_go_without_the_garbage_collector(clip_p
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(item, VideoFrame) for item in gc.get_objects())
+        before = sum(type(item) is VideoFrame for item in gc.get_objects())
         for _ in read_frames(clip_path, 25):
             pass
-        left = sum(isinstance(item, VideoFrame) for item in gc.get_objects()) - before
+        left = sum(type(item) is VideoFrame for item in gc.get_objects()) - before
     finally:
         gc.enable()
     assert left <= 3  # of 50
