@@ -15,9 +15,11 @@ from ..cache.records import FeatureSpec
 from ..train.training import label_columns
 from .batch import Batch, Job
 from .fitting import EncodeTask, FitTask, InputRef
-from .nodes import Encode, Extract, Fit
+from .node_state import NodeState
+from .nodes import Encode, Extract, Fit, Reduce
 from .output import SHARD_BYTES
-from .plan import Board, NodeState
+from .plan import Board
+from .reducing import BasisTask, ReduceTask
 from .result import places
 
 #: Utterances of a partition grow with the corpus, so that small ones have work for every worker
@@ -152,6 +154,44 @@ class Assignment:
             allow_mixed=self.allow_mixed,
         )
 
+    def reduces(self, state: NodeState, node: Reduce) -> Iterator[BasisTask | ReduceTask]:
+        """The components; once they are fitted, partitions of what they are to be applied to."""
+        board = self.board
+        inputs = self._inputs(node.on)
+        if state.basis is None:
+            train = board.training(node)
+            yield BasisTask(
+                root=self._root,
+                node=node.name,
+                fingerprint=state.fingerprint,
+                description=board.basis_description(node),
+                columns=node.columns,
+                ids=tuple(board.utterances[i].id for i in train),
+                inputs=_only(inputs, train),
+                allow_mixed=self.allow_mixed,
+            )
+            return
+        origin = {
+            "description": board.reduce_description(node, state.basis),
+            "libraries": {},
+            "components": state.basis.fingerprint,
+        }
+        todo = sorted(state.todo, key=lambda i: state.keys[i] or b"")
+        for at in range(0, len(todo), LARGEST):
+            numbers = todo[at : at + LARGEST]
+            yield ReduceTask(
+                root=self._root,
+                node=node.name,
+                fingerprint=state.fingerprint,
+                fit=state.basis.fingerprint,
+                origin=origin,
+                ids=tuple(board.utterances[i].id for i in numbers),
+                keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
+                inputs=_only(inputs, numbers),
+                device=self.device,
+                allow_mixed=self.allow_mixed,
+            )
+
     def encodes(self, state: NodeState, node: Encode) -> Iterator[EncodeTask]:
         fit = self.board.states[node.of]
         assert fit.checkpoint is not None  # the board knows the encode's fingerprint
@@ -172,9 +212,12 @@ class Assignment:
                 origin=origin,
                 ids=tuple(self.board.utterances[i].id for i in numbers),
                 keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
-                inputs=tuple(
-                    replace(ref, places=tuple(ref.places[i] for i in numbers)) for ref in inputs
-                ),
+                inputs=_only(inputs, numbers),
                 device=self.device,
                 allow_mixed=self.allow_mixed,
             )
+
+
+def _only(inputs: Sequence[InputRef], numbers: Sequence[int]) -> tuple[InputRef, ...]:
+    """The inputs of these utterances alone, in this order."""
+    return tuple(replace(ref, places=tuple(ref.places[i] for i in numbers)) for ref in inputs)

@@ -29,8 +29,9 @@ from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from ..train.targets import from_meta
 from .graph import Workflow
-from .nodes import Extract, Fit
+from .nodes import Extract, Fit, Reduce
 from .recipe import Recipe, build
+from .reducing import reduced
 from .run import look
 
 FORMAT = 1
@@ -80,6 +81,11 @@ def pack_model(
             f"cannot pack '{node}': {', '.join(waiting)} not done yet; run the workflow first: "
             f"affectflow run {loaded.name}"
         )
+    fitted = {
+        name: checkpoint
+        for name, state in states.items()
+        if (checkpoint := state.checkpoint or state.basis) is not None
+    }
     content = {
         "format": FORMAT,
         "affectflow": __version__,
@@ -87,15 +93,13 @@ def pack_model(
         "nodes": {name: loaded.source["nodes"][name] for name in loaded.workflow.nodes},
         "node": node,
         "extracts": {extract.name: board.origin(extract) for extract in loaded.workflow.extracts},
-        "fits": {fit.name: states[fit.name].fingerprint for fit in loaded.workflow.fits},
+        "fits": {name: checkpoint.fingerprint for name, checkpoint in fitted.items()},
         "corpus": {"name": opened.name, "note": opened.note, "family": opened.family},
     }
     image = io.BytesIO()
     with zipfile.ZipFile(image, "w") as archive:
         archive.writestr(CONTENT, json.dumps(content, indent=1))
-        for fit in loaded.workflow.fits:
-            checkpoint = states[fit.name].checkpoint
-            assert checkpoint is not None  # every node is done, see above
+        for checkpoint in fitted.values():
             for name in MODEL_FILES:
                 archive.writestr(
                     f"{checkpoint.fingerprint}/{name}", (checkpoint.folder / name).read_bytes()
@@ -111,8 +115,8 @@ class Bundle:
     Args:
         workflow: the nodes it needs.
         node: the fit whose predictions are wanted.
-        checkpoints: of every fit, by node.
-        weights: of every fit, by node.
+        checkpoints: of every fit and reduction, by node.
+        weights: of each, by node.
         notes: what differs between the machine that packed it and this one.
     """
 
@@ -207,6 +211,9 @@ class Bundle:
             elif isinstance(node, Fit):
                 if node.name == self.node:
                     return Score(self._predict(node, made, errors), missing, warned)
+            elif isinstance(node, Reduce):
+                if node.on[0] in made:
+                    made[node.name] = reduced(self.weights[node.name], made[node.on[0]])
             elif any(name in made for name in node.on):
                 made[node.name] = self._encode(node.of, made)
         raise AssertionError("a bundle holds the fit that it is for")

@@ -111,7 +111,7 @@ def demo(folder: Path, n: int, seed: int) -> None:
     """Make the synthetic demo corpus in FOLDER, in the layout of CH-SIMS."""
     from .console import OUT, ConsoleReporter
     from .corpora import CorpusSpec
-    from .driver import staged
+    from .result import staged
 
     with ConsoleReporter() as reporter:
         spec = CorpusSpec(str(folder), "demo", {"n": n, "seed": seed})

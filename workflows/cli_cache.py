@@ -43,7 +43,7 @@ def cache_verify(cache: Path) -> None:
     """Read every stored byte and report each file that is damaged."""
     from ..cache.audit import verify
     from .console import ConsoleReporter, show_rows
-    from .driver import staged
+    from .result import staged
 
     with ConsoleReporter() as reporter:
         found = verify(cache, progress=staged(reporter, "verify"))

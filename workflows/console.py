@@ -20,8 +20,8 @@ from rich.text import Text
 
 from ..cache.audit import NodeSummary
 from ..cache.validation import count
+from .node_state import NodeState
 from .nodes import Fit
-from .plan import NodeState
 from .result import Reporter, Run
 
 #: Seconds between two lines of progress where nobody can see a bar.

@@ -20,11 +20,13 @@ from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
 from .fitting import Begun, EncodeTask, FitTask, make_encode, make_fit
-from .nodes import Extract, Fit, Node
-from .plan import Board, NodeState
+from .node_state import NodeState
+from .nodes import Extract, Fit, Reduce, stage_of
+from .plan import Board
 from .pool import Answer, Pool, WorkerDied
 from .recording import record_run
-from .result import Reporter, Run, warnings_of
+from .reducing import BasisTask, ReduceTask, make_basis, make_reduced
+from .result import Reporter, Run, staged, warnings_of
 from .worker import make_batch
 
 #: How often a task that met an operating system's error is tried again.
@@ -34,20 +36,6 @@ PAUSE = 1.0
 #: Seconds between two looks at a batch that another driver has claimed.
 POLL = 0.2
 KINDS = ("extract", "fit", "encode")
-
-
-def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
-    """A progress callback (done, total) that reports as one stage."""
-    seen = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal seen
-        if not seen:
-            reporter.start(stage, total)
-        reporter.advance(stage, done - seen)
-        seen = done
-
-    return progress
 
 
 class Driver:
@@ -78,6 +66,7 @@ class Driver:
         self._suspects: deque[Any] = deque()
         self._alone: Any = None
         self._stacks: dict[str, int] = {}  # fingerprint of a fit -> stacks still to be fitted
+        self._bases = 0  # components that were fitted, here or by another driver
         self._exit = ExitStack()
 
     def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
@@ -96,18 +85,22 @@ class Driver:
                 states = [self.board.look(node) for node in nodes]
                 self._stop_if_strict([f for state in states for f in state.failed.values()])
                 before = -1
-                while sum(self.run.made.values()) > before and (tasks := self._tasks(states)):
-                    before = sum(self.run.made.values())
+                while self._n_made > before and (tasks := self._tasks(states)):
+                    before = self._n_made
                     self._drive(tasks)
                     states = [self.board.look(node) for node in nodes]
                 self._check_done(states)
         run.warnings = warnings_of(run)
 
+    @property
+    def _n_made(self) -> int:
+        return sum(self.run.made.values()) + self._bases
+
     def _check_done(self, states: Sequence[NodeState]) -> None:
         """Whatever is left to make now was given up: that is an error and never silence."""
         for state in states:
             name = state.node.name
-            if state.todo and not state.waits_for and _kind(state.node) in self.kinds:
+            if state.todo and not state.waits_for and stage_of(state.node) in self.kinds:
                 self.run.errors.setdefault(
                     name, f"{len(state.todo)} of its results were not made; run again"
                 )
@@ -120,8 +113,8 @@ class Driver:
             node = state.node
             if state.waits_for or not state.todo or node.name in self.run.errors:
                 continue
-            if _kind(node) not in self.kinds:
-                if isinstance(node, Extract):
+            if stage_of(node) not in self.kinds:
+                if isinstance(node, Extract | Reduce):
                     raise NotCached(
                         f"node '{node.name}': features of {len(state.todo)} utterances are not "
                         f"cached; run the workflow first: affectflow extract {self.run.recipe.name}"
@@ -132,6 +125,8 @@ class Driver:
                 groups[self.run.workflow.group(node)].append(state)
             elif isinstance(node, Fit):
                 tasks.append(self._assign.fit(state, node))
+            elif isinstance(node, Reduce):
+                tasks.extend(self._assign.reduces(state, node))
             else:
                 tasks.extend(self._assign.encodes(state, node))
         for streams in sorted(groups, key=lambda s: ("frames" not in s, "audio" not in s)):
@@ -198,6 +193,9 @@ class Driver:
         root, store = self.run.store.root, self.run.store
         if isinstance(task, FitTask):
             return None if checkpoints.load(root, task.fingerprint) else task
+        if isinstance(task, BasisTask):
+            self._bases += (there := checkpoints.load(root, task.fingerprint) is not None)
+            return None if there else task
         if isinstance(task, EncodeTask):
             store.adopt([task.fingerprint])
             return None if store.has(task.fingerprint, task.keys).all() else task
@@ -218,6 +216,9 @@ class Driver:
                 self._collect(task, answer.result)
             elif isinstance(answer.result, Begun):
                 self._go_on_with(task, answer.result)
+            elif isinstance(task, BasisTask):
+                self._bases += 1
+                self.run.changed = True
             else:
                 self._count(task.node, 1)
             return
@@ -340,11 +341,9 @@ class Driver:
 
 
 _FUNCTIONS: dict[type[Any], Callable[[Any], Any]] = {
+    BasisTask: make_basis,
     Batch: make_batch,
     EncodeTask: make_encode,
     FitTask: make_fit,
+    ReduceTask: make_reduced,
 }
-
-
-def _kind(node: Node) -> str:
-    return type(node).__name__.lower()

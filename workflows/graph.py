@@ -16,7 +16,7 @@ from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import fingerprint, settings_of
 from ..cache.records import FeatureSpec
 from ..extract.base import TRANSCRIPT
-from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node
+from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce
 
 
 class Workflow:
@@ -103,6 +103,8 @@ class Workflow:
     def modality(self, name: str) -> str:
         """What a fusion model takes a node's features for, upstream nodes considered."""
         node = self[name]
+        if isinstance(node, Reduce):
+            return self.modality(node.on[0])
         if not isinstance(node, Extract):
             return node.modality
         return node.extractor.modality_on(
@@ -230,6 +232,11 @@ class Workflow:
                 node.settings.check({name: self.modality(name) for name in node.on}, node.tasks)
             except BadCall as error:
                 raise BadRecipe(f"{where}: {error}") from error
+        if isinstance(node, Reduce) and not isinstance(upstream := self[node.on[0]], Extract):
+            raise BadRecipe(
+                f"{where}: a reduction reads the features of one extract, '{upstream.name}' "
+                f"({upstream.what}) is none"
+            )
         if isinstance(node, Encode) and not isinstance(self[node.of], Fit):
             raise BadRecipe(f"{where}: only a fit can be encoded, '{node.of}' is none")
 

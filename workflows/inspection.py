@@ -21,11 +21,10 @@ from ..extract.vision.face_encoder import FaceEncoder
 from ..extract.vision.faces import TrackedFaces
 from ..extract.vision.mouth_motion import SOUND_RATE, loudness
 from ..extract.vision.speaker_crops import RATE
-from .driver import staged
 from .graph import Workflow
 from .nodes import Extract
 from .recipe import load_recipe
-from .result import Reporter
+from .result import Reporter, staged
 
 #: The recipe whose nodes are looked at: all faces, the one that is taken, a network on its crops.
 RECIPE, FACES, SPEAKER, NETWORK = "speaker", "faces", "speaker", "vision"

@@ -1,12 +1,13 @@
-"""The three kinds of node, and what the output of each was made from; nothing is run here.
+"""The four kinds of node, and what the output of each was made from; nothing is run here.
 
 ``Extract`` makes features of one utterance and never sees a label. ``Fit`` trains on cached
-features and labels. ``Encode`` applies a fitted checkpoint to cached features.
+features and labels. ``Encode`` applies a fitted checkpoint to cached features. ``Reduce`` makes
+fewer columns of cached features, by what the training split's are like; it sees no label either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -14,7 +15,9 @@ from typing import Any
 
 from ..cache.keys import feature_key, name_digest, segment_digest, settings_of, text_digest
 from ..cache.records import Utterance
+from ..cache.statistics import describe
 from ..extract.base import Extractor
+from ..train.pca import PCA_VERSION
 from ..train.settings.base import ModelSettings
 from ..train.training import Training
 from .search import Space
@@ -22,6 +25,8 @@ from .search import Space
 #: What an utterance can give a node, in the order in which it enters a key.
 CONTENTS = ("media", "text", "name")
 STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text", "name": "name"}
+#: The one way to reduce features, as recipes call it.
+PCA = "pca"
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -126,7 +131,74 @@ class Encode:
         return f"encode {self.of}"
 
 
-Node = Extract | Fit | Encode
+@dataclass(frozen=True)
+class Reduce:
+    """Features with fewer columns and the same rows: their principal components.
+
+    The components are a statistic of the training split's real rows, fitted without labels;
+    they are then applied to all utterances.
+
+    Args:
+        name: the node's name in its recipe.
+        on: the extract whose features are reduced, alone.
+        columns: principal components that are kept.
+    """
+
+    name: str
+    on: tuple[str]
+    columns: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes this one reads."""
+        return self.on
+
+    @property
+    def what(self) -> str:
+        """What runs here."""
+        return PCA
+
+
+Node = Extract | Fit | Encode | Reduce
+
+
+def kind_of(node: Node) -> str:
+    """What recipes call its kind: ``extract``, ``fit``, ``encode`` or ``reduce``."""
+    return type(node).__name__.lower()
+
+
+def stage_of(node: Node) -> str:
+    """With which kind of node it is made: what needs no labels is made with the extracts."""
+    return "extract" if isinstance(node, Reduce) else kind_of(node)
+
+
+def basis_description(node: Reduce, features: str, keys: Iterable[bytes]) -> dict[str, Any]:
+    """What a reduction's components are made from.
+
+    Args:
+        node: the reduction.
+        features: fingerprint of the node that it reads.
+        keys: of the training split's features there.
+    """
+    return describe(PCA, PCA_VERSION, {"columns": node.columns}, features, keys)
+
+
+def reduce_description(node: Reduce, digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What a reduction's output is made from: as of an encode, the content of its components.
+
+    Args:
+        node: the reduction.
+        digest: of the components' checkpoint.
+        inputs: input name -> fingerprint.
+    """
+    return {
+        "kind": "reduce",
+        "name": PCA,
+        "version": PCA_VERSION,
+        "settings": {"columns": node.columns},
+        "checkpoint": digest,
+        "inputs": dict(inputs),
+    }
 
 
 def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:

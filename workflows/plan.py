@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,74 +22,25 @@ from ..cache.digests import Digested, Look, default_memory, digest_and_look
 from ..cache.keys import canonical, fingerprint
 from ..cache.records import Utterance
 from ..cache.runs import Failure
-from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore
 from ..train.training import LENGTH_VERSION, label_columns
 from .batch import ClipRef
 from .graph import Workflow
+from .node_state import NodeState
 from .nodes import (
     Encode,
     Extract,
     Fit,
     Node,
+    Reduce,
+    basis_description,
     content_digests,
     encode_description,
     encode_key,
     extract_key,
     fit_description,
+    reduce_description,
 )
-
-
-@dataclass(eq=False)
-class NodeState:
-    """What is known of one node on one corpus.
-
-    Args:
-        node: the node.
-        waits_for: nodes that must be done, and labels that must be there, before its fingerprint is
-            known; empty: it is known.
-        fingerprint: of the node; empty while unknown.
-        keys: of each utterance; None where the utterance cannot have this feature.
-        cached: (n,) bool, the utterance's features are stored.
-        failed: utterance number -> what stands in the way.
-        checkpoint: of a fit that is done.
-        why: why something is to be made again; empty where nothing is.
-        statistics: of a fit, input name -> statistic of the training split that it uses; None
-            where that is still to be made.
-    """
-
-    node: Node
-    waits_for: tuple[str, ...] = ()
-    fingerprint: str = ""
-    keys: Sequence[bytes | None] = ()
-    cached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    failed: dict[int, Failure] = field(default_factory=dict)
-    checkpoint: Checkpoint | None = None
-    why: str = ""
-    statistics: Mapping[str, Statistic | None] = field(default_factory=dict)
-
-    @property
-    def todo(self) -> list[int]:
-        """Utterances whose features are to be made; for a fit that is to be made, [0]."""
-        if isinstance(self.node, Fit):
-            return [] if self.checkpoint else [0]
-        first: dict[bytes, int] = {}  # utterances that give a node the same share one feature
-        for i, key in enumerate(self.keys):
-            if key is not None and not self.cached[i] and i not in self.failed:
-                first.setdefault(key, i)
-        return list(first.values())
-
-    @property
-    def done(self) -> bool:
-        """Nothing of it is left to make (what failed, failed)."""
-        return not self.waits_for and not self.todo
-
-    @property
-    def n_cached(self) -> int:
-        """Utterances whose features are stored; for a fit, 1 if it is done."""
-        if isinstance(self.node, Fit):
-            return int(self.checkpoint is not None)
-        return int(self.cached.sum())
 
 
 class Board:
@@ -130,6 +81,8 @@ class Board:
             state = self._extract(node)
         elif isinstance(node, Fit):
             state = self._fit(node)
+        elif isinstance(node, Reduce):
+            state = self._reduce(node)
         else:
             state = self._encode(node)
         self.states[node.name] = state
@@ -298,7 +251,47 @@ class Board:
         waits = self._waiting(node.inputs)
         if waits:
             return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
-        mark = fingerprint(self.encode_description(node))
+        why = f"the checkpoint of '{node.of}' was not applied to these yet"
+        return self._applied(node, self.encode_description(node), why)
+
+    def basis_description(self, node: Reduce) -> dict[str, object]:
+        """What a reduction's components are made from: the training split's features alone."""
+        keys = [self.states[node.on[0]].keys[i] for i in self.training(node)]
+        features = self.states[node.on[0]].fingerprint
+        return basis_description(node, features, [key for key in keys if key is not None])
+
+    def training(self, node: Reduce) -> list[int]:
+        """Utterances of the training split whose features a reduction reads, by key."""
+        train = np.flatnonzero(self.corpus.splits == "train").tolist()
+        found = {i: key for i in train if (key := self.present(node.on[0], i))}
+        return sorted(found, key=found.__getitem__)
+
+    def reduce_description(self, node: Reduce, basis: Checkpoint) -> dict[str, object]:
+        """What a reduction's output is made from."""
+        inputs = {name: self.states[name].fingerprint for name in node.on}
+        return reduce_description(node, basis.digest, inputs)
+
+    def _reduce(self, node: Reduce) -> NodeState:
+        waits = self._waiting(node.on)
+        if waits:
+            return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
+        description = self.basis_description(node)
+        basis = checkpoints.load(self.store.root, fingerprint(description))
+        if basis is None:
+            why = f"its components come first: {audit.why(self.store.root, description)}"
+            return NodeState(node, (), fingerprint(description), why=why)
+        why = "its components were not applied to these yet"
+        return self._applied(node, self.reduce_description(node, basis), why, basis)
+
+    def _applied(
+        self,
+        node: Encode | Reduce,
+        description: Mapping[str, object],
+        why: str,
+        basis: Checkpoint | None = None,
+    ) -> NodeState:
+        """Where features stand that something fitted makes of others."""
+        mark = fingerprint(description)
         keys: list[bytes | None] = []
         failed: dict[int, Failure] = {}
         for i, utterance in enumerate(self.utterances):
@@ -320,9 +313,9 @@ class Board:
                 )
         cached = self._cached(mark, keys)
         failed = {i: failure for i, failure in failed.items() if not cached[i]}
-        state = NodeState(node, (), mark, keys, cached, failed)
+        state = NodeState(node, (), mark, keys, cached, failed, basis=basis)
         if state.todo:
-            state.why = f"the checkpoint of '{node.of}' was not applied to these yet"
+            state.why = why
         return state
 
 

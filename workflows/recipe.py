@@ -24,12 +24,12 @@ from ..extract.registry import EXTRACTORS, extractor_class
 from ..train.registry import MODELS, fit_settings
 from .corpora import CorpusSpec
 from .graph import Workflow
-from .nodes import Encode, Extract, Fit, Node
+from .nodes import PCA, Encode, Extract, Fit, Node, Reduce
 from .search import read_space
 from .subsets import expanded
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
-KINDS = ("extract", "fit", "encode")
+KINDS = ("extract", "fit", "encode", "reduce")
 #: A recipe is a page of text; a file beyond this is not one.
 MAX_BYTES = 1 << 20
 
@@ -242,6 +242,8 @@ def _node(name: str, settings: Any, fits: Mapping[str, tuple[str, ...]]) -> Node
         return _extract(name, what, rest)
     if kinds[0] == "fit":
         return _fit(name, what, rest)
+    if kinds[0] == "reduce":
+        return _reduce(name, what, rest)
     faults: list[str] = []
     _unknown_keys(rest, (), "an encode", faults)
     if faults:
@@ -276,6 +278,22 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
     on, tasks = (tuple(value) for value in lists.values() if value)
     space = read_space(search, what, rest)
     return Fit(name, what, model, training, on, tasks, search=space)
+
+
+def _reduce(name: str, what: str, rest: dict[str, Any]) -> Reduce:
+    if what != PCA:
+        raise unknown("reduction", what, [PCA])
+    faults: list[str] = []
+    _unknown_keys(rest, ("on", "columns"), "a reduction", faults)
+    on, columns = rest.get("on"), rest.get("columns")
+    on = on[0] if isinstance(on, list) and len(on) == 1 else on
+    if not isinstance(on, str):
+        faults.append(f"'on' must name the one node whose features are reduced, got {on!r}")
+    if type(columns) is not int or columns < 1:
+        faults.append(f"'columns' must be a whole number of at least 1, got {columns!r}")
+    if faults:
+        raise BadRecipe("\n".join(faults))
+    return Reduce(name, (str(on),), int(str(columns)))
 
 
 def _settings(given: Mapping[str, Any], kind: type[Any], what: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cache import runs
 from .code_version import code_version
-from .nodes import Encode, Extract
+from .nodes import kind_of
 from .result import Run
 
 #: A run's records are called so, and the time in ns.
@@ -52,10 +52,9 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for place, (name, state) in enumerate(run.states.items()):
         if state.fingerprint:
-            kind = "extract" if isinstance(state.node, Extract) else "fit"
             found[name] = {
                 "place": place,
-                "kind": "encode" if isinstance(state.node, Encode) else kind,
+                "kind": kind_of(state.node),
                 "what": state.node.what,
                 "modality": run.workflow.modality(name),
                 "on": list(state.node.inputs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from ..cache.store import FeatureStore
 from ..cache.table import FeatureTable
 from ..cache.validation import count
 from .graph import Workflow
+from .node_state import NodeState
 from .nodes import Extract, Fit
-from .plan import NodeState
 from .recipe import Recipe
 from .result_html import as_html
 
@@ -34,6 +34,20 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """A line for people."""
+
+
+def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
+    """A progress callback (done, total) that reports as one stage."""
+    seen = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal seen
+        if not seen:
+            reporter.start(stage, total)
+        reporter.advance(stage, done - seen)
+        seen = done
+
+    return progress
 
 
 @dataclass(frozen=True)

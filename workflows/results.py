@@ -21,7 +21,7 @@ VARIANT = re.compile("predweighted|weak")
 #: Code of what was trained before checkpoints said it.
 UNTOLD = {"affectflow": "unknown", "source": "unknown", "commit": ""}
 #: Kinds of nodes that make features.
-MAKERS = ("extract", "encode")
+MAKERS = ("extract", "encode", "reduce")
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from ..cache.errors import BadCall
 from ..cache.keys import canonical
 from ..cache.store import FeatureStore
 from ..train.training import label_columns
-from .driver import KINDS, Driver, staged
+from .driver import KINDS, Driver
 from .graph import Workflow
-from .plan import Board, NodeState
+from .node_state import NodeState
+from .plan import Board
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
-from .result import Reporter, Run
+from .result import Reporter, Run, staged
 
 
 def run(
@@ -44,7 +45,8 @@ def run(
         cache: folder of the feature store; made if missing.
         corpus: folder or table to run on instead of the recipe's own corpus.
         overrides: ``node.setting=value``.
-        kinds: which kinds of node may be made; features that a fit lacks are an error then.
+        kinds: which kinds of node may be made (with ``extract``, reductions too); features that a
+            fit lacks are an error then.
         until: only these nodes and what they need; empty: all.
         scheduler: ``processes`` (dask workers on this machine), ``sync`` (in this process), or
             the address of a dask scheduler.

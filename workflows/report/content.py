@@ -12,8 +12,8 @@ from typing import Any
 from ...cache.errors import Damaged
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
-from ..nodes import Encode, Extract, Fit
-from ..plan import NodeState
+from ..node_state import NodeState
+from ..nodes import Encode, Extract, Fit, Reduce
 from ..result import Run, WarningGroup
 
 #: Rows of the failures table; the records in the run's folder hold all of them.
@@ -71,13 +71,15 @@ class FitRow:
 
 
 def node_rows(run: Run) -> list[NodeRow]:
-    """Extract and encode nodes, in order."""
+    """Nodes that make features, in order."""
     return [_node_row(run, s) for s in run.states.values() if not isinstance(s.node, Fit)]
 
 
 def _node_row(run: Run, state: NodeState) -> NodeRow:
     node = state.node
     settings = _extractor(node.extractor) if isinstance(node, Extract) else ""
+    if isinstance(node, Reduce):
+        settings = f"columns={node.columns}"
     if isinstance(node, Encode):
         settings = f"on={','.join(node.on)}"
     elif node.inputs:

@@ -12,8 +12,8 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.runs import Failure
 from affectflow.train.compare import spread
 from affectflow.train.metrics import rows_seen, scores
+from affectflow.workflows.node_state import NodeState
 from affectflow.workflows.nodes import Extract, Fit
-from affectflow.workflows.plan import NodeState
 from affectflow.workflows.recipe import build
 from affectflow.workflows.result import Run
 

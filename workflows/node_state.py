@@ -1,0 +1,70 @@
+"""What is known of one node on one corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cache.checkpoints import Checkpoint
+from ..cache.runs import Failure
+from ..cache.statistics import Statistic
+from .nodes import Fit, Node, Reduce
+
+
+@dataclass(eq=False)
+class NodeState:
+    """What is known of one node on one corpus.
+
+    Args:
+        node: the node.
+        waits_for: nodes that must be done, and labels that must be there, before its fingerprint is
+            known; empty: it is known.
+        fingerprint: of the node; empty while unknown.
+        keys: of each utterance; None where the utterance cannot have this feature.
+        cached: (n,) bool, the utterance's features are stored.
+        failed: utterance number -> what stands in the way.
+        checkpoint: of a fit that is done.
+        why: why something is to be made again; empty where nothing is.
+        statistics: of a fit, input name -> statistic of the training split that it uses; None
+            where that is still to be made.
+        basis: of a reduction whose components are fitted; until then its fingerprint is theirs.
+    """
+
+    node: Node
+    waits_for: tuple[str, ...] = ()
+    fingerprint: str = ""
+    keys: Sequence[bytes | None] = ()
+    cached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    failed: dict[int, Failure] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    why: str = ""
+    statistics: Mapping[str, Statistic | None] = field(default_factory=dict)
+    basis: Checkpoint | None = None
+
+    @property
+    def todo(self) -> list[int]:
+        """Utterances whose features are to be made; [0] for a fit, or components, to be made."""
+        if isinstance(self.node, Fit):
+            return [] if self.checkpoint else [0]
+        if isinstance(self.node, Reduce) and self.basis is None:
+            return [0]
+        first: dict[bytes, int] = {}  # utterances that give a node the same share one feature
+        for i, key in enumerate(self.keys):
+            if key is not None and not self.cached[i] and i not in self.failed:
+                first.setdefault(key, i)
+        return list(first.values())
+
+    @property
+    def done(self) -> bool:
+        """Nothing of it is left to make (what failed, failed)."""
+        return not self.waits_for and not self.todo
+
+    @property
+    def n_cached(self) -> int:
+        """Utterances whose features are stored; for a fit, 1 if it is done."""
+        if isinstance(self.node, Fit):
+            return int(self.checkpoint is not None)
+        return int(self.cached.sum())

@@ -1,0 +1,151 @@
+"""What a worker does for a reduction: fit its components, or apply them to many utterances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cache import checkpoints
+from ..cache.errors import CacheError, TrainingError
+from ..cache.records import Array, ArraySpec, Features, FeatureSpec
+from ..cache.store import FeatureStore
+from ..cache.table import BLOCK, FeatureTable
+from ..train.pca import fit_components, project
+from .batch import Made
+from .code_version import code_version
+from .fitting import EncodeTask, InputRef, Trained
+from .machine import n_threads
+from .nodes import PCA
+from .output import SHARD_BYTES
+
+
+@dataclass(frozen=True)
+class BasisTask:
+    """Principal components: of whose rows, by place.
+
+    Args:
+        ids: utterances of the training split that have the features, and no others.
+        inputs: the one input, of these utterances.
+    """
+
+    root: str
+    node: str
+    fingerprint: str
+    description: Mapping[str, Any]
+    columns: int
+    ids: tuple[str, ...]
+    inputs: tuple[InputRef, ...]
+    allow_mixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of its claim."""
+        return self.fingerprint[:32]
+
+    @property
+    def n(self) -> int:
+        """One set of components is to be made."""
+        return 1
+
+
+@dataclass(frozen=True)
+class ReduceTask(EncodeTask):
+    """Components, ``fit`` their fingerprint, and the utterances they are applied to."""
+
+
+def make_basis(task: BasisTask) -> Trained:
+    """Fit components to the training split's real rows and publish them.
+
+    Raises:
+        TrainingError: there are no rows to fit them to, or too few, or no rows of numbers.
+    """
+    begin = time.perf_counter()
+    (ref,) = task.inputs
+    if not task.ids:
+        raise TrainingError(
+            f"node '{task.node}': principal components are fitted on the training split, and none "
+            f"of its utterances has '{ref.name}'. Give the corpus a split column with 'train' in "
+            "it, or see the failures of that node"
+        )
+    store = FeatureStore(task.root)
+    table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)
+    if len(table.values.shape) != 2:
+        raise TrainingError(
+            f"node '{task.node}': principal components are taken of rows of numbers, a row of "
+            f"'{ref.name}' has the shape {table.values.shape[1:]}"
+        )
+    try:
+        found = fit_components(_real_rows(table), table.values.shape[1], task.columns)
+    except TrainingError as error:
+        raise TrainingError(f"node '{task.node}' on '{ref.name}': {error}") from error
+    weights = {
+        "mean": found.mean,
+        "directions": found.directions,
+        "variances": found.variances,
+    }
+    meta = {
+        "description": dict(task.description),
+        "rows": found.n,
+        "utterances": len(task.ids),
+        "share": found.share,
+        "seconds": time.perf_counter() - begin,
+        "threads": n_threads(),
+        "code": code_version(),
+    }
+    made = checkpoints.publish(Path(task.root), task.fingerprint, weights, meta)
+    told = (
+        f"'{task.node}': {task.columns} principal components hold {found.share:.1%} of the "
+        f"variance of '{ref.name}' in the training split ({found.n} rows of "
+        f"{len(task.ids)} utterances)"
+    )
+    return Trained(made.digest, (told,))
+
+
+def make_reduced(task: ReduceTask) -> Made:
+    """Apply components to utterances, each alone, and publish what comes out."""
+    store = FeatureStore(task.root)
+    whole = store.published(task.fingerprint, task.keys)
+    if whole:
+        return Made((whole,))
+    basis = checkpoints.load(Path(task.root), task.fit)
+    if basis is None:
+        raise CacheError(f"node '{task.node}': its components {task.fit[:12]} are gone; run again")
+    begin = time.perf_counter()
+    weights = basis.weights()
+    (ref,) = task.inputs
+    shards, waiting, size = [], dict[bytes, Features](), 0
+    table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)
+    for i, key in enumerate(task.keys):
+        waiting[key] = reduced(weights, table[i])
+        size += waiting[key].values.nbytes
+        if size >= SHARD_BYTES or i + 1 == len(task.keys):
+            spec = spec_of(len(weights["directions"]))
+            shards.append(store.write(task.fingerprint, waiting, spec=spec, origin=task.origin))
+            waiting, size = {}, 0
+    return Made(tuple(shards), seconds={task.node: time.perf_counter() - begin})
+
+
+def reduced(weights: Mapping[str, Array], features: Features) -> Features:
+    """An utterance's features along the components: the same rows, times and mask."""
+    values = project(weights["mean"], weights["directions"], features.values, features.mask)
+    columns = spec_of(values.shape[1])["values"].columns
+    return Features(values, features.times, columns, features.mask)
+
+
+def spec_of(columns: int) -> FeatureSpec:
+    """The arrays of a reduction to so many columns."""
+    names = tuple(f"{PCA}_{i}" for i in range(columns))
+    return {"values": ArraySpec((columns,), "float32", names)}
+
+
+def _real_rows(table: FeatureTable) -> Iterator[Array]:
+    """The table's real rows, some megabytes of float64 at a time."""
+    step = max(1, BLOCK // (8 * table.values.shape[1]))
+    for start in range(0, len(table.values), step):
+        rows = slice(start, start + step)
+        yield np.asarray(table.values[rows], np.float64)[table.mask[rows]]
