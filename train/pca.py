@@ -49,8 +49,7 @@ def fit_components(blocks: Iterable[Array], width: int, columns: int) -> Compone
     """The first principal components of blocks of real rows, each (n_rows, width).
 
     Mean and scatter (D x D) are kept in float64 and grow by a block at a time (Chan et al., 1979),
-    so that memory does not grow with the corpus: 160 MB, and twice as much for a moment, for 4464
-    columns.
+    so that memory does not grow with the corpus: for 4464 columns, at most some 400 MB.
 
     Raises:
         TrainingError: more columns are asked for than rows have, or than rows vary in.

@@ -188,7 +188,6 @@ class Assignment:
                 ids=tuple(board.utterances[i].id for i in numbers),
                 keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
                 inputs=_only(inputs, numbers),
-                device=self.device,
                 allow_mixed=self.allow_mixed,
             )
 

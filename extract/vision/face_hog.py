@@ -23,8 +23,8 @@ class FaceHog(Extractor):
 
     ``values`` (n_pictures, 4464), each in [0, 1]: 12 rows of 12 cells of 8 x 8 pixels with 31
     numbers each (see ``hog.fhog``), of the face turned and scaled to 112 x 112 pixels by its five
-    landmarks. Pictures without a face are masked rows (0). They are many and alike: take their
-    principal components on the training split before a small model reads them.
+    landmarks. Pictures without a face are masked rows (0). They are many and alike: have a small
+    model read their principal components, ``{reduce: pca, on: ..., columns: 100}`` in a recipe.
 
     OpenFace makes as many numbers in the same way, but aligns by 68 landmarks and blackens what
     lies outside the face; so these are not its numbers.

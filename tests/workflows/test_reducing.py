@@ -6,13 +6,17 @@ import pytest
 
 from affectflow.cache import checkpoints
 from affectflow.cache.errors import BadInput, BadRecipe, NotCached
+from affectflow.cache.leases import Lease
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.extract.base import Extractor, Needs
+from affectflow.workflows import driver
+from affectflow.workflows.assign import Assignment
 from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.console import show_plan
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe, build
+from affectflow.workflows.reducing import BasisTask, make_basis
 from affectflow.workflows.run import plan_run, run
 
 TEXTS = [f"{'word ' * (i % 9 + 1)}- n{i} {'x' * (i % 5)}yz" for i in range(30)]
@@ -122,6 +126,24 @@ def test_a_failed_utterance_is_left_out_and_the_rest_goes_on(toys, tmp_path):
     assert done.n_failures == 2
 
 
+def test_components_that_another_driver_fitted_meanwhile_are_taken(toys, tmp_path, monkeypatch):
+    real = Assignment.reduces
+    fitted = []
+
+    def fitted_elsewhere(self, state, node):
+        tasks = list(real(self, state, node))
+        if isinstance(tasks[0], BasisTask):
+            fitted.append(make_basis(tasks[0]).digest)
+        return tasks
+
+    monkeypatch.setattr(Assignment, "reduces", fitted_elsewhere)
+    monkeypatch.setitem(driver._FUNCTIONS, BasisTask, None)  # it is not fitted again
+    with Lease(tmp_path / "cache"):
+        done = go(toys, tmp_path)
+    assert done.made == {"wide": 30, "few": 30}
+    assert fitted == [done.states["few"].basis.digest]
+
+
 @pytest.mark.parametrize(
     ("texts", "splits", "columns", "told"),
     [
@@ -154,7 +176,7 @@ def test_extraction_needs_no_labels_and_training_no_extraction(toys, tmp_path):
     assert done.states["f"].checkpoint.meta["inputs"][0]["width"] == 2
     assert done.states["f"].checkpoint.meta["inputs"][0]["modality"] == "vision"
     assert [state.node.name for state in done.states.values() if state.checkpoint] == ["f"]
-    assert "pca" in done.report().read_text()
+    assert "columns=2 (" in done.report().read_text()
 
 
 def test_the_plan_says_that_components_come_first(toys, tmp_path, capsys):

@@ -80,6 +80,8 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
     settings = _extractor(node.extractor) if isinstance(node, Extract) else ""
     if isinstance(node, Reduce):
         settings = f"columns={node.columns}"
+        if state.basis is not None:
+            settings += f" ({state.basis.meta['share']:.1%} of the training rows' variance)"
     if isinstance(node, Encode):
         settings = f"on={','.join(node.on)}"
     elif node.inputs:
