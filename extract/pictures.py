@@ -80,6 +80,8 @@ class Grid:
         while not self.done and self.start + self.step / self.rate < shown:
             yield self._fill()
         if item is not self.held:
+            if self.shape is None and isinstance(item, Unreadable):
+                self._image(self.held)  # nothing of it is shown, but its size is needed
             self.number += self.step > 0
             self.held, self.image = item, None
 

@@ -19,7 +19,7 @@ from ..cache.statistics import describe
 from ..extract.base import Extractor
 from ..train.pca import PCA_VERSION
 from ..train.settings.base import ModelSettings
-from ..train.training import Training
+from ..train.training import LOOP_VERSION, Training
 from .search import Space
 
 #: What an utterance can give a node, in the order in which it enters a key.
@@ -226,6 +226,7 @@ def fit_description(
         "kind": "fit",
         "name": node.model,
         "version": node.settings.version,
+        "loop": LOOP_VERSION,
         "settings": settings_of(node.settings),
         "training": settings_of(node.training),
         "tasks": list(node.tasks),

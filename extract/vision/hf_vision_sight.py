@@ -90,7 +90,9 @@ def sight_of(model: str, revision: str, size: int) -> Sight:
     n_layers = len(hidden) - 1 if tokens and hidden and set(hidden) == {output} else 0
     factor = float(processor.get("rescale_factor", 1 / 255))
     plain = not processor.get("do_normalize", True)
-    mean = (0.0,) * 3 if plain else tuple(x / factor for x in processor["image_mean"])
+    # Scaled to [-1, 1] before anything else; ViViT's processor does so unless it says otherwise.
+    offset = float(processor.get("offset", kind == "vivit"))
+    mean = tuple((offset + x) / factor for x in (3 * [0.0] if plain else processor["image_mean"]))
     std = (1 / factor,) * 3 if plain else tuple(x / factor for x in processor["image_std"])
     added = _added(output[0], size, getattr(config, "patch_size", None)) if tokens else None
     return Sight(output[tokens], n_pictures, stride, n_layers, added, mean, std)

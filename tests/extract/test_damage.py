@@ -117,6 +117,16 @@ def test_damage_at_the_end_keeps_the_length(tmp_path, make_clip):
     assert [f.readable for f in frames] == [True] * 30 + [False] * 20
 
 
+def test_a_segment_from_a_moment_before_the_damage_has_pictures_of_the_files_size(
+    tmp_path, make_clip
+):
+    file = make_clip(tmp_path / "a.mp4", pictures=moving(), b_frames=0, gop=250)
+    path = damaged(file, *[(place, place + size) for place, size, *_ in packets(file)[30:]])
+    frames = all_frames(path, 30 / 25 - 0.0005)
+    assert [frame.readable for frame in frames] == [False] * 21
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("a.mkv", {}), ("a.ts", {}), ("b.ts", {"video_codec": "mpeg2video"})],

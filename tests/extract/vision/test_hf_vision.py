@@ -6,6 +6,7 @@ import torch
 
 from affectflow.cache.errors import BadCall, NoFace
 from affectflow.extract.registry import extractor
+from affectflow.extract.vision.hf_vision_sight import sight_of
 
 SMALL = {
     "hidden_size": 16,
@@ -133,12 +134,31 @@ def test_a_video_encoder_gives_a_row_for_two_pictures_window_by_window(folder, t
     found = extractor("hf-vision", model=folder(kind)).extract(clip)
     assert found.values.shape == (4, 16)
     np.testing.assert_allclose(found.times, [[0, 0.2], [0.2, 0.4], [0.4, 0.6], [0.6, 0.7]])
-    given = torch.cat([prepared(clip), torch.zeros(1, 3, 32, 32)])
+    shift = 1.0 if kind == "vivit" else 0.0  # its processor scales to [-1, 1] first
+    std = torch.tensor([0.2, 0.3, 0.4])[:, None, None]
+    given = torch.cat([prepared(clip) - shift / std, torch.zeros(1, 3, 32, 32)])
     given[5] = 0
     for window in (0, 1):
         out = states(folder(kind), given[None, 4 * window : 4 * window + 4]).last_hidden_state[0]
         wanted = out[added:].reshape(2, 16, 16).mean(1)
         np.testing.assert_allclose(found.values[2 * window : 2 * window + 2], wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("own", [{}, {"do_normalize": False}, {"offset": False}])
+def test_vivits_pictures_are_scaled_as_by_its_processor(tmp_path, own):
+    from transformers import VivitImageProcessor
+
+    configurations()["vivit"]().save_pretrained(tmp_path)
+    levels = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
+    VivitImageProcessor(do_resize=False, do_center_crop=False, **levels, **own).save_pretrained(
+        tmp_path
+    )
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    processor = VivitImageProcessor.from_pretrained(tmp_path)
+    wanted = processor(list(pictures), return_tensors="np")["pixel_values"][0]
+    sight = sight_of(str(tmp_path), "", 32)
+    found = (pictures - np.array(sight.mean)) / np.array(sight.std)
+    np.testing.assert_allclose(found.transpose(0, 3, 1, 2), wanted, atol=1e-5)
 
 
 def test_rows_without_a_face_are_masked(folder, talk):

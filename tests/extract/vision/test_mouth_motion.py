@@ -65,6 +65,13 @@ def test_without_a_face_every_row_is_masked(make_tracks):
     assert clip.warnings == ["no face was seen, so every row is masked"]
 
 
+def test_a_face_behind_the_last_picture_at_25_hz_is_masked(make_clip, make_tracks):
+    clip = with_mouths(make_clip, (FIRST, SECOND), SECOND)
+    clip.features["tracks"] = make_tracks(N * 2, {1: (N * 2 - 1, N * 2, LEFT)}, rate=50.0)
+    assert not extractor("mouth-motion").extract(clip).mask.any()
+    assert clip.warnings == ["no face was seen in the pictures at 25 Hz, so every row is masked"]
+
+
 def test_needs_sound(make_tracks):
     clip = Clip(id="silent", features={"tracks": make_tracks(3, {1: (0, 3, LEFT)})})
     with pytest.raises(NoAudio):
