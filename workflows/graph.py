@@ -16,7 +16,7 @@ from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import fingerprint, settings_of
 from ..cache.records import FeatureSpec
 from ..extract.base import TRANSCRIPT
-from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce
+from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce, decoding_of
 
 
 class Workflow:
@@ -156,6 +156,7 @@ class Workflow:
                 "name": node.extractor.name,
                 "version": node.extractor.version,
                 "settings": settings_of(node.extractor),
+                **decoding_of(node.extractor.needs),
                 "weights": weights,
                 "inputs": {
                     role: fingerprint(self.description(self[name]))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import Any
 from ..cache.keys import feature_key, name_digest, segment_digest, settings_of, text_digest
 from ..cache.records import Utterance
 from ..cache.statistics import describe
-from ..extract.base import Extractor
+from ..extract.base import Extractor, Needs
 from ..train.pca import PCA_VERSION
 from ..train.settings.base import ModelSettings
 from ..train.training import LOOP_VERSION, Training
@@ -27,6 +27,8 @@ CONTENTS = ("media", "text", "name")
 STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text", "name": "name"}
 #: The one way to reduce features, as recipes call it.
 PCA = "pca"
+#: Of how a stream is decoded, where it is not the first way: raise it when a file gives others.
+STREAM_VERSIONS = {"frames": 2}
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -234,6 +236,12 @@ def fit_description(
         "table": table,
         "family": family,
     }
+
+
+def decoding_of(needs: Needs) -> dict[str, Any]:
+    """What a description says of how the streams that an extractor reads are decoded."""
+    found = {name: n for name, n in STREAM_VERSIONS.items() if name in needs.streams}
+    return {"decoding": found} if found else {}
 
 
 def content_digests(

@@ -61,12 +61,15 @@ class FacePlaces:
         track: its rows.
         first: step at which it begins.
         end: step at which it is over.
+        waiting: crops that are not handed on yet.
+        latest: the latest crop; it stands in where damage left no picture, so that nothing moves.
     """
 
     track: Features
     first: int
     end: int
     waiting: list[Array] = field(default_factory=list)
+    latest: Array | None = None
 
     def __post_init__(self) -> None:
         self.reach = (min(MEDIAN, self.end - self.first) - 1) // 2
@@ -159,9 +162,10 @@ def lower_faces(clip: Clip, tracks: Features, length: int) -> Iterator[Piece]:
         while waiting and waiting[0].first <= step:
             live.append(waiting.pop(0))
         for places in live:
-            x, y, half = places.at(step)
-            crop = lower_face(frame.image, np.array([x, y]), float(half))
-            places.waiting.append(crop)
+            if frame.readable or places.latest is None:
+                x, y, half = places.at(step)
+                places.latest = lower_face(frame.image, np.array([x, y]), float(half))
+            places.waiting.append(places.latest)
             if len(places.waiting) == length or step + 1 == places.end:
                 yield _piece(numbers[id(places)], places, step + 1)
         live = [places for places in live if places.end > step + 1]

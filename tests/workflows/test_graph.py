@@ -206,3 +206,10 @@ def test_libraries_that_decode_and_resample_are_recorded_where_media_are_read(to
     assert {"av", "opencv-python-headless"} < set(faces)
     assert "soxr" not in faces
     assert Extract("t", extractor("vader")).libraries().keys() == {"vaderSentiment"}
+
+
+def test_a_description_says_how_the_pictures_that_it_reads_are_decoded():
+    nodes = [Extract("f", extractor("mtcnn-face")), Extract("a", extractor("librosa-33"))]
+    workflow = Workflow("w", nodes)
+    assert workflow.description(nodes[0])["decoding"] == {"frames": 2}
+    assert "decoding" not in workflow.description(nodes[1])

@@ -136,6 +136,16 @@ def test_every_track_is_cut_in_one_pass_in_pieces(make_clip, make_tracks):
     np.testing.assert_array_equal(pieces[2].faces[0], expected)
 
 
+def test_where_damage_left_no_picture_nothing_moves(make_clip, make_tracks):
+    clip = make_clip(pictures(12), rate=25.0)
+    frames = clip._frames[25.0]
+    frames[5:9] = [replace(frame, image=frame.image * 0, readable=False) for frame in frames[5:9]]
+    pieces = list(lower_faces(clip, make_tracks(12, {1: (0, 12, BOX)}), 7))
+    faces = np.concatenate([piece.faces for piece in pieces])
+    moved = np.abs(np.diff(faces.astype(int), axis=0)).max(axis=(1, 2)) > 0
+    assert moved.tolist() == [True] * 4 + [False] * 4 + [True] * 3
+
+
 def test_a_track_that_is_longer_than_the_pictures_ends_with_them(make_clip, make_tracks):
     tracks = make_tracks(30, {1: (0, 30, BOX), 2: (28, 30, BOX)})
     pieces = list(lower_faces(make_clip(pictures(20), rate=25.0), tracks, 100))
