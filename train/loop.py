@@ -23,7 +23,7 @@ from .optimizer import FlatAdam, one_parameter
 from .schedule import rate
 from .seeds import Streams
 from .targets import Target, spans
-from .training import Training
+from .training import LOOP_VERSION, Training
 
 
 @contextmanager
@@ -222,7 +222,9 @@ class Loop:
 
     def _where(self) -> list[Any]:
         """What else the bits depend on: a course that began elsewhere is not gone on with."""
-        return [torch.__version__, torch.get_num_threads(), self.gradient.device.type]
+        shapes = {name: list(tensor.shape) for name, tensor in self._tensors().items()}
+        threads, device = torch.get_num_threads(), self.gradient.device.type
+        return [torch.__version__, LOOP_VERSION, threads, device, shapes]
 
     def _go_on(self) -> None:
         """Take over what the keeper has, if anything."""
