@@ -144,7 +144,12 @@ class Searcher:
             while left > 0 and len(flying) < at_once and pool.room:
                 left -= 1
                 trial = self.study.ask()
-                task = self._task(trial)
+                try:
+                    task = self._task(trial)
+                except BadCall as error:  # each value is fine, and they do not go together
+                    self._failed(trial, error)
+                    self.reporter.advance(stage, 1, 1)
+                    continue
                 if isinstance(task, Checkpoint):
                     self.study.tell(trial, error_of(task))
                     self.reporter.advance(stage, 1)
@@ -169,19 +174,22 @@ class Searcher:
     def _tell(self, trial: Any, answer: Answer) -> None:
         optuna = load_optuna()
         error = answer.error
-        if isinstance(error, CacheError) or (
-            error is not None and not isinstance(error, AffectflowError | WorkerDied)
-        ):
-            raise error
+        if isinstance(error, CacheError):
+            raise error  # the trial is tried again once that is mended
         if error is not None:
-            self.reporter.note(f"trial {trial.number} failed: {error}")
-            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._failed(trial, error)
+            if not isinstance(error, AffectflowError | WorkerDied):
+                raise error
         elif isinstance(answer.result, Pruned):
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             made = load(self.board.store.root, answer.task.fit.fingerprint)
             assert made is not None  # the worker has just published it
             self.study.tell(trial, error_of(made))
+
+    def _failed(self, trial: Any, error: BaseException) -> None:
+        self.reporter.note(f"trial {trial.number} failed: {error}")
+        self.study.tell(trial, state=load_optuna().trial.TrialState.FAIL)
 
     def best(self) -> TrialRow:
         """The trial with the smallest validation error.

@@ -70,6 +70,43 @@ def test_no_trial_sees_a_test_label(toy, tmp_path, monkeypatch):
         assert not np.isnan(task.labels["M"][~test]).any()
 
 
+def test_settings_that_do_not_go_together_fail_a_trial_and_not_the_sweep(
+    toy, tmp_path, monkeypatch
+):
+    set_on = sweep_trials.set_on
+
+    def together(node, settings):
+        if settings["units"] == 8:
+            raise BadCall("5 heads must divide 8 units")
+        return set_on(node, settings)
+
+    monkeypatch.setattr(sweep_trials, "set_on", together)
+    done = swept(toy, tmp_path, trials=5, space={"units": Choice((4, 8))}, test=False)
+    assert [row.state for row in done.trials] == [
+        "fail" if row.settings["units"] == 8 else "complete" for row in done.trials
+    ]
+    assert {row.settings["units"] for row in done.trials} == {4, 8}
+
+
+def test_an_error_that_ends_a_sweep_does_not_end_the_next_one(toy, tmp_path, monkeypatch):
+    make_fit = sweep_study.make_fit
+
+    def breaks(task, progress=None):
+        if task.settings.units == 8:
+            raise RuntimeError("no memory")
+        return make_fit(task, progress)
+
+    monkeypatch.setattr(sweep_study, "make_fit", breaks)
+    space = {"units": Choice((4, 8))}
+    for _ in range(8):
+        try:
+            done = swept(toy, tmp_path, trials=4, space=space, test=False)
+        except RuntimeError:
+            continue
+        break
+    assert {row.state for row in done.trials} == {"complete", "fail"}
+
+
 def test_hiding_the_test_split_leaves_the_others(toys):
     corpus = without_test(toys.corpus(TEXTS, emotion="happy"))
     assert set(corpus.splits) == {"train", "valid", ""}
