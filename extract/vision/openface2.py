@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,8 +52,8 @@ class OpenFace2(Extractor):
             hand.
         folder: CSVs made elsewhere, sub-folders included, instead of ``command``. A file is named
             after its utterance (``video/clip.csv`` or ``video_clip.csv``; its times are the
-            utterance's own), or after the media file (times count from the file's start). All
-            of it counts by content.
+            utterance's own), or after the media file (times count from the file's start), and
+            its folder where another video has a file of that name. All of it counts by content.
         flags: further arguments for FeatureExtraction, such as ``-wild``.
         confidence: least confidence of a row, in [0, 1].
         face: the ``face_id`` to take of CSVs with several faces; None: there must be one.
@@ -230,14 +231,30 @@ def _table_of(clip: Clip, files: Mapping[str, Path], folder: str) -> tuple[Path,
         if name in files:
             return files[name], False
     media = Path(str(clip.media))
-    for name in (f"{media.parent.name}/{media.stem}", media.stem):
-        if name in files:
-            return files[name], True
+    if (name := f"{media.parent.name}/{media.stem}") in files:
+        return files[name], True
     same = [file for file in files.values() if file.stem == media.stem]
+    if media.stem in files:
+        same = [files[media.stem]]
     if len(same) == 1:
+        _check_alone(clip, media, same[0])
         return same[0], True
     found = f"{len(same)} files" if same else "none"
     raise BadInput(
         f"of the CSVs in {folder}, {found} can be that of '{clip.id}': wanted is '{clip.id}.csv', "
         f"or one named after the media file, '{media.stem}.csv'"
     )
+
+
+def _check_alone(clip: Clip, media: Path, table: Path) -> None:
+    """Refuse a CSV that is named after the media file alone, where another video's has that name.
+
+    Raises:
+        BadInput: a folder beside the media file's own holds a file of the same name.
+    """
+    for other in media.parent.parent.glob(f"*/{glob.escape(media.name)}"):
+        if other.parent.name != media.parent.name:
+            raise BadInput(
+                f"'{table}' can be that of '{clip.id}' or of '{other}', whose names are the same: "
+                f"call it '{media.parent.name}/{media.stem}.csv'"
+            )

@@ -236,6 +236,23 @@ def test_reads_tables_made_elsewhere(tmp_path, openface_csv, file, own):
     assert len(node.extract(clip)) == (5 if own else 2)
 
 
+def test_a_name_that_two_videos_have_tells_nothing(tmp_path, openface_csv):
+    clips = []
+    for video in ("one", "two"):
+        path = tmp_path / "Raw" / video / "0001.mp4"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        clips.append(Clip(f"{video}#0001", media=str(path)))
+    (tmp_path / "tables").mkdir()
+    openface_csv(tmp_path / "tables" / "0001.csv", 5)
+    node = extractor("openface2", folder=str(tmp_path / "tables"))
+    with pytest.raises(BadInput, match="of 'one#0001' or of '.*/two/0001.mp4'.* 'one/0001.csv'"):
+        node.extract(clips[0])
+    (tmp_path / "tables" / "two").mkdir()
+    openface_csv(tmp_path / "tables" / "two" / "0001.csv", 3)
+    assert len(node.extract(clips[1])) == 3
+
+
 def test_says_which_table_is_missing_or_open(tmp_path, openface_csv):
     node = extractor("openface2", folder=str(tmp_path))
     clip = Clip("video/talk", media="/data/raw/talk.mp4")
