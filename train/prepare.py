@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cache.errors import TrainingError, unknown
-from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS
+from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS, names_of
 from .dataset import SPLITS, Array, Dataset, InputSpec, check_aligned, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
@@ -67,6 +67,8 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
         counts.append(np.isfinite(own).astype(np.float64))
         counts[-1][train] = importance(target, own[train], training.class_weights)
         notes += _one_answer(target, dataset, own)
+        if not training.classes:
+            notes += _unseen(target, dataset, dataset.labels[columns[target.task]])
         for split in ("train", "valid"):
             if not np.isfinite(own[dataset.rows(split)]).any():
                 raise TrainingError(
@@ -88,6 +90,20 @@ def _one_answer(target: Target, dataset: Dataset, truth: Array) -> Iterator[str]
             yield (
                 f"all {len(own)} labels of task '{target.task}' in split '{split}' are {label}: "
                 + ("there is nothing to learn" if split == "train" else "its scores say little")
+            )
+
+
+def _unseen(target: Target, dataset: Dataset, labels: Array) -> Iterator[str]:
+    """Say how many utterances are not scored because training has no example of their class."""
+    for split in SPLITS[1:] if target.names else ():
+        named = [set(names_of(str(label))) - {NO_CLASS} for label in labels[dataset.rows(split)]]
+        other = [names - {*target.names} for names in named]
+        n = sum(map(bool, other))
+        if n:
+            yield (
+                f"{n} of {sum(map(bool, named))} utterances of split '{split}' have a class of "
+                f"task '{target.task}' that training has no example of "
+                f"({', '.join(sorted(set().union(*other)))}): that label is not scored"
             )
 
 

@@ -45,3 +45,18 @@ def test_says_where_a_split_has_one_class(dataset_of):
     found = notes(dataset, {"emotion": names}, ("emotion",))
     told = "all 10 labels of task 'emotion' in split 'valid' are sad: its scores say little"
     assert told in found
+
+
+def test_says_how_many_are_not_scored_for_a_class_that_training_lacks(dataset_of):
+    dataset = dataset_of(("text",))
+    names = np.where(dataset.labels["M"] > 0, "happy", "sad").astype("<U8")
+    test = np.flatnonzero(dataset.splits == "test")
+    names[test[:3]] = "disgust"
+    found = notes(dataset, {"emotion": names}, ("emotion",))
+    told = (
+        f"3 of {len(test)} utterances of split 'test' have a class of task 'emotion' that training "
+        "has no example of (disgust): that label is not scored"
+    )
+    assert told in found
+    chosen = notes(dataset, {"emotion": names}, ("emotion",), classes=["happy", "sad"])
+    assert not any("disgust" in note for note in chosen)
