@@ -68,7 +68,7 @@ def sweep(
     alone. Stop it whenever you like: the same command goes on. Needs: pip install
     'affectflow[sweep]'.
     """
-    from .console import ConsoleReporter, show_run
+    from .console import ConsoleReporter, show_failures, show_run, show_warnings
     from .recipe import load_recipe
     from .sweep import sweep as start
 
@@ -87,11 +87,14 @@ def sweep(
             **options,
         )
     _show(done)
-    if done.run is not None:
+    if done.run is None:
+        show_warnings(done.inputs)
+        show_failures(done.inputs)
+    else:
         show_run(done.run)
         click.echo(f"report: {done.run.report()}")
-        if not done.run.ok:
-            raise SystemExit(1)
+    if not done.last.ok:
+        raise SystemExit(1)
 
 
 def _show(done: Sweep) -> None:

@@ -77,7 +77,7 @@ class Driver:
             run.workflow, run.corpus, run.store, known, staged(self.reporter, "digests")
         )
         self._assign = Assignment(self.board, run.id, self.device, self.allow_mixed)
-        run.states = self.board.states
+        run.board, run.states = self.board, self.board.states
         self._exit.callback(record_run, run)
         with self._exit:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):

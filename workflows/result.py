@@ -22,6 +22,8 @@ from .result_html import as_html
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .plan import Board
+
 
 class Reporter:
     """Hears how a run goes on; this one says nothing. The command line has one that draws."""
@@ -87,6 +89,7 @@ class Run:
         corpus: on what.
         store: where the features are.
         states: what is known of each node at the end.
+        board: where they were looked at, what failed here with them; None until the run begins.
         made: features (fits: checkpoints) made by node in this run.
         seconds: seconds of computing by node in this run, summed over workers.
         errors: fits that could not be trained, by node.
@@ -100,6 +103,7 @@ class Run:
     corpus: Corpus
     store: FeatureStore
     states: dict[str, NodeState] = field(default_factory=dict)
+    board: Board | None = None
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from .nodes import Fit
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe
 from .result import Reporter, Run
-from .run import check, look, peak_memory, prepared, run
+from .run import check, open_corpus, peak_memory, prepared, run
 from .search import Space
 from .sweep_study import TrialRow, load_optuna
 from .sweep_trials import Searcher, set_on
@@ -37,6 +37,7 @@ class Sweep:
         study: name of this one's.
         trials: all of them, in order.
         best: the one with the smallest validation error.
+        inputs: the run that made what the fit reads.
         run: the chosen setting fitted on the whole corpus; None where that was not asked for.
     """
 
@@ -45,7 +46,13 @@ class Sweep:
     study: str
     trials: tuple[TrialRow, ...]
     best: TrialRow
+    inputs: Run
     run: Run | None
+
+    @property
+    def last(self) -> Run:
+        """The run that says what failed."""
+        return self.run or self.inputs
 
 
 def sweep(
@@ -68,6 +75,8 @@ def sweep(
 ) -> Sweep:
     """Search the settings of one fit of a recipe, then fit the best one.
 
+    Utterances whose features could not be made are masked, in trials as in a run.
+
     Args:
         recipe: name of a shipped recipe, path of a YAML file, or a loaded recipe.
         cache: folder of the feature store; made if missing.
@@ -87,7 +96,7 @@ def sweep(
 
     Raises:
         BadCall: the call, the recipe or the corpus cannot be run; another sweep of this node runs.
-        TrainingError: no trial came to an end.
+        TrainingError: a fit that this one reads failed, or no trial came to an end.
     """
     reporter = reporter or Reporter()
     load_optuna()
@@ -97,15 +106,14 @@ def sweep(
     loaded = prepared(recipe, corpus, overrides, (node,))
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
-    run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
-    _, opened, board = look(loaded, cache, None, (), ())
-    check(loaded.workflow, opened, training=True, reporter=reporter)
-    searcher = Searcher(loaded.name, fit, space, board, prune, seed, reporter, options)
+    check(loaded.workflow, open_corpus(loaded, reporter), training=True, reporter=reporter)
+    inputs = run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
+    searcher = Searcher(loaded.name, fit, space, inputs, prune, seed, reporter, options)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"  # as ``run`` did above, which has said so
     n = n_workers(workers, peak_memory(loaded.workflow))
-    with searcher.opened(), Lease(board.store.root):
-        pool = open_pool(scheduler, n, board.store.root / "runs")
+    with searcher.opened(), Lease(inputs.store.root):
+        pool = open_pool(scheduler, n, inputs.store.root / "runs")
         try:
             # elsewhere the pool knows how many workers there are
             searcher.go(pool, trials, {"sync": 1, "processes": n}.get(scheduler, trials))
@@ -116,7 +124,7 @@ def sweep(
     if test:
         searcher.note_test(best)
         done = run(with_settings(loaded, node, best.settings), cache, **where)
-    return Sweep(node, searcher.file, searcher.name, tuple(searcher.rows), best, done)
+    return Sweep(node, searcher.file, searcher.name, tuple(searcher.rows), best, inputs, done)
 
 
 def _asked(

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from ..cache.publish import make_folder, publish
 from ..train.training import Training
 from .assign import Assignment
 from .nodes import Fit
-from .plan import Board
 from .pool import Answer, Pool, WorkerDied
-from .result import Reporter
+from .result import Reporter, Run
 from .search import Space, plain, suggest
 from .sweep_study import (
     Pruned,
@@ -72,7 +72,7 @@ class Searcher:
         recipe: its name.
         fit: the node, as trials are to run it.
         space: what is searched.
-        board: where the node's inputs stand.
+        inputs: the run that made what the node reads.
         prune: whether trials may be ended early.
         seed: of the values that are drawn.
         reporter: hears of progress.
@@ -84,20 +84,23 @@ class Searcher:
         recipe: str,
         fit: Fit,
         space: Space,
-        board: Board,
+        inputs: Run,
         prune: bool,
         seed: int,
         reporter: Reporter,
         options: dict[str, Any],
     ) -> None:
-        self.fit, self.space, self.board, self.prune = fit, space, board, prune
+        self.fit, self.space, self.prune = fit, space, prune
         self.reporter = reporter
-        for node in board.workflow:
-            if node.name != fit.name:
-                board.look(node)
-        waiting = [name for name in fit.on if not board.states[name].done]
+        waiting = [name for name in fit.on if not inputs.states[name].done]
         if waiting:
-            raise BadCall(f"'{fit.name}' cannot be searched: {', '.join(waiting)} is not done")
+            why = "".join(f"; '{name}': {error}" for name, error in inputs.errors.items())
+            raise TrainingError(
+                f"'{fit.name}' cannot be searched: {', '.join(waiting)} is not done{why}"
+            )
+        assert inputs.board is not None  # that run is over
+        self.board = board = copy(inputs.board)
+        board.states = dict(board.states)
         board.corpus = without_test(board.corpus)
         self._assign = Assignment(
             board, "sweep", options.get("device", "cpu"), options.get("allow_mixed", False)

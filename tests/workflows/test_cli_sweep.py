@@ -58,3 +58,21 @@ def test_tells_the_best_trials_and_how_to_have_the_best_setting_again(tmp_path, 
     assert found.exit_code == 0, found.output
     assert "2 trials (0 pruned, 0 fail) in" in " ".join(found.output.split())
     assert "best: --set 'm.lr=0.00" in found.output
+
+
+@pytest.mark.parametrize("also", [(), ("--no-test",)])
+def test_names_utterances_that_failed_and_leaves_with_1_as_a_run_does(
+    tmp_path, toys, monkeypatch, also
+):
+    pytest.importorskip("optuna")
+    texts = ["bad" if i == 3 else " ".join(["ab"] * (1 + i % 5)) for i in range(30)]
+    fit = {"fit": "sf", "on": ["letters"], "tasks": ["M"], "seeds": 1, "epochs": 1}
+    fit["search"] = {"units": [4, 8]}
+    toy = toys.recipe(tmp_path, texts, fits={"m": fit})
+    monkeypatch.setattr("affectflow.workflows.recipe.load_recipe", lambda *_: toy)
+    words = ["--cache", str(tmp_path / "c"), "--scheduler", "sync", "--trials", "1"]
+    found = called("toy", "--node", "m", *words, *also)
+    assert found.exit_code == 1, found.output
+    assert "best: --set" in found.output
+    assert "v/003" in found.output
+    assert "1 failed; these modalities are masked" in found.output

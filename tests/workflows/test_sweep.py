@@ -50,6 +50,33 @@ def test_chooses_by_validation_and_fits_the_best_on_the_whole_corpus(toy, tmp_pa
     assert error_of(checkpoint) == pytest.approx(done.best.value, rel=1e-6)
 
 
+def test_an_utterance_that_failed_for_now_is_masked_as_in_a_run(toy, toys, tmp_path, monkeypatch):
+    extract = toys.Letters.extract
+
+    def flaky(self, clip):
+        if clip.text == TEXTS[3]:
+            raise OSError("the network folder went away")
+        return extract(self, clip)
+
+    monkeypatch.setattr(toys.Letters, "extract", flaky)
+    failed = [f"v/{i:03d}" for i in range(3, 30, 5)]  # all that say this
+    alone = swept(toy, tmp_path, trials=1, test=False)
+    assert [f.utterance for f in alone.last.failures] == failed
+    done = swept(toy, tmp_path, trials=1)
+    assert done.last is done.run
+    assert [f.utterance for f in done.run.failures] == failed
+    checkpoint = done.run.states["m"].checkpoint
+    assert error_of(checkpoint) == pytest.approx(done.best.value, rel=1e-6)
+
+
+def test_says_why_a_fit_that_is_read_was_not_trained(tmp_path, toys):
+    below = {**FIT, "lr": 1e30}
+    fits = {"f": below, "h": {"encode": "f"}, "m": {**FIT, "on": ["h"]}}
+    toy = toys.recipe(tmp_path, TEXTS, fits=fits)
+    with pytest.raises(TrainingError, match="'m' cannot be searched: h is not done; 'f': .*lr"):
+        swept(toy, tmp_path, trials=1)
+
+
 def test_no_trial_sees_a_test_label(toy, tmp_path, monkeypatch):
     seen = []
     make_fit = sweep_study.make_fit
