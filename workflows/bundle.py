@@ -71,7 +71,7 @@ def pack_model(
         BadCall: the node is not a fit.
         NotCached: it was not trained yet.
     """
-    loaded, opened, board = look(recipe, cache, corpus, overrides, (node,))
+    loaded, opened, board = look(recipe, cache, corpus, overrides, (node,), again=False)
     if not isinstance(loaded.workflow[node], Fit):
         raise BadCall(f"only a fit can be packed, '{node}' is {loaded.workflow[node].what}")
     states = {state.node.name: state for state in board.look_all()}

@@ -52,6 +52,8 @@ class Board:
         store: where features lie.
         known: failures of earlier runs, by node fingerprint and key; empty: try all again.
         progress: called with (files digested, files in all).
+        again: what an operating system's error did in an earlier run is to be done: it is tried
+            again without asking.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Board:
         store: FeatureStore,
         known: Mapping[tuple[str, bytes], Failure],
         progress: Callable[[int, int], None] | None = None,
+        again: bool = True,
     ) -> None:
         self.workflow = workflow
         self.corpus = corpus
         self.store = store
-        # What an operating system's error did in an earlier run is tried again without asking.
-        self.known = {key: failure for key, failure in known.items() if not failure.transient}
+        self.known = {
+            k: failure for k, failure in known.items() if not (again and failure.transient)
+        }
         self.states: dict[str, NodeState] = {}
         self.utterances: list[Utterance] = list(corpus)
         self._digests, self._broken, looks = self._contents(progress)

@@ -111,8 +111,9 @@ def look(
     overrides: Sequence[str],
     until: Sequence[str],
     reporter: Reporter | None = None,
+    again: bool = True,
 ) -> tuple[Recipe, Corpus, Board]:
-    """A recipe, its corpus, and the board on which to look at its nodes."""
+    """A recipe, its corpus, and the board on which to look at its nodes; ``again`` as there."""
     reporter = reporter or Reporter()
     loaded = prepared(recipe, corpus, overrides, until)
     opened = open_corpus(loaded, reporter)
@@ -121,7 +122,7 @@ def look(
     store.adopt()
     known = runs.read_failures(store.root)
     progress = staged(reporter, "digests")
-    return loaded, opened, Board(loaded.workflow, opened, store, known, progress)
+    return loaded, opened, Board(loaded.workflow, opened, store, known, progress, again)
 
 
 def prepared(

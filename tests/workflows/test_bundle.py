@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall, BadInput, Damaged, NewerCache, NotCached
+from affectflow.extract.text.vader import Vader
 from affectflow.workflows.bundle import CONTENT, Bundle, pack_model
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import Recipe, build
@@ -126,6 +127,23 @@ def test_refuses_a_file_that_is_no_bundle(tmp_path, image):
     path.write_bytes(image)
     with pytest.raises(BadInput, match="is not a packed model .* 'affectflow pack'"):
         Bundle.read(path)
+
+
+def test_packs_a_model_though_an_utterance_failed_for_now(fitted, tmp_path, monkeypatch):
+    recipe, cache = fitted
+    extract = Vader.extract
+
+    def flaky(self, clip):
+        if clip.id == "v/003":
+            raise OSError("the network folder went away")
+        return extract(self, clip)
+
+    monkeypatch.setattr(Vader, "extract", flaky)
+    source = {"name": "r", "nodes": {"text": NODES["text"], "m": {**NODES["m"], "on": ["text"]}}}
+    source["nodes"]["m"]["fit"] = "sf"
+    recipe = Recipe("r", build(source, "r").workflow, recipe.corpus, source)
+    assert run(recipe, cache, scheduler="sync").n_failures == 1
+    assert pack_model(recipe, cache, "m", tmp_path / "m.zip").is_file()
 
 
 def test_refuses_to_pack_what_was_not_trained(fitted, tmp_path):
