@@ -52,7 +52,8 @@ class Comparison:
         difference: mean of |error of a| - |error of b|.
         low, high: 95 % bootstrap interval of it.
         t, p_t: paired t-test over utterances, two-sided; NaN where all differences are equal.
-        p_permutation: sign-flipping permutation test, two-sided.
+        p_permutation: sign-flipping permutation test, two-sided; like ``p_t``, of utterances one by
+            one, also where the interval is of whole groups.
         groups: what the bootstrap drew: utterances, or whole groups such as speakers.
     """
 

@@ -2,7 +2,8 @@
 
 What is paired with what: two models are compared on the errors that they make on the same
 utterances, averaged over each model's seeds first (paired t-test, permutation test, bootstrap). The
-seeds of two models are no pairs: Welch's test compares their scores over seeds, separately.
+seeds of two models are no pairs: Welch's test compares their scores over seeds, separately. The
+tests' p-values take utterances for independent; the bootstrap draws whole videos.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Versus:
         low, high: 95 % bootstrap interval of it, both scored on the same drawn utterances.
         t, p_t: paired t-test on the utterances' errors; NaN where the metric is no mean over
             utterances (a correlation, F1), or all differences are equal.
-        p_permutation: permutation test on the same errors.
+        p_permutation: permutation test on the same errors; like ``p_t``, of utterances as if those
+            of one video were independent, while the interval is of whole videos.
         p_holm: ``p_t``, adjusted for all the tests of the table.
         p_welch: Welch's test on the scores over seeds.
     """

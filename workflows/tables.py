@@ -73,6 +73,12 @@ def explained(found: Standings) -> list[str]:
             f"{found.n_tests} tests of this table, and the 95 % bootstrap interval of the "
             f"difference ({found.draws:,} draws of {found.drawn}, seed {found.seed}) excludes 0."
         )
+        said.append(
+            "The p-values and intervals take utterances for independent, even those of one video."
+            if found.groups == found.n
+            else "The p-values take utterances for independent, even those of one video; the "
+            "intervals draw whole videos."
+        )
     untested = [m for m in found.metrics if not found.tested(m)]
     if untested:
         said.append(

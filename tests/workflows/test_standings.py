@@ -81,6 +81,16 @@ def test_whole_videos_are_drawn_where_there_are_enough(found):
     assert list(video_numbers([f"u{i}" for i in range(20)])) == list(range(20))
 
 
+def test_says_of_what_p_values_and_of_what_intervals_are(found, tmp_path, write_run):
+    said = "The p-values take utterances for independent, even those of one video; the intervals "
+    assert f"{said}draw whole videos." in explained(found)
+    assert f"{said}draw whole videos." in as_latex(found)
+    write_run(tmp_path, "few-1", {"a": ("tfn", 0.3), "b": ("sf", 0.9)}, n=40)  # of 4 test videos
+    few = compare_runs(["few-1"], tmp_path, draws=DRAWS)
+    assert few.groups == few.n
+    assert any(line.startswith("The p-values and intervals take") for line in explained(few))
+
+
 def test_the_same_call_gives_the_same_numbers(store, found):
     again = compare_runs(["ours-1"], store, draws=DRAWS)
     assert as_csv(again) == as_csv(found)

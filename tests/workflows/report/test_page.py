@@ -155,7 +155,7 @@ def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
         "sf": {"fit": "sf", "on": ["text", "audio"], "tasks": ["M"], "seeds": 2},
     }
     text = Page(render(make_run(nodes, make_corpus(600)))).text
-    assert "bootstrap over whole speakers" in text
+    assert "bootstrap over whole speakers; the p-values take utterances one by one" in text
     assert "take it as a hint" not in text
     assert "Against only_t, interval and t-test agree: on this split, sf is ahead." in text
 
