@@ -17,6 +17,7 @@ from typing import Any
 
 from .checkpoints import checkpoint_folder, checkpoint_names
 from .checkpoints import load as load_checkpoint
+from .courses import course_files
 from .difference import why as why
 from .errors import BadCall, CacheError, Damaged, NotCached, unknown
 from .keys import canonical
@@ -148,22 +149,28 @@ def verify(
     return Verified(len(works), sum(sizes), tuple(faults))
 
 
-def prune(root: Path, dry_run: bool = False, damaged: bool = False) -> list[Pruned]:
+def prune(
+    root: Path, dry_run: bool = False, damaged: bool = False, stopped: bool = False
+) -> list[Pruned]:
     """Remove what nobody needs: temporary files, dead leases and claims, second copies of a batch.
 
-    While another driver works on the store, temporary files stay: they may be its workers'.
+    So too what was saved of a fit's course, once the fit is finished. While another driver works
+    on the store, temporary files and courses that are not finished stay: they may be its workers'.
 
     Args:
         root: folder of the store.
         dry_run: only say what would go.
         damaged: remove damaged shards and checkpoints too (every byte is read to find them).
+        stopped: remove what fits that were stopped would go on from, too; they begin anew then.
     """
     with Lease(_existing(root)) as lease:
-        doomed = [] if lease.others() else list(_temporaries(root))
+        others = bool(lease.others())
+        doomed = [] if others else list(_temporaries(root))
         doomed += [(path, "of a driver that is gone") for path in dead_files(root, lease.now())]
         if damaged:
             doomed += [(fault.path, "damaged") for fault in verify(root).faults]
         doomed += _copies(root, {path for path, _ in doomed})
+        doomed += _courses(root, {path for path, _ in doomed}, stopped and not others)
         found = [Pruned(path, why, _size(path)) for path, why in doomed]
         for entry in [] if dry_run else found:
             if entry.path.is_dir():
@@ -277,6 +284,15 @@ def _copies(root: Path, doomed: set[Path]) -> Iterator[tuple[Path, str]]:
     for paths in batches.values():
         for path in paths[1:]:
             yield path, f"second copy of the batch in {paths[0].name}"
+
+
+def _courses(root: Path, doomed: set[Path], stopped: bool) -> Iterator[tuple[Path, str]]:
+    finished = {n for n in checkpoint_names(root) if checkpoint_folder(root, n) not in doomed}
+    for path, fit in course_files(root):
+        if fit in finished:
+            yield path, "progress of a fit that is finished"
+        elif stopped:
+            yield path, "progress of a fit that was stopped"
 
 
 def _all_shards(root: Path) -> list[Path]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ class Course:
 
     def _path(self, name: str) -> Path:
         return self._stem.with_name(f"{self._stem.name}-{name}.course")
+
+
+def course_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """All files of fits in progress, sorted, each with its fit's fingerprint."""
+    for path in sorted((root / FOLDER).glob("[0-9a-f][0-9a-f]/*")):
+        if found := re.match("([0-9a-f]{64})-", path.name):
+            yield path, found[1]
 
 
 def _image(arrays: Mapping[str, Array]) -> bytes:

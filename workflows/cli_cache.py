@@ -58,17 +58,28 @@ def cache_verify(cache: Path) -> None:
 @cache_group.command(name="prune")
 @CACHE
 @click.option("--damaged", is_flag=True, help="Also remove files that are damaged.")
+@click.option(
+    "--stopped",
+    is_flag=True,
+    help="Also remove the saved progress of fits that were stopped: they begin anew then.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def cache_prune(cache: Path, damaged: bool, dry_run: bool) -> None:
-    """Remove what killed runs left behind, and doubled shards."""
+def cache_prune(cache: Path, damaged: bool, stopped: bool, dry_run: bool) -> None:
+    """Remove what killed runs and finished fits left behind, and doubled shards."""
     from ..cache.audit import prune
-    from .console import show_rows
+    from ..cache.courses import course_files
+    from .console import show_note, show_rows
 
-    gone = prune(cache, dry_run=dry_run, damaged=damaged)
+    gone = prune(cache, dry_run=dry_run, damaged=damaged, stopped=stopped)
     if gone:
         show_rows(("file", "why", "bytes"), [(g.path, g.why, g.bytes) for g in gone])
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{len(gone)} files {verb}, {sum(g.bytes for g in gone) / 1e6:.1f} MB")
+    kept = {path for path, _ in course_files(cache)} - {g.path for g in gone}
+    if kept:
+        size = sum(path.stat().st_size for path in kept if path.exists()) / 1e6
+        why = "another driver is at work here" if stopped else "--stopped removes it"
+        show_note(f"progress of fits that are not finished stays ({size:.1f} MB): {why}")
 
 
 @cache_group.command(name="reindex")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache import audit, checkpoints
+from affectflow.cache.courses import Course
 from affectflow.cache.errors import BadCall, Damaged, UnknownName
 from affectflow.cache.leases import Lease
 from affectflow.cache.publish import host
@@ -218,6 +219,44 @@ def test_of_two_copies_the_whole_one_is_kept(store, make, flip):
     flip(store.root / first.path, -1)
     [pruned] = audit.prune(store.root, damaged=True)
     assert pruned.path == store.root / first.path
+
+
+@pytest.fixture
+def courses(store):
+    """Files of a fit that is finished (one of them good weights), and of one that is not."""
+    checkpoints.publish(store.root, NODE, {"w": np.zeros(3)}, {})
+    done, stopped = Course(store.root, NODE), Course(store.root, OTHER)
+    done.save("seeds-0-3", {"w": np.zeros(3)}, {})
+    done.rescue("seed-1", {"w": np.zeros(3)})
+    stopped.save("seeds-0-3", {"w": np.zeros(3)}, {})
+    return store.root / "courses"
+
+
+def test_prunes_the_progress_of_fits_that_are_finished_and_on_request_of_stopped_ones(courses):
+    found = audit.prune(courses.parent)
+    assert {p.path for p in found} == {
+        courses / "ab" / f"{NODE}-seed-1.safetensors",
+        courses / "ab" / f"{NODE}-seeds-0-3.course",
+    }
+    assert {p.why for p in found} == {"progress of a fit that is finished"}
+    assert all(p.bytes > 60 for p in found)
+    (left,) = [path for path in courses.rglob("*") if path.is_file()]
+    [pruned] = audit.prune(courses.parent, stopped=True)
+    assert (pruned.path, pruned.why) == (left, "progress of a fit that was stopped")
+    assert not left.exists()
+
+
+def test_keeps_the_progress_of_fits_while_another_driver_is_at_work(courses):
+    with Lease(courses.parent):
+        assert len(audit.prune(courses.parent, stopped=True)) == 2  # of the finished one
+    assert len(audit.prune(courses.parent, stopped=True)) == 1
+
+
+def test_keeps_the_progress_of_a_fit_whose_checkpoint_is_damaged(courses, flip):
+    flip(courses.parent / "checkpoints" / "ab" / NODE / "weights.safetensors", -1)
+    [pruned] = audit.prune(courses.parent, damaged=True)
+    assert pruned.why == "damaged"
+    assert len([path for path in courses.rglob("*") if path.is_file()]) == 3
 
 
 def test_makes_the_index_anew(store, write):

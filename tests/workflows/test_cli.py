@@ -1,9 +1,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from affectflow.cache.courses import Course
 from affectflow.extract.text.vader import Vader
 from affectflow.workflows import cli
 
@@ -116,6 +118,25 @@ def test_the_store_can_be_listed_shown_verified_pruned_and_indexed_anew(call):
     assert "0 damaged" in call("cache", "verify").output
     assert "0 files removed" in call("cache", "prune").output
     assert "2 shards indexed" in call("cache", "reindex").output
+
+
+def test_prune_tells_what_stopped_fits_would_go_on_from_and_removes_it_on_request(call, tmp_path):
+    call("extract", "words.yaml", "--scheduler", "sync")
+    course = Course(tmp_path / "features", "ab" * 32)
+    course.save("seeds-0-3", {"w": np.zeros(50_000)}, {})
+    said = "progress of fits that are not finished stays (0.4 MB): --stopped removes it"
+    done = call("cache", "prune")
+    assert "0 files removed" in done.output
+    assert said in done.output
+    assert course.load("seeds-0-3") is not None
+    assert (
+        "1 files would be removed, 0.4 MB"
+        in call("cache", "prune", "--stopped", "--dry-run").output
+    )
+    done = call("cache", "prune", "--stopped")
+    assert "1 files removed, 0.4 MB" in done.output
+    assert "progress of fits" not in done.output
+    assert course.load("seeds-0-3") is None
 
 
 def test_verify_finds_a_flipped_bit_and_prune_mends_it(call, tmp_path):
