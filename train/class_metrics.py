@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..cache.errors import BadInput
-from .metrics import Array, accuracy, check, corr, mae, weighted_f1
+from .metrics import Array, accuracy, check, check_rows, corr, mae, weighted_f1
 
 
 def ccc(p: Array, y: Array) -> float:
@@ -143,12 +143,5 @@ def checked(p: Array, y: Array) -> tuple[Array, Array]:
     p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
     if p.ndim != 2 or p.shape != y.shape:
         raise BadInput(f"probabilities {p.shape} and truth {y.shape} must both be (n, classes)")
-    if not len(p):
-        raise BadInput("a metric needs at least one row, got none")
-    bad = [int((~np.isfinite(v).all(axis=1)).sum()) for v in (p, y)]
-    if any(bad):
-        raise BadInput(
-            f"of {len(p)} rows, {bad[0]} predictions and {bad[1]} true labels are not finite; "
-            f"leave out rows without a label before scoring"
-        )
+    check_rows(p, y)
     return p, y

@@ -33,15 +33,24 @@ def check(p: Array, y: Array) -> tuple[Array, Array]:
     p, y = np.asarray(p, np.float32), np.asarray(y, np.float32)
     if p.ndim != 1 or p.shape != y.shape:
         raise BadInput(f"predictions {p.shape} and truth {y.shape} must be 1-D and of one length")
+    check_rows(p, y)
+    return p, y
+
+
+def check_rows(p: Array, y: Array) -> None:
+    """Refuse what cannot be scored; both are (n,) or (n, classes).
+
+    Raises:
+        BadInput: there are no rows, or values are not finite; says in how many.
+    """
     if not len(p):
         raise BadInput("a metric needs at least one row, got none")
-    bad_p, bad_y = int((~np.isfinite(p)).sum()), int((~np.isfinite(y)).sum())
+    bad_p, bad_y = (int((~np.isfinite(v.reshape(len(v), -1)).all(axis=1)).sum()) for v in (p, y))
     if bad_p or bad_y:
         raise BadInput(
             f"of {len(p)} rows, {bad_p} predictions and {bad_y} true labels are not finite; "
             f"leave out rows without a label before scoring"
         )
-    return p, y
 
 
 def mae(p: Array, y: Array) -> float:

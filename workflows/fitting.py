@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache import checkpoints, statistics
+from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
 from ..cache.errors import CacheError, TrainingError
 from ..cache.records import ArraySpec, Features, no_times
@@ -241,6 +242,18 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     return Trained(published.digest, (*([note] if note else []), *notes))
 
 
+def applied(task: EncodeTask) -> Checkpoint:
+    """The checkpoint that a task applies.
+
+    Raises:
+        CacheError: it was there when the run was planned, and is no more.
+    """
+    checkpoint = checkpoints.load(Path(task.root), task.fit)
+    if checkpoint is None:
+        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
+    return checkpoint
+
+
 def make_encode(task: EncodeTask) -> Made:
     """Apply a checkpoint to cached features and publish its hidden activations."""
     from ..train import fit as training
@@ -249,9 +262,7 @@ def make_encode(task: EncodeTask) -> Made:
     found = store.published(task.fingerprint, task.keys)
     if found:
         return Made((found,))
-    checkpoint = checkpoints.load(Path(task.root), task.fit)
-    if checkpoint is None:
-        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
+    checkpoint = applied(task)
     begin = time.perf_counter()
     widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
     note = must_map(task, store)

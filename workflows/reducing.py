@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..cache import checkpoints
-from ..cache.errors import CacheError, TrainingError
+from ..cache.errors import TrainingError
 from ..cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..cache.store import FeatureStore
 from ..cache.table import BLOCK, FeatureTable
 from ..train.pca import fit_components, project
 from .batch import Made
 from .code_version import code_version
-from .fitting import EncodeTask, InputRef, Trained
+from .fitting import EncodeTask, InputRef, Trained, applied
 from .machine import n_threads
 from .nodes import PCA
 from .output import SHARD_BYTES
@@ -112,11 +112,8 @@ def make_reduced(task: ReduceTask) -> Made:
     whole = store.published(task.fingerprint, task.keys)
     if whole:
         return Made((whole,))
-    basis = checkpoints.load(Path(task.root), task.fit)
-    if basis is None:
-        raise CacheError(f"node '{task.node}': its components {task.fit[:12]} are gone; run again")
+    weights = applied(task).weights()
     begin = time.perf_counter()
-    weights = basis.weights()
     (ref,) = task.inputs
     shards, waiting, size = [], dict[bytes, Features](), 0
     table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)
