@@ -77,6 +77,19 @@ def still_faces():
     return make
 
 
+@pytest.fixture
+def talk(make_clip, still_faces):
+    """The function: a clip of n noisy pictures with a face of 32 x 32 pixels where `mask` says."""
+
+    def make(n, mask=None, rate=10.0, seed=0, name="talk"):
+        pictures = list(np.random.default_rng(seed).integers(0, 255, (n, 48, 64, 3), np.uint8))
+        clip = make_clip(pictures, rate, name=name)
+        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), rate, mask)
+        return clip
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def openface_csv():
     """The function: write a CSV as OpenFace 2 does; column c of row r holds r + c / 1000."""

@@ -18,19 +18,6 @@ from affectflow.extract.vision.pyfeat import HUB, load_pyfeat, weights_file
 
 
 @pytest.fixture
-def talk(make_clip, still_faces):
-    """The function: a clip of n noisy pictures with a face of 32 x 32 pixels."""
-
-    def make(n, mask=None):
-        pictures = list(np.random.default_rng(0).integers(0, 255, (n, 48, 64, 3), np.uint8))
-        clip = make_clip(pictures)
-        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), mask=mask)
-        return clip
-
-    return make
-
-
-@pytest.fixture
 def network(monkeypatch):
     """In place of py-feat's: each unit is a picture's mean plus the unit's number."""
 

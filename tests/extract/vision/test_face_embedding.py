@@ -24,19 +24,6 @@ def mobile(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture
-def talk(make_clip, still_faces):
-    """The function: a clip of n noisy pictures with a face of 32 x 32 pixels."""
-
-    def make(n, mask=None, seed=0):
-        pictures = list(np.random.default_rng(seed).integers(0, 255, (n, 48, 64, 3), np.uint8))
-        clip = make_clip(pictures)
-        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), mask=mask)
-        return clip
-
-    return make
-
-
 def test_is_what_the_last_linear_layer_would_read_of_the_normalised_crops(mobile, talk):
     node = extractor("face-embedding", network=MOBILE, checkpoint=mobile, size=32)
     clip = talk(3)

@@ -68,19 +68,6 @@ def folder(tmp_path_factory):
     return make
 
 
-@pytest.fixture
-def talk(make_clip, still_faces):
-    """The function: a clip of n noisy pictures with a face of 32 x 32 pixels."""
-
-    def make(n, mask=None):
-        pictures = list(np.random.default_rng(0).integers(0, 255, (n, 48, 64, 3), np.uint8))
-        clip = make_clip(pictures)
-        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), mask=mask)
-        return clip
-
-    return make
-
-
 def prepared(clip):
     """The face's pictures as a model wants them, (n, 3, 32, 32)."""
     crops = np.stack([frame.image for frame in clip.frames(10.0)])[:, 8:40, 16:48] / 255

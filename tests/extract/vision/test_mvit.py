@@ -36,19 +36,6 @@ def node(tmp_path, monkeypatch):
     return make
 
 
-@pytest.fixture
-def talk(make_clip, still_faces):
-    """The function: a clip of n noisy pictures with a face in each that `mask` names."""
-
-    def make(n, mask=None):
-        pictures = list(np.random.default_rng(0).integers(0, 255, (n, 48, 64, 3), np.uint8))
-        clip = make_clip(pictures)
-        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), mask=mask)
-        return clip
-
-    return make
-
-
 def rows_of(node, pictures):
     """What the whole network normalises before its classifier, by hooks on its own forward."""
     network = build().eval()

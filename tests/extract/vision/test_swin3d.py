@@ -33,28 +33,6 @@ def swin(monkeypatch, tmp_path):
     return make
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    """The function: n noisy pictures of 48 x 64 pixels."""
-
-    def make(n, seed=0):
-        return list(np.random.default_rng(seed).integers(0, 255, (n, 48, 64, 3), np.uint8))
-
-    return make
-
-
-@pytest.fixture
-def talk(make_clip, pictures, still_faces):
-    """The function: a clip of n pictures with a face in each that `mask` names."""
-
-    def make(n, mask=None, rate=10.0, seed=0, name="talk"):
-        clip = make_clip(pictures(n, seed), rate, name=name)
-        clip.features["faces"] = still_faces(n, (16, 8, 48, 40), (48, 64), rate, mask)
-        return clip
-
-    return make
-
-
 def test_has_a_row_for_every_two_pictures_with_their_times(swin, talk):
     found = swin().extract(talk(7))
     assert found.values.shape == (4, 24)
@@ -63,11 +41,12 @@ def test_has_a_row_for_every_two_pictures_with_their_times(swin, talk):
     assert np.isfinite(found.values).all()
 
 
-def test_is_the_network_over_the_normalised_crops(swin, talk, pictures):
-    found = swin().extract(talk(6))
+def test_is_the_network_over_the_normalised_crops(swin, talk):
+    clip = talk(6)
+    found = swin().extract(clip)
     network = video.swin3d_t().eval()
     network.load_state_dict(torch.load(swin().checkpoint))
-    crops = np.stack(pictures(6))[:, 8:40, 16:48]
+    crops = np.stack([frame.image for frame in clip.frames(10.0)])[:, 8:40, 16:48]
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     given = ((crops / 255 - mean) / std).transpose(3, 0, 1, 2)[None].astype(np.float32)
     with torch.inference_mode():
