@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from ...cache.keys import WHERE
 from ...cache.records import ArraySpec, Features, FeatureSpec, frame_times
 from ..base import Extractor, Needs
 from ..clip import Clip, Waveform
-from .covarep.pipeline import FAMILIES, covarep_rows
-from .covarep.rows import CovarepRows
+from .covarep.families import FAMILIES
 from .soundness import check_sound
 
 if TYPE_CHECKING:
     from .covarep.creak_network import CreakNetwork
+    from .covarep.rows import CovarepRows
 
 #: Rate of the sound in Hz for which the features are made.
 RATE = 16000
@@ -33,7 +33,7 @@ class CovarepFamilies(Extractor):
     """What the extractors of COVAREP's families have in common; a row every 10 ms.
 
     Class attributes:
-        families: names of ``covarep.pipeline.FAMILIES``.
+        families: names of ``covarep.families.FAMILIES``.
     """
 
     version: ClassVar[int] = 1
@@ -83,7 +83,14 @@ class CovarepFamilies(Extractor):
         return probe(clip.media).audio_rate or RATE
 
     def _rows(self, sound: Waveform) -> CovarepRows:
-        return covarep_rows(sound.samples, sound.rate, self.families, compat=self.compat)
+        return self._computed(sound)
+
+    def _computed(self, sound: Waveform, **settings: Any) -> CovarepRows:
+        from .covarep.pipeline import covarep_rows  # loads numba
+
+        return covarep_rows(
+            sound.samples, sound.rate, self.families, compat=self.compat, **settings
+        )
 
 
 def _check_rd(name: str, rd: str) -> None:
@@ -163,14 +170,7 @@ class Covarep(CovarepFamilies):
         return read_creak_network(self.weights()["creak"])
 
     def _rows(self, sound: Waveform) -> CovarepRows:
-        return covarep_rows(
-            sound.samples,
-            sound.rate,
-            self.families,
-            compat=self.compat,
-            conjugate=self.rd == "1.4.2",
-            creak=self._creak(),
-        )
+        return self._computed(sound, conjugate=self.rd == "1.4.2", creak=self._creak())
 
 
 @dataclass(frozen=True)
@@ -196,10 +196,7 @@ class CovarepGlottal(CovarepFamilies):
         _check_rd(self.name, self.rd)
 
     def _rows(self, sound: Waveform) -> CovarepRows:
-        conjugate = self.rd == "1.4.2"
-        return covarep_rows(
-            sound.samples, sound.rate, self.families, compat=self.compat, conjugate=conjugate
-        )
+        return self._computed(sound, conjugate=self.rd == "1.4.2")
 
 
 @dataclass(frozen=True)

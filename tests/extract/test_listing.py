@@ -1,5 +1,7 @@
 import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,16 @@ def test_columns_and_rows_of_every_extractor_are_said(name):
     assert row(name).columns, f"'{name}': set the class attribute 'sizes'"
     assert row(name).rate, f"'{name}': set the class attribute 'rows'"
     assert not set("|\n") & set("".join((row(name).licence, row(name).paper)))
+
+
+def test_the_list_loads_none_of_the_libraries_that_compute():
+    code = (
+        "import sys; from affectflow.extract.listing import table; table(); "
+        "big = {'numba', 'torch', 'librosa', 'cv2', 'scipy', 'pandas', 'av', 'transformers'}; "
+        "print(sorted(big & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_numbers_are_those_of_the_default_settings():

@@ -22,6 +22,7 @@ import numpy as np
 
 from ....cache.errors import BadInput
 from ....cache.records import Array
+from .families import FAMILIES
 from .glottal import glottal_cycles
 from .hmpd import hmpd_at
 from .iaif import glottal_flow
@@ -36,16 +37,6 @@ from .wavelet import mdq, peak_slope
 if TYPE_CHECKING:
     from .creak_network import CreakNetwork
 
-#: Columns of each family, in the order of the toolbox.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "pitch": ("F0", "VUV"),
-    "cycles": ("NAQ", "QOQ", "H1H2", "PSP", "MDQ"),
-    "slope": ("peakSlope",),
-    "rd": ("Rd", "Rd_conf"),
-    "creak": ("creak",),
-    "mcep": tuple(f"MCEP_{i}" for i in range(25)),
-    "hmpd": (*(f"HMPDM_{i}" for i in range(25)), *(f"HMPDD_{i}" for i in range(13))),
-}
 #: Samples that the filter of the polarity needs, frames that the toolbox's HMPD needs.
 LEAST_SAMPLES, LEAST_FRAMES = 31, 73
 #: Share of voiced rows under which the user is told.
