@@ -40,7 +40,7 @@ class WordVectors(Extractor):
     the file is a masked row of zeros.
 
     Args:
-        file: a text file, a word and its D numbers a line with spaces between them, in UTF-8:
+        path: a text file, a word and its D numbers a line with spaces between them, in UTF-8:
             GloVe's ``.txt``, word2vec's text format, fastText's ``.vec``. Its content counts
             towards the fingerprint. It is read once a process; 16 bytes a word stay in memory.
         case: ``either``: a word as it is written, or else in lower case; ``lower``: always in
@@ -59,13 +59,13 @@ class WordVectors(Extractor):
     licence: ClassVar[str] = "that of the file"
     peak_memory: ClassVar[int] = 512 << 20
 
-    file: str = field(metadata=WHERE)
+    path: str = field(metadata=WHERE)
     case: str = "either"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.file or not isinstance(self.file, str):
-            raise BadCall("word-vectors: file must be the path of a text file of word vectors")
+        if not self.path or not isinstance(self.path, str):
+            raise BadCall("word-vectors: path must be that of a text file of word vectors")
         if self.case not in CASES:
             known = " or ".join(map(repr, CASES))
             raise BadCall(f"word-vectors: case must be {known}, not {self.case!r}")
@@ -75,16 +75,16 @@ class WordVectors(Extractor):
         return Needs(text=True)
 
     @property
-    def path(self) -> Path:
+    def place(self) -> Path:
         """Where the file lies."""
-        return Path(self.file).expanduser()
+        return Path(self.path).expanduser()
 
     @property
     def spec(self) -> FeatureSpec:
-        return {"values": ArraySpec((read_head(self.path)[0],), "float32"), "spans": SPANS}
+        return {"values": ArraySpec((read_head(self.place)[0],), "float32"), "spans": SPANS}
 
     def weights(self) -> Mapping[str, Path]:
-        return {"vectors": self.path}
+        return {"vectors": self.place}
 
     def extract(self, clip: Clip) -> Features:
         """Map the transcript to a row a word.
@@ -96,7 +96,7 @@ class WordVectors(Extractor):
         spans = np.array(word_spans(clip.text), np.int32).reshape(-1, 2)
         if not len(spans):
             raise EmptyTranscript(f"'{clip.id}' has no word in its transcript {clip.text[:60]!r}")
-        vectors = load_vectors(self.path)
+        vectors = load_vectors(self.place)
         found = [self._vector(clip.text[start:end], vectors) for start, end in spans]
         values = np.zeros((len(spans), vectors.width), np.float32)
         mask = np.array([vector is not None for vector in found])

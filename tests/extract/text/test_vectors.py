@@ -29,7 +29,7 @@ def glove(tmp_path):
 
 
 def vectors(path, **settings):
-    return extractor("word-vectors", file=str(path), **settings)
+    return extractor("word-vectors", path=str(path), **settings)
 
 
 def test_a_row_a_word_with_its_characters(glove):
@@ -133,13 +133,13 @@ def test_an_empty_transcript_is_said(glove):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"file": ""}, "file must be the path of a text file"),
+        ({"path": ""}, "path must be that of a text file"),
         ({"case": "upper"}, "case must be 'either' or 'lower' or 'exact', not 'upper'"),
     ],
 )
 def test_refuses_settings_out_of_range(settings, message):
     with pytest.raises(BadCall, match=message):
-        extractor("word-vectors", **{"file": "v.txt", **settings})
+        extractor("word-vectors", **{"path": "v.txt", **settings})
 
 
 def test_memory_is_16_bytes_a_word(tmp_path):
