@@ -7,6 +7,7 @@ fingerprint.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,14 @@ class Workflow:
         return (*kept, "files") if node.extractor.whole_files else kept
 
     def spec(self, node: Extract) -> FeatureSpec:
-        """The named arrays that an extract promises, upstream nodes considered."""
+        """The named arrays that an extract promises, upstream nodes considered.
+
+        Raises:
+            BadCall: a file that says how many columns there are cannot be read; the node is named.
+        """
         inputs = {role: self.spec(self[name]) for role, name in node.on.items()}  # type: ignore[arg-type]
-        return node.extractor.spec_on(inputs)
+        with _said_of(node):
+            return node.extractor.spec_on(inputs)
 
     def modality(self, name: str) -> str:
         """What a fusion model takes a node's features for, upstream nodes considered."""
@@ -143,14 +149,19 @@ class Workflow:
         return levels
 
     def description(self, node: Extract) -> dict[str, Any]:
-        """What an extract's output is made from; its digest is the fingerprint."""
+        """What an extract's output is made from; its digest is the fingerprint.
+
+        Raises:
+            BadCall: its weights are not there, or cannot be read; the node is named.
+        """
         if node.name not in self._descriptions:
-            weights = {
-                name: digest_weights(source, default_memory())
-                if isinstance(source, Path)
-                else source
-                for name, source in node.extractor.weights().items()
-            }
+            with _said_of(node):
+                weights = {
+                    name: digest_weights(source, default_memory())
+                    if isinstance(source, Path)
+                    else source
+                    for name, source in node.extractor.weights().items()
+                }
             self._descriptions[node.name] = {
                 "kind": "extract",
                 "name": node.extractor.name,
@@ -244,3 +255,12 @@ class Workflow:
 
 def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "no features"
+
+
+@contextmanager
+def _said_of(node: Extract) -> Iterator[None]:
+    """Errors of its files name the node: several nodes of a recipe may have such files."""
+    try:
+        yield
+    except BadCall as error:
+        raise BadCall(f"node '{node.name}': {error}") from error

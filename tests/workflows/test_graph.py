@@ -4,7 +4,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import BadRecipe, UnknownName
+from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
 from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.extract.base import ANY, Extractor, Needs
 from affectflow.extract.clip import Clip
@@ -198,6 +198,19 @@ def test_called_by_itself_an_extractor_reads_what_another_heard(toys):
     first = Firsts()(Clip("c"), features={ANY: found})
     assert first.columns == ("letters",)
     np.testing.assert_array_equal(first.values, [[4]])
+
+
+def test_a_missing_file_of_weights_is_said_with_its_node(tmp_path):
+    there = tmp_path / "there.txt"
+    there.write_text("a 1 2\n")
+    words = [Extract(f"w{i}", extractor("word-vectors", path=str(p)))
+             for i, p in enumerate((there, tmp_path / "gone.txt"))]  # fmt: skip
+    made = Workflow("w", words)
+    assert made.spec(words[0])["values"].shape == (2,)
+    for looks in (made.description, made.spec):
+        looks(words[0])
+        with pytest.raises(BadCall, match=r"^node 'w1': .*gone\.txt"):
+            looks(words[1])
 
 
 def test_libraries_that_decode_and_resample_are_recorded_where_media_are_read(toys):
