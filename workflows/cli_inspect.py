@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .cli_options import complete
+from .cli_options import DEVICE, complete
 
 SPEAKERS = ("mouth-motion", "active-speaker", "largest-face")
 
@@ -63,6 +63,7 @@ _ids = complete(_utterances)
     type=click.Path(dir_okay=False, path_type=Path),
     help="A movie (.mp4) or a contact sheet (.png).  [default: CLIP-inspect.mp4, here]",
 )
+@DEVICE
 @click.option(
     "--set",
     "overrides",
@@ -79,6 +80,7 @@ def inspect(
     start: float | None,
     end: float | None,
     out: Path | None,
+    device: str,
     overrides: tuple[str, ...],
 ) -> None:
     """Draw the faces of CLIP, the one chosen as the speaker's, and its score over time.
@@ -105,7 +107,7 @@ def inspect(
     out = out or Path(f"{name}-inspect.mp4")
     check_out(out, utterance.media)
     with ConsoleReporter() as reporter:
-        seen = look_at(utterance, by, changes, reporter)
+        seen = look_at(utterance, by, changes, reporter, device)
         missing = write_inspection(seen, out)
     if missing:
         show_note(f"the font has no sign for {missing!r}; they are drawn as empty squares")

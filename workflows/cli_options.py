@@ -109,6 +109,13 @@ CACHE = click.option(
     show_default=True,
     help="Folder of the feature store; made if missing.",
 )
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="What networks run on.",
+)
 PACK_OPTIONS = (
     CACHE,
     click.option("--corpus", type=click.Path(path_type=Path), help="Run on this folder or table."),
@@ -141,13 +148,7 @@ RUN_OPTIONS = (
     click.option(
         "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"
     ),
-    click.option(
-        "--device",
-        type=click.Choice(["cpu", "cuda"]),
-        default="cpu",
-        show_default=True,
-        help="For neural extractors and fits.",
-    ),
+    DEVICE,
     click.option("--retry-failed", is_flag=True, help="Try again what failed before."),
     click.option("--strict", is_flag=True, help="Stop at the first failure."),
     click.option(

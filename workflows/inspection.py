@@ -22,6 +22,7 @@ from ..extract.vision.faces import TrackedFaces
 from ..extract.vision.mouth_motion import SOUND_RATE, loudness
 from ..extract.vision.speaker_crops import RATE
 from .graph import Workflow
+from .machine import check_device
 from .nodes import Extract
 from .recipe import load_recipe
 from .result import Reporter, staged
@@ -131,6 +132,7 @@ def look_at(
     speaker: str,
     overrides: Sequence[str] = (),
     reporter: Reporter | None = None,
+    device: str = "cpu",
 ) -> Inspection:
     """Find the faces of a clip and the one that speaks, as the recipe ``speaker`` does.
 
@@ -139,14 +141,16 @@ def look_at(
         speaker: name of the extractor that takes a face, such as ``mouth-motion``.
         overrides: ``node.setting=value`` of the recipe's nodes.
         reporter: hears how it goes on.
+        device: ``cpu`` or ``cuda``: what the networks run on that find faces and who speaks.
 
     Raises:
-        BadCall: the settings do not fit.
+        BadCall: the settings do not fit, or there is no GPU.
         NoVideo: there are no pictures.
         NoAudio: there is no sound, which ``speaker`` needs.
         BadMedia: the clip cannot be decoded.
     """
     reporter = reporter or Reporter()
+    check_device(device)
     made = load_recipe(RECIPE, [f"{SPEAKER}.extract={speaker}", *overrides]).workflow
     nodes = [cast(Extract, made[name]) for name in (FACES, SPEAKER)]
     faces, network = nodes[0].extractor, cast(Extract, made[NETWORK]).extractor
@@ -157,18 +161,18 @@ def look_at(
         )
     u = utterance
     clip = WatchedClip(u.id, u.media, u.start, u.end, u.text)
-    tracks, chosen = (_made(made, node, clip, faces.rate, reporter) for node in nodes)
+    tracks, chosen = (_made(made, node, clip, faces.rate, reporter, device) for node in nodes)
     window = Window(network.size, margin=network.margin, aligned=network.aligned)
     return Inspection(clip, faces.rate, tracks, chosen, speaker, window, _loud(clip), reporter)
 
 
 def _made(
-    workflow: Workflow, node: Extract, clip: WatchedClip, rate: float, to: Reporter
+    workflow: Workflow, node: Extract, clip: WatchedClip, rate: float, to: Reporter, device: str
 ) -> Features:
     """Features of one node, which then stand in the clip for the next."""
     clip.passed = passing(to, node.what, round(_seconds(clip) * rate))
     try:
-        answer = next(node.extractor.many([clip]))
+        answer = next(node.extractor.many([clip], device))
         if isinstance(answer, Exception):
             raise answer
     except NoAudio as error:

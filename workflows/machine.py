@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..cache.errors import BadCall
+
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -23,3 +25,20 @@ def memory() -> int:
 def n_threads() -> int:
     """Threads that numeric libraries were given in this process; recorded beside results."""
     return int(os.environ.get("OMP_NUM_THREADS", 0)) or n_cores()
+
+
+def check_device(device: str) -> None:
+    """Refuse a GPU that is not there.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        BadCall: it is ``cuda``, and torch sees none.
+    """
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BadCall("--device cuda: torch finds no usable GPU on this machine; use --device cpu")

@@ -15,6 +15,7 @@ from ..cache.store import FeatureStore
 from ..train.training import label_columns
 from .driver import KINDS, Driver
 from .graph import Workflow
+from .machine import check_device
 from .node_state import NodeState
 from .plan import Board
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
@@ -63,8 +64,8 @@ def run(
     """
     reporter = reporter or Reporter()
     check_scheduler(scheduler)
-    if device == "cuda" and "://" not in scheduler:
-        _check_cuda()
+    if "://" not in scheduler:
+        check_device(device)
     loaded = prepared(recipe, corpus, overrides, until)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
@@ -175,15 +176,3 @@ def run_id(recipe: Recipe, corpus: Corpus) -> str:
 def peak_memory(workflow: Workflow) -> int:
     """Bytes that a worker needs at most: those of its hungriest extractor."""
     return max((node.extractor.peak_memory for node in workflow.extracts), default=1 << 30)
-
-
-def _check_cuda() -> None:
-    """Refuse a GPU that this machine's workers would not find.
-
-    Raises:
-        BadCall: torch sees none.
-    """
-    import torch
-
-    if not torch.cuda.is_available():
-        raise BadCall("--device cuda: torch finds no usable GPU on this machine; use --device cpu")

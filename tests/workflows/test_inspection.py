@@ -10,6 +10,7 @@ from affectflow.cache.records import Features, Utterance
 from affectflow.extract.clip import Frame
 from affectflow.extract.vision.chosen import TRACK_COLUMNS, chosen_faces
 from affectflow.extract.vision.crops import Window
+from affectflow.extract.vision.faces import TrackedFaces
 from affectflow.workflows import cli, inspection_drawing, inspection_text
 from affectflow.workflows.inspection import Inspection, WatchedClip, look_at, utterance_of
 from affectflow.workflows.inspection_drawing import BELOW, Drawer, Strip, colour_of, fitted
@@ -198,6 +199,25 @@ def test_says_how_far_it_is_and_what_is_to_be_known(clip_path):
     look_at(Utterance("c", str(clip_path)), "mouth-motion", reporter=heard)
     assert heard.done["faces"] == 50
     assert heard.notes[0].startswith("faces: no face in any of 50 pictures")
+
+
+def test_networks_run_on_the_device_that_was_asked_for(call, talk, monkeypatch):
+    asked = []
+    extract = TrackedFaces._extract
+
+    def watched(self, clip, device):
+        asked.append(device)
+        return extract(self, clip, "cpu")
+
+    monkeypatch.setattr(TrackedFaces, "_extract", watched)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = call(talk, "--device", "cuda")
+    assert done.exit_code == 2
+    assert "torch finds no usable GPU on this machine; use --device cpu" in done.output
+    assert not asked
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    look_at(Utterance("talk", str(talk), end=0.2), "mouth-motion", device="cuda")
+    assert asked == ["cuda"]
 
 
 @pytest.mark.parametrize(

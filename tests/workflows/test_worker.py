@@ -370,7 +370,7 @@ class Pictures(Loud):
 def test_pictures_are_decoded_ahead_for_a_gpu(
     toys, tmp_path, clip_path, monkeypatch, device, ahead
 ):
-    monkeypatch.setattr("affectflow.workflows.run._check_cuda", lambda: None)
+    monkeypatch.setattr("affectflow.workflows.run.check_device", lambda device: None)
     made = toys.recipe(tmp_path, ["a"], [Extract("x", Pictures())], media=str(clip_path))
     done = run(made, tmp_path / "cache", scheduler="sync", device=device)
     assert done.table("x").values.tolist() == [[ahead]]
