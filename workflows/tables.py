@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ MARK = "†"
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
+    "[": "{[}", "*": "{*}",  # which end a row, \\[1cm] or \\*, where they begin the next one
 }  # fmt: skip
 
 
@@ -138,14 +140,17 @@ VERSUS = {
 
 
 def as_latex(found: Standings) -> str:
-    """A table environment; needs the package booktabs."""
+    """A table environment, shrunk to the line where it is wider; the packages stand above it."""
     arrows = [r"\downarrow" if m in SMALLER_IS_BETTER else r"\uparrow" for m in found.metrics]
     heads = [f"{latex(m)} ${arrow}$" for m, arrow in zip(found.metrics, arrows, strict=True)]
     lines = [
         r"% \usepackage{booktabs}",
+        r"% \usepackage{graphicx}",
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{' '.join(latex(line) for line in explained(found))}}}",
+        r"  \smallskip",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"  \begin{{tabular}}{{lr{'r' * len(heads)}}}",
         r"    \toprule",
         "    " + " & ".join(["Model", "Seeds", *heads]) + r" \\",
@@ -156,7 +161,7 @@ def as_latex(found: Standings) -> str:
         cells = [_latex_cell(found, metric, row[metric]) for metric in found.metrics]
         seeds = str(len(system.fit.seeds))
         lines.append("    " + " & ".join([latex(system.label), seeds, *cells]) + r" \\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}}", r"\end{table}", ""])
 
 
 def _latex_cell(found: Standings, metric: str, cell: Cell) -> str:
@@ -176,5 +181,6 @@ def latex(text: str) -> str:
     >>> print(latex("only_t & 95 %"))
     only\_t \& 95 \%
     """
-    plain = "".join(_ESCAPES.get(letter, letter) for letter in text)
-    return plain.replace(MARK, r"$\dagger$")
+    plain = "".join(_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+    plain = re.sub("-(?=-)", "-{}", plain)  # two hyphens are no dash
+    return re.sub(r"(?<!\S)'", "`", plain).replace(MARK, r"$\dagger$")

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,12 @@ from scipy import stats
 from affectflow.cache import checkpoints
 from affectflow.cache.errors import BadCall, BadInput, UnknownName
 from affectflow.cache.runs import write_record
-from affectflow.train.compare import holm
+from affectflow.train.compare import Spread, holm
 from affectflow.train.metrics import scores
 from affectflow.train.outcome import target_scores
 from affectflow.train.targets import Target, as_meta
 from affectflow.workflows.cli import main
-from affectflow.workflows.standings import compare_runs, video_numbers
+from affectflow.workflows.standings import Cell, compare_runs, video_numbers
 from affectflow.workflows.tables import as_csv, as_latex, explained, latex, write_standings
 
 FITS = {"good": ("tfn", 0.3), "poor": ("sf", 0.9), "a_b": ("mult", 0.32)}
@@ -269,6 +270,30 @@ def test_latex_has_the_best_in_bold_marks_what_differs_and_names_the_test(found)
 
 def test_latex_escapes_what_it_takes_for_something_else():
     assert latex(r"50% of a_b & {c} \d") == r"50\% of a\_b \& \{c\} \textbackslash{}d"
+
+
+@pytest.mark.parametrize("letter", "\\&%$#_{}~^<>|`[*")
+def test_no_letter_of_a_name_is_a_command_of_latex(letter):
+    signs = r"\\text[a-z]+\{\}|\\[&%$#_{}]|\{[\[*]\}"  # a sign's name, escaped, in braces
+    shown = latex(f"a{letter}b")
+    assert re.sub(signs, "", shown) == "ab"
+    assert len(shown) > len(f"a{letter}b")
+
+
+def test_latex_makes_no_dash_of_hyphens_and_keeps_a_name_on_its_line():
+    assert latex("a---b\n\nc 'd' e's") == "a-{}-{}-b c `d' e's"
+
+
+def test_a_table_of_odd_names_and_negative_scores_has_a_row_for_each_model(tmp_path, write_run):
+    write_run(tmp_path, "ours-1", {"[1cm]_x": ("tfn", 0.3), "*": ("sf", 0.9)})
+    found = compare_runs(["ours-1"], tmp_path, metrics=["MAE", "Corr"], draws=DRAWS)
+    poor = Cell(Spread(-0.123, 0.045, 3), -0.2, 0.1)
+    found.cells["*"]["Corr"] = found.cells["[1cm]_x"]["Corr"] = poor
+    lines = as_latex(found).splitlines()
+    rows = lines[lines.index(r"    \midrule") + 1 : lines.index(r"    \bottomrule")]
+    cell = r"$\mathbf{{-}0.123} \pm 0.045$ \\"
+    assert [row.split(" & ")[0] for row in rows] == [r"    {[}1cm]\_x", "    {*}"]
+    assert [row.split(" & ")[-1] for row in rows] == [cell, cell]
 
 
 def test_csv_holds_every_number(found, tmp_path):
