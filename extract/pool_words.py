@@ -63,13 +63,17 @@ class PoolWords(Extractor):
     def modality_on(self, inputs: Mapping[str, str]) -> str:
         return inputs[ANY]
 
+    def units(self, clip: Clip) -> Features:
+        """What there is to be a row for: its times and mask count."""
+        return self.upstream(clip, "words")
+
     def extract(self, clip: Clip) -> Features:
         """Map a feature's rows to a row a word.
 
         Raises:
             BadInput: the feature's rows have no times, or no word has a row of it.
         """
-        words, pooled = self.upstream(clip, "words"), self.upstream(clip, ANY)
+        words, pooled = self.units(clip), self.upstream(clip, ANY)
         if len(pooled) and not np.isfinite(pooled.times).any():
             raise BadInput(
                 f"'{clip.id}': the rows to be pooled have no times (features of a text have none; "
@@ -77,8 +81,9 @@ class PoolWords(Extractor):
             )
         found = pool(words, pooled)
         if not found.mask.any():
+            unit = self.rows.removeprefix("a ")
             raise BadInput(
-                f"'{clip.id}': none of {len(words)} words has a real row of the feature "
+                f"'{clip.id}': none of {len(words)} {unit}s has a real row of the feature "
                 f"({int(pooled.mask.sum())} real rows)"
             )
         return found

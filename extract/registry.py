@@ -38,6 +38,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "mvit": ("vision.swin3d", "Mvit"),
     "openface2": ("vision.openface2", "OpenFace2"),
     "opensmile": ("audio.opensmile_sets", "OpenSmile"),
+    "pool-tokens": ("pool_tokens", "PoolTokens"),
     "pool-words": ("pool_words", "PoolWords"),
     "r2plus1d": ("vision.swin3d", "R2plus1d"),
     "srh-pitch": ("audio.covarep_features", "SrhPitch"),

@@ -48,7 +48,7 @@ def attention_maps(
         TrainingError: an input is missing, of another width or modality, or not finite.
     """
     chosen = [seed["seed"] for seed in meta["seeds"]].index(meta["chosen"])
-    net = rebuild(weights, meta, "cpu", [chosen])
+    net = rebuild(weights, meta, inputs, [chosen])
     layers = {path: part for path, part in net.named_modules() if isinstance(part, Attention)}
     last = {path.partition(".layers.")[0]: path for path in layers}  # the later ones win
     if not last:

@@ -6,7 +6,7 @@ Nothing here knows torch. What a model then reads of them stands in ``reading``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,15 @@ class Input:
         name: the node's name.
         modality: ``text``, ``audio``, ``vision``, or ``fused`` for what a fit has encoded.
         table: ragged rows of all utterances; one without rows has this modality masked.
+        encoder: the layers above those whose states the rows are, for models that train them: a
+            torch module that maps rows (B, T, width) and mask (B, T) to rows, whose attribute
+            ``summary`` says which real one stands for all, ``first`` or ``last``; or None.
     """
 
     name: str
     modality: str
     table: FeatureTable
+    encoder: Any = None
 
     @property
     def width(self) -> int:
@@ -146,7 +150,7 @@ def _line_up(given: Input, ids: tuple[str, ...]) -> Input:
             f"the first is '{missing[0]}'"
         )
     chosen = np.array([place[name] for name in ids], np.int64)
-    return Input(given.name, given.modality, table.select(chosen))
+    return replace(given, table=table.select(chosen))
 
 
 def length_statistic(lengths: Array, factor: float = 3.0) -> dict[str, float]:
@@ -201,5 +205,6 @@ def check_aligned(inputs: Sequence[Input]) -> None:
         f"row i of every input must be the same word, but utterance '{inputs[0].table.ids[i]}' has "
         f"{lengths[tall, i]} rows in '{inputs[tall].name}' and {lengths[short, i]} in "
         f"'{inputs[short].name}' ({int(bad.any(axis=0).sum())} of {lengths.shape[1]} utterances "
-        "differ). Pool the others over words with 'pool-words', or choose another model"
+        "differ). Pool the others over words with 'pool-words' (over tokens: 'pool-tokens'), or "
+        "choose another model"
     )

@@ -164,9 +164,10 @@ def _fit_seeds(
     kind = network_class(model.name)
     tasks = [target.task for target in truth.targets]
     sizes = [target.size for target in truth.targets]
-    alone: Model = kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
-    size = sum(p.numel() for p in alone.parameters())
-    together = max(1, STACK // size) if kind.stackable and training.stackable else 1
+    together = 1
+    if kind.stackable and training.stackable:
+        alone: Model = kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
+        together = max(1, STACK // sum(p.numel() for p in alone.parameters()))
     starts = list(range(0, len(training.seeds), together))
     if len(starts) == 1:
         stack = None
@@ -174,7 +175,7 @@ def _fit_seeds(
     nets: list[Model] = []
     for start in starts if stack is None else [starts[stack]]:
         streams = Streams(training.seeds[start : start + together], device)
-        net: Model = kind(model, data.specs, tasks, streams, sizes).to(device)
+        net: Model = kind(model, data.specs, tasks, streams, sizes, data.encoders).to(device)
         loop = Loop(net, training, streams, *parts, truth.targets, primary_task(tasks), keeper)
         curves += loop.run(progress)
         if stack is not None:

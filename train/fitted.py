@@ -17,6 +17,7 @@ from .models.base import Model
 from .normalize import Scaler
 from .objectives import as_predictions
 from .outcome import long_table
+from .prepare import encoders_of
 from .reading import MappedReading, Reading, check_finite, read
 from .registry import model_class, model_settings, network_class
 from .seeds import Streams
@@ -96,12 +97,24 @@ def specs_of(meta: Mapping[str, Any]) -> list[InputSpec]:
 
 
 def rebuild(
-    weights: Mapping[str, Array], meta: Mapping[str, Any], device: str, chosen: Sequence[int]
+    weights: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    inputs: Sequence[Input],
+    chosen: Sequence[int],
+    device: str = "cpu",
 ) -> Model:
     """The network with the weights of the chosen seeds (their places in ``meta["seeds"]``).
 
+    Args:
+        weights: as in ``Fitted``.
+        meta: as in ``Fitted``.
+        inputs: the fit's; only the encoders that they come with are looked at.
+        chosen: which seeds.
+        device: ``cpu``, ``cuda`` ...
+
     Raises:
         TrainingError: the model's version has changed since it was fitted.
+        BadCall: it trained an encoder, which its input comes without.
     """
     settings = model_settings(meta["model"], **meta["settings"])
     if settings.version != meta["version"]:
@@ -109,9 +122,11 @@ def rebuild(
             f"this model was fitted by version {meta['version']} of '{meta['model']}', and here "
             f"is version {settings.version}: fit it again"
         )
-    streams = Streams([meta["seeds"][i]["seed"] for i in chosen])
+    specs, streams = specs_of(meta), Streams([meta["seeds"][i]["seed"] for i in chosen])
     sizes = [target.size for target in from_meta(meta)]
-    net = network_class(meta["model"])(settings, specs_of(meta), meta["tasks"], streams, sizes)
+    names = {spec.name for spec in specs}
+    encoders = encoders_of(settings, [given for given in inputs if given.name in names])
+    net = network_class(meta["model"])(settings, specs, meta["tasks"], streams, sizes, encoders)
     assert isinstance(net, Model)
     rows = list(chosen)
     net.load_state_dict(
@@ -168,7 +183,7 @@ def _apply(
         readings = readings_of(weights, specs_of(meta), lined_up)
         if model_class(meta["model"]).aligned:
             check_aligned([given for given in lined_up if given.name in readings])
-        net = rebuild(weights, meta, device, chosen)
+        net = rebuild(weights, meta, lined_up, chosen, device)
         part = Part(readings, np.full((len(ids), 0), np.nan), device)
         scores, hidden = run_net(net, part.in_order(len(chosen)))
         predictions = as_predictions(from_meta(meta), scores)

@@ -46,6 +46,15 @@ def clip_gradients(parameters: Sequence[nn.Parameter], largest: float) -> None:
         gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
 
 
+def by_rate(net: Model, lr: float) -> tuple[list[nn.Parameter], list[tuple[int, float]]]:
+    """Parameters, those of one learning rate side by side; (numbers, rate) of each such group."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        groups.setdefault(net.rate(name, lr), []).append(parameter)
+    rates = [(sum(p.numel() for p in group), own) for own, group in groups.items()]
+    return [p for group in groups.values() for p in group], rates
+
+
 class Loop:
     """Fit one stack of seeds.
 
@@ -79,9 +88,9 @@ class Loop:
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = valid.every_epoch(len(streams))
-        self.parameters = list(net.parameters())
+        self.parameters, rates = by_rate(net, training.lr)
         whole, self.gradient = one_parameter(self.parameters)
-        self.optimizer = FlatAdam(whole, training)
+        self.optimizer = FlatAdam(whole, training, rates)
         self.curves = [Curve(seed) for seed in streams.seeds]
         self.running, self.done = set(range(len(streams))), 0  # seeds; epochs
         self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.weights().items()}

@@ -40,42 +40,60 @@ class FlatAdam:
     Args:
         parameter: the parameter, with its gradient in place.
         training: optimiser, learning rate and weight decay.
+        rates: (numbers, learning rate) of each of its parts, in their order; none: all of it has
+            that of the training.
 
     Source:
         Kingma and Ba (2015), arXiv:1412.6980; Loshchilov and Hutter (2019), arXiv:1711.05101.
     """
 
-    def __init__(self, parameter: nn.Parameter, training: Training) -> None:
+    def __init__(
+        self,
+        parameter: nn.Parameter,
+        training: Training,
+        rates: Sequence[tuple[int, float]] = (),
+    ) -> None:
         assert parameter.grad is not None  # one_parameter saw to it
         kernels = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}
         self.update = kernels[training.optimizer]
         self.training = training
-        self.parameter: list[Tensor] = [parameter]
-        self.gradient: list[Tensor] = [parameter.grad]
-        self.means = [torch.zeros_like(parameter.grad)]
-        self.squares = [torch.zeros_like(parameter.grad)]
+        self.means = torch.zeros_like(parameter.grad)
+        self.squares = torch.zeros_like(parameter.grad)
         self.steps = [torch.zeros((), dtype=torch.float32, device=parameter.device)]
+        sizes, rates = zip(*(rates or [(parameter.numel(), training.lr)]), strict=True)
+        self.shares = [rate / training.lr for rate in rates]
+        whole = (parameter.data, parameter.grad, self.means, self.squares)
+        parts = zip(*(tensor.split(sizes) for tensor in whole), strict=True)
+        self.parts: list[list[list[Tensor]]] = [[[t] for t in part] for part in parts]
 
     @torch.no_grad()
     def step(self, lr: float | None = None) -> None:
-        """One step along the gradient that stands in ``parameter.grad``; of the settings' rate."""
+        """One step along the gradient that stands in ``parameter.grad``.
+
+        Args:
+            lr: learning rate now, in place of the settings'; parts with one of their own keep
+                their share of it.
+        """
         self.steps[0].add_(1)
-        self.update(
-            self.parameter,
-            self.gradient,
-            self.means,
-            self.squares,
-            [],
-            self.steps,
-            lr=self.training.lr if lr is None else lr,
-            beta1=BETA1,
-            beta2=BETA2,
-            weight_decay=self.training.weight_decay,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+        for share, (parameter, gradient, means, squares) in zip(
+            self.shares, self.parts, strict=True
+        ):
+            self.update(
+                parameter,
+                gradient,
+                means,
+                squares,
+                [],
+                self.steps,
+                lr=(self.training.lr if lr is None else lr) * share,
+                beta1=BETA1,
+                beta2=BETA2,
+                weight_decay=self.training.weight_decay,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
 
     def state(self) -> dict[str, Tensor]:
         """What it remembers, the tensors themselves."""
-        return {"means": self.means[0], "squares": self.squares[0], "steps": self.steps[0]}
+        return {"means": self.means, "squares": self.squares, "steps": self.steps[0]}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..cache.errors import TrainingError, unknown
+from ..cache.errors import BadCall, TrainingError, unknown
 from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS, names_of
-from .dataset import SPLITS, Array, Dataset, InputSpec, check_aligned, rows_to_keep
+from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
 from .reading import MappedReading, Reading, check_finite, read, scaler_of
@@ -130,11 +131,13 @@ class Prepared:
         specs: what the network must know of them, in order.
         scalers: the normaliser that the training split gives.
         readings: values of all utterances, normalised.
+        encoders: see ``Input.encoder``.
     """
 
     specs: list[InputSpec]
     scalers: dict[str, Scaler]
     readings: dict[str, Reading | MappedReading]
+    encoders: dict[str, Any]
 
 
 def prepare(
@@ -144,9 +147,11 @@ def prepare(
 
     Raises:
         TrainingError: features are not finite, or not aligned where the model needs that.
+        BadCall: the model cannot be trained like this, or lacks the encoder that it trains.
     """
+    model.check_training(training)
     train = dataset.rows("train")
-    done = Prepared([], {}, {})
+    done = Prepared([], {}, {}, encoders_of(model, dataset.inputs))
     kept = {
         given.name: lengths.get(given.name)
         or rows_to_keep(given, train, training.length, training.length_factor)
@@ -160,7 +165,7 @@ def prepare(
         length = kept[given.name]
         scaler = (
             scaler_of(given, length, train)
-            if training.normalize == "rows"
+            if training.normalize == "rows" and given.name not in done.encoders
             else identity(given.width)
         )
         reads = model.reads(given.modality)
@@ -168,3 +173,19 @@ def prepare(
         done.scalers[given.name] = scaler
         done.readings[given.name] = read(given, reads, length, scaler)
     return done
+
+
+def encoders_of(model: ModelSettings, inputs: Sequence[Input]) -> dict[str, Any]:
+    """Input name -> the layers that the model trains above its rows; of most models none.
+
+    Raises:
+        BadCall: the input comes without them.
+    """
+    named = [given for given in inputs if model.encoder and given.modality == model.encoder]
+    for given in named:
+        if given.encoder is None:
+            raise BadCall(
+                f"model '{model.name}' trains the layers above those whose states '{given.name}' "
+                "holds, and they were not handed in with it"
+            )
+    return {given.name: given.encoder for given in named}

@@ -34,6 +34,7 @@ MODELS: dict[str, Entry] = {
     "lf-dnn": Entry("lf_dnn", "LfDnn", "LfDnnNet"),
     "lmf": Entry("lmf", "Lmf", "LmfNet"),
     "mag": Entry("mag", "Mag", "MagNet"),
+    "mag-encoder": Entry("mag_encoder", "MagEncoder", "MagEncoderNet"),
     "mfn": Entry("mfn", "Mfn", "MfnNet"),
     "misa": Entry("misa", "Misa", "MisaNet"),
     "mlf-dnn": Entry("mlf_dnn", "MlfDnn", "MlfDnnNet"),
@@ -91,7 +92,9 @@ def fit_settings(name: str, **settings: Any) -> tuple[ModelSettings, Training]:
             raise unknown(f"setting of '{name}'", setting, of_model | of_training)
     mine = {key: value for key, value in settings.items() if key in of_model}
     rest = {key: value for key, value in settings.items() if key in of_training}
-    return model_settings(name, **mine), Training(**{**kind.training, **rest})
+    model, training = model_settings(name, **mine), Training(**{**kind.training, **rest})
+    model.check_training(training)
+    return model, training
 
 
 def network_class(name: str) -> Any:

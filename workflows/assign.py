@@ -125,11 +125,16 @@ class Assignment:
             n_groups=-(-partition_size(len(self.board.utterances)) // group_size(spec)),
         )
 
-    def _inputs(self, names: Sequence[str]) -> tuple[InputRef, ...]:
-        """Where the features of these nodes lie, for the whole corpus."""
+    def _inputs(self, names: Sequence[str], fit: Fit | None = None) -> tuple[InputRef, ...]:
+        """Where the features of these nodes, a fit's, lie, for the whole corpus."""
         store, board, workflow = self.board.store, self.board, self.board.workflow
         return tuple(
-            InputRef(name, workflow.modality(name), tuple(places(store, board.states[name])))
+            InputRef(
+                name,
+                workflow.modality(name),
+                tuple(places(store, board.states[name])),
+                workflow.encoder(fit, name) if fit else None,
+            )
             for name in names
         )
 
@@ -148,7 +153,7 @@ class Assignment:
             ids=tuple(corpus.ids),
             splits=tuple(str(split) for split in corpus.splits),
             labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
-            inputs=self._inputs(node.on),
+            inputs=self._inputs(node.on, node),
             statistics=self.board.statistics(node),
             device=self.device,
             allow_mixed=self.allow_mixed,
@@ -194,13 +199,14 @@ class Assignment:
     def encodes(self, state: NodeState, node: Encode) -> Iterator[EncodeTask]:
         fit = self.board.states[node.of]
         assert fit.checkpoint is not None  # the board knows the encode's fingerprint
+        assert isinstance(fit.node, Fit)  # checked when the workflow was made
         todo = sorted(state.todo, key=lambda i: state.keys[i] or b"")
         origin = {
             "description": self.board.encode_description(node),
             "libraries": {},
             "fit": fit.fingerprint,
         }
-        inputs = self._inputs(node.on)
+        inputs = self._inputs(node.on, fit.node)
         for at in range(0, len(todo), ENCODE_PARTITION):
             numbers = todo[at : at + ENCODE_PARTITION]
             yield EncodeTask(

@@ -231,6 +231,7 @@ class Bundle:
         return answer.cast(self.workflow.spec(node))
 
     def _inputs(self, fit: str, made: Mapping[str, Features]) -> list[Any]:
+        from ..extract.text.cut import upper_of
         from ..train.dataset import Input
 
         node = self.workflow[fit]
@@ -241,7 +242,9 @@ class Bundle:
             part = made.get(name)
             shape = part.values.shape[1:] if part else (widths[name],)
             table = concat(["clip"], [part], ArraySpec(shape))
-            inputs.append(Input(name, self.workflow.modality(name), table))
+            made_by = self.workflow.encoder(node, name)
+            encoder = upper_of(made_by) if made_by else None
+            inputs.append(Input(name, self.workflow.modality(name), table, encoder))
         return inputs
 
     def _encode(self, fit: str, made: Mapping[str, Features]) -> Features:

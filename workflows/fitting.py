@@ -26,6 +26,7 @@ from .code_version import code_version
 from .machine import memory, n_threads
 
 if TYPE_CHECKING:
+    from ..extract.text.hf_text import HfText
     from ..train.dataset import Dataset
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
@@ -36,11 +37,19 @@ MAPPED_FROM = 16
 
 @dataclass(frozen=True)
 class InputRef:
-    """Features of one input for all utterances of a table: where each lies, None where missing."""
+    """Features of one input for all utterances of a table: where each lies, None where missing.
+
+    Args:
+        name: the node's.
+        modality: what a model takes it for.
+        places: of each utterance.
+        encoder: what made it, where the model trains the layers above (``Workflow.encoder``).
+    """
 
     name: str
     modality: str
     places: tuple[Place | None, ...]
+    encoder: HfText | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +163,7 @@ def read_inputs(
     Raises:
         TrainingError: none of the utterances has an input whose width is not known.
     """
+    from ..extract.text.cut import upper_of
     from ..train.dataset import Input
 
     inputs = []
@@ -167,7 +177,8 @@ def read_inputs(
                 f"node '{task.node}' cannot learn from '{ref.name}': it could not be made for any "
                 f"of {len(task.ids)} utterances. See its failures, or leave it out of 'on'"
             )
-        inputs.append(Input(ref.name, ref.modality, table))
+        encoder = upper_of(ref.encoder) if ref.encoder else None
+        inputs.append(Input(ref.name, ref.modality, table, encoder))
     return inputs
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall, BadRecipe, unknown
@@ -18,6 +18,9 @@ from ..cache.keys import fingerprint, settings_of
 from ..cache.records import FeatureSpec
 from ..extract.base import TRANSCRIPT
 from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce, decoding_of
+
+if TYPE_CHECKING:
+    from ..extract.text.hf_text import HfText
 
 
 class Workflow:
@@ -116,6 +119,31 @@ class Workflow:
         return node.extractor.modality_on(
             {role: self.modality(upstream) for role, upstream in node.on.items()}
         )
+
+    def encoder(self, fit: Fit, name: str) -> HfText | None:
+        """The extractor of an input of a fit that trains the layers above what it stores.
+
+        None of an input that is only read.
+
+        Raises:
+            BadCall: the fit is to train such layers, and there are none.
+        """
+        if not fit.settings.encoder or self.modality(name) != fit.settings.encoder:
+            return None
+        from ..extract.text.cut import cached_layer
+        from ..extract.text.hf_text import HfText
+
+        node = self[name]
+        if not isinstance(node, Extract) or not isinstance(node.extractor, HfText):
+            raise BadCall(
+                f"model '{fit.model}' trains the layers above those whose states are cached: "
+                f"'{name}' must be an hf-text node with level: token and a layer, not {node.what}"
+            )
+        try:
+            cached_layer(node.extractor)
+        except BadCall as error:
+            raise BadCall(f"model '{fit.model}' on '{name}': {error}") from error
+        return node.extractor
 
     def contents(self, node: Extract) -> tuple[str, ...]:
         """Which of media, text and name enter the keys of an extract's features."""
@@ -242,6 +270,8 @@ class Workflow:
         if isinstance(node, Fit):
             try:
                 node.settings.check({name: self.modality(name) for name in node.on}, node.tasks)
+                for name in node.on:
+                    self.encoder(node, name)
             except BadCall as error:
                 raise BadRecipe(f"{where}: {error}") from error
         if isinstance(node, Reduce) and not isinstance(upstream := self[node.on[0]], Extract):

@@ -77,6 +77,7 @@ class HfText(Extractor):
     name: ClassVar[str] = "hf-text"
     version: ClassVar[int] = 2
     modality: ClassVar[str] = "text"
+    provides: ClassVar[str] = "tokens"
     rows: ClassVar[str] = "a token, a word, or one"
     sizes: ClassVar[str] = "the model's"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
@@ -139,6 +140,10 @@ class HfText(Extractor):
         dtype = self._usual_dtype() if self.dtype == "auto" else self.dtype
         arrays = {"values": ArraySpec((self._width,), dtype), "spans": SPANS}
         return {**arrays, "tokens": TOKENS} if self.level in ("token", "cls") else arrays
+
+    def fills(self, role: str) -> bool:
+        """The role ``tokens`` only with a row a token."""
+        return super().fills(role) and (role != self.provides or self.level == "token")
 
     def _usual_dtype(self) -> str:
         """What ``auto`` stands for."""

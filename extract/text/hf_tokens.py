@@ -54,6 +54,7 @@ class HfTokens(Extractor):
     name: ClassVar[str] = "hf-tokens"
     version: ClassVar[int] = 1
     modality: ClassVar[str] = "text"
+    provides: ClassVar[str] = "tokens"
     rows: ClassVar[str] = "a token"
     sizes: ClassVar[str] = "2"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")

@@ -14,24 +14,55 @@ import torch
 from torch import Tensor, nn
 
 from ...cache.errors import BadCall
+from .cut import SUMMARY
 from .text_network import count_ids, dense_limit, text_network
+from .tokens import load_tokenizer, tokenized
 
 #: Largest difference from the whole model, relative to the largest value.
 TOLERANCE = 1e-5
+#: Families whose layers, and not only their embeddings, tell token types apart.
+SEES_TYPES = ("xlnet",)
 
 
 class UpperLayers(nn.Module):
-    """The layers of a cut model: B texts, T tokens, D columns; see ``upper_layers``."""
+    """The layers of a cut model: B texts, T tokens, D columns; see ``upper_layers``.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: cut.
+        ending: types of the last tokens of each text where the layers see them, all others being
+            of type 0; empty: they see none.
+
+    Attributes:
+        summary: which real token stands for the text: ``first``, ``last``; empty: none is known to.
+    """
+
+    def __init__(self, model: nn.Module, ending: tuple[int, ...] = (), summary: str = "") -> None:
         super().__init__()
         self.model = model
+        self.ending = ending
+        self.summary = summary
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""
-        out = self.model(inputs_embeds=states, attention_mask=mask.long(), return_dict=True)
+        out = self.model(
+            inputs_embeds=states,
+            attention_mask=mask.long(),
+            return_dict=True,
+            **typed(mask, self.ending),
+        )
         last: Tensor = out.last_hidden_state
         return last
+
+
+def typed(mask: Tensor, ending: tuple[int, ...]) -> dict[str, Tensor]:
+    """Token types (B, T) of texts whose last tokens have the types ``ending``, as an argument."""
+    if not ending:
+        return {}
+    types = torch.zeros_like(mask, dtype=torch.long)
+    last = mask.sum(dim=1, keepdim=True) - 1  # (B, 1)
+    for back, kind in enumerate(reversed(ending)):
+        types.scatter_(1, (last - back).clamp(min=0), kind)
+    return {"token_type_ids": types}
 
 
 def upper_layers(folder: Path, k: int) -> UpperLayers:
@@ -62,13 +93,15 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
     ids = torch.randint(5, count_ids(model), (2, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
+    ending = _ending(folder) if kind in SEES_TYPES else ()
+    given = {"input_ids": ids, "attention_mask": mask.long(), **typed(mask, ending)}
     with torch.no_grad():
-        whole = model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
+        whole = model(**given, output_hidden_states=True)
     n_layers = len(whole.hidden_states) - 1
     if not 0 <= k < n_layers:
         raise BadCall(f"the model in {folder} has layers 0 to {n_layers}, none above layer {k}")
     try:
-        upper = UpperLayers(_cut(model, k, n_layers))
+        upper = UpperLayers(_cut(model, k, n_layers), ending, SUMMARY.get(kind, ""))
         with torch.no_grad():
             found = upper(whole.hidden_states[k], mask)
         wanted = whole.last_hidden_state
@@ -81,6 +114,15 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
             f"other states than the whole model (off by {off:.2g} of the largest value)"
         )
     return upper.requires_grad_(True)
+
+
+def _ending(folder: Path) -> tuple[int, ...]:
+    """Types of the tokens that a folder's tokenizer adds behind a text, where it gives types."""
+    tokenizer = load_tokenizer(folder)
+    if "token_type_ids" not in tokenizer.model_input_names:
+        return ()
+    tokens = tokenized(tokenizer, "a")
+    return tuple(tokens.types[len(tokens) - tokens.added[1] :].tolist())
 
 
 def _cut(model: Any, k: int, n_layers: int) -> Any:

@@ -14,6 +14,7 @@ FITS = {
     "self-mm": (False, ("M",), {"post_dropout": 0.2}),
     "av-mc": (False, ("T", "A", "M"), {}),
     "mag": (True, ("M",), {"units": 16, "heads": 2}),
+    "mag-encoder": (True, ("M",), {"encoder_lr": 1e-3}),
     "graph-mfn": (True, ("M",), {"text_units": 8, "audio_units": 8, "node_units": 8}),
 }
 
@@ -21,7 +22,7 @@ FITS = {
 @pytest.mark.parametrize("name", FITS)
 def test_a_seed_learns_the_same_alone_and_in_a_stack_and_predicts_the_same(dataset_of, name):
     aligned, tasks, settings = FITS[name]
-    dataset = dataset_of(("text", "audio"), aligned=aligned, missing=(3,))
+    dataset = dataset_of(("text", "audio"), aligned=aligned, missing=(3,), model=name)
     model, training = fit_settings(name, **settings, seeds=[3, 4], epochs=6, batch_size=10)
     both = fit(model, training, dataset, tasks, "sims")
     _, training = fit_settings(name, seeds=[4], epochs=6, batch_size=10)
@@ -39,7 +40,7 @@ def test_a_seed_learns_the_same_alone_and_in_a_stack_and_predicts_the_same(datas
 @pytest.mark.parametrize("name", FITS)
 def test_mixed_precision_learns_nearly_the_same(dataset_of, name):
     aligned, tasks, settings = FITS[name]
-    dataset = dataset_of(("text", "audio"), aligned=aligned, missing=(3,))
+    dataset = dataset_of(("text", "audio"), aligned=aligned, missing=(3,), model=name)
     losses = []
     for precision in ("float32", "bfloat16"):
         model, training = fit_settings(

@@ -9,6 +9,7 @@ from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec
 from affectflow.train.models.base import Model
 from affectflow.train.objectives import Objective, label_weights, masked_loss
+from affectflow.train.prepare import encoders_of
 from affectflow.train.reading import check_finite, read, scaler_of
 from affectflow.train.registry import MODELS as REGISTERED
 from affectflow.train.registry import model_settings, network_class
@@ -65,6 +66,11 @@ MODELS = {
             "post_dropout": 0,
         },
     ),
+    "mag-encoder": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {"shift_dropout": 0, "post_dropout": 0},
+    ),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),
@@ -112,7 +118,8 @@ def build(dataset, name, seeds=(0,), training=False):
     specs = [
         InputSpec(g.name, g.modality, g.width, model.reads(g.modality), 50) for g in dataset.inputs
     ]
-    net = network_class(name)(model, specs, tasks, Streams(seeds))
+    encoders = encoders_of(model, dataset.inputs)
+    net = network_class(name)(model, specs, tasks, Streams(seeds), (), encoders)
     net.remember(len(dataset.ids))
     return net.train(training), specs
 
@@ -140,7 +147,7 @@ def scores_of(net, part, index):
 @EVERY
 def test_one_batch_can_be_overfitted(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities, n=24)
+    dataset = dataset_of(modalities, model=name, n=24)
     net, specs = build(dataset, name, training=True)
     part = part_of(dataset, specs, tasks)
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
@@ -159,7 +166,7 @@ def test_one_batch_can_be_overfitted(dataset_of, name):
 @pytest.mark.parametrize("kind", ["l1", "mse", "huber"])
 def test_what_a_model_learns_is_the_gradient_that_autograd_finds(dataset_of, name, kind):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities, n=24)
+    dataset = dataset_of(modalities, model=name, n=24)
     net, specs = build(dataset, name, seeds=(0, 1), training=True)
     part = part_of(dataset, specs, tasks)
     index = torch.stack([torch.arange(12), torch.arange(12, 24)])
@@ -206,7 +213,7 @@ def test_a_meta_learner_of_several_tasks_with_dropout_learns_as_by_autograd(data
 @EVERY
 def test_a_score_depends_on_neither_padding_nor_batch_mates(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities, missing=(3,))
+    dataset = dataset_of(modalities, model=name, missing=(3,))
     net, specs = build(dataset, name)
     part = part_of(dataset, specs, tasks)
     together = scores_of(net, part, np.arange(40))
@@ -217,7 +224,7 @@ def test_a_score_depends_on_neither_padding_nor_batch_mates(dataset_of, name):
 @EVERY
 def test_permuting_the_batch_permutes_the_output(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities)
+    dataset = dataset_of(modalities, model=name)
     net, specs = build(dataset, name)
     part = part_of(dataset, specs, tasks)
     order = np.random.default_rng(1).permutation(40)
@@ -229,7 +236,7 @@ def test_permuting_the_batch_permutes_the_output(dataset_of, name):
 @EVERY
 def test_gradient_reaches_every_parameter(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities)
+    dataset = dataset_of(modalities, model=name)
     net, specs = build(dataset, name, seeds=(0, 1), training=True)
     part = part_of(dataset, specs, tasks)
     index = torch.arange(40).expand(2, 40)
@@ -250,7 +257,7 @@ def test_gradient_reaches_every_parameter(dataset_of, name):
 @EVERY
 def test_an_utterance_without_any_modality_gets_a_finite_score(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities, missing=(0, 7))
+    dataset = dataset_of(modalities, model=name, missing=(0, 7))
     net, specs = build(dataset, name)
     part = part_of(dataset, specs, tasks)
     scores = scores_of(net, part, [0, 7, 1])
@@ -262,7 +269,7 @@ def test_an_utterance_without_any_modality_gets_a_finite_score(dataset_of, name)
 @EVERY
 def test_a_seed_makes_the_same_scores_alone_and_in_a_stack(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities)
+    dataset = dataset_of(modalities, model=name)
     stack, specs = build(dataset, name, seeds=(5, 6, 7))
     part = part_of(dataset, specs, tasks)
     index = torch.arange(10).unsqueeze(0)
@@ -276,7 +283,7 @@ def test_a_seed_makes_the_same_scores_alone_and_in_a_stack(dataset_of, name):
 @EVERY
 def test_scores_and_hidden_have_their_shapes(dataset_of, name):
     modalities, tasks, _ = MODELS[name]
-    dataset = dataset_of(modalities)
+    dataset = dataset_of(modalities, model=name)
     net, specs = build(dataset, name, seeds=(0, 1))
     out = net(part_of(dataset, specs, tasks).batch(torch.arange(6).expand(2, 6)))
     assert out.predictions.shape == (2, 6, len(tasks))

@@ -67,6 +67,7 @@ class Model(nn.Module, ABC):
         tasks: what it predicts.
         streams: random numbers of its seeds.
         sizes: columns of scores that each task has (``Target.size``); none: one each.
+        encoders: of the inputs that come with one; see ``Input.encoder``.
     """
 
     stackable: ClassVar[bool] = True
@@ -78,6 +79,7 @@ class Model(nn.Module, ABC):
         tasks: Sequence[str],
         streams: Streams,
         sizes: Sequence[int] = (),
+        encoders: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         assert isinstance(settings, ModelSettings)
@@ -86,11 +88,12 @@ class Model(nn.Module, ABC):
         self.inputs = tuple(inputs)
         self.tasks = tuple(tasks)
         self.sizes = tuple(sizes) or (1,) * len(self.tasks)
+        self.pretrained = dict(encoders or {})
         self.build(settings, streams)
 
     @abstractmethod
     def build(self, settings: Any, streams: Streams) -> None:
-        """Make the layers; ``self.inputs``, ``self.tasks`` and ``self.sizes`` are there."""
+        """Make the layers; ``self.inputs``, ``tasks``, ``sizes``, ``pretrained`` are there."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Output:
@@ -112,6 +115,10 @@ class Model(nn.Module, ABC):
     def attends(self, path: str) -> str:
         """What the attention layer at a path of ``named_modules`` looks at, for people."""
         return path
+
+    def rate(self, parameter: str, lr: float) -> float:
+        """Learning rate of a parameter, by its name, where that of the training is ``lr``."""
+        return lr
 
     def remember(self, n: int) -> None:
         """Make buffers for what is remembered of the n utterances of the training split."""

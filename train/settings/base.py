@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from ...cache.errors import BadCall, unknown
-from ..training import number
+from ..training import Training, number
 
 #: Letter of a modality in task names (``TA`` is the task of text and audio together).
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
@@ -25,6 +25,9 @@ class ModelSettings:
         aligned: whether row i of every input must be the same word or moment.
         unlabelled: whether it learns from utterances of the training split that have no label of
             any of its tasks; others are not shown them.
+        encoder: modality of the input that comes with the layers above those whose states it
+            holds (``Input.encoder``), which the model trains; empty: none does. Its rows are
+            neither normalised nor cut.
     """
 
     name: ClassVar[str]
@@ -32,6 +35,7 @@ class ModelSettings:
     training: ClassVar[Mapping[str, Any]] = {}
     aligned: ClassVar[bool] = False
     unlabelled: ClassVar[bool] = False
+    encoder: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,6 +83,19 @@ class ModelSettings:
             raise BadCall(f"model '{self.name}' needs at least one task, got none")
         if len(set(tasks)) < len(tasks):
             raise BadCall(f"model '{self.name}': a task is named twice in {list(tasks)}")
+
+    def check_training(self, training: Training) -> None:
+        """See that the model can be trained like this.
+
+        Raises:
+            BadCall: it cannot.
+        """
+        if self.encoder and training.length != "longest":
+            raise BadCall(
+                f"model '{self.name}' reads every row of its inputs, for what sums a text up may "
+                f"be its last token: 'length' must be 'longest', not {training.length!r}. Set "
+                "'max_length' and 'long: truncate' of hf-text for shorter texts"
+            )
 
     def distinct(self, inputs: Mapping[str, str], least: int, most: int) -> None:
         """Insist on ``least`` to ``most`` inputs, each of another one of text, audio, vision."""

@@ -18,6 +18,7 @@ from ...train.metrics import SIMS_3, sims_bins
 from ...train.targets import Target
 from ..fit_view import FitView, labelled
 from ..fitting import EncodeTask, InputRef, must_map, read_inputs
+from ..nodes import Fit
 from ..result import Run, places
 from .fits import chosen, fits_of, main_task
 
@@ -162,11 +163,14 @@ def _first(run: Run, fit: FitView, among: set[str]) -> str:
 def _inputs(run: Run, fit: FitView, ids: Sequence[str]) -> list[Input]:
     """A fit's inputs for some utterances, in their order."""
     number = {name: i for i, name in enumerate(run.corpus.ids)}
+    node = run.workflow[fit.name]
+    assert isinstance(node, Fit)
     refs = []
-    for name in run.workflow[fit.name].inputs:
+    for name in node.inputs:
         there: list[Any] = places(run.store, run.states[name])
         kept = tuple(there[number[one]] for one in ids)
-        refs.append(InputRef(name, run.workflow.modality(name), kept))
+        encoder = run.workflow.encoder(node, name)
+        refs.append(InputRef(name, run.workflow.modality(name), kept, encoder))
     task = EncodeTask(
         str(run.store.root), fit.name, "", fit.checkpoint.fingerprint, {}, tuple(ids), (),
         tuple(refs), allow_mixed=True,

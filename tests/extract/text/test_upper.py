@@ -1,3 +1,7 @@
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,3 +59,24 @@ def test_says_which_layers_there_are(model_folder, k):
 def test_refuses_a_family_whose_layers_need_more_than_the_states(model_folder):
     with pytest.raises(BadCall, match="models of the family 'bart' cannot be cut at layer 1"):
         upper_layers(model_folder("bart"), 1)
+
+
+def test_xlnets_layers_see_the_types_that_its_tokenizer_gives(model_folder, tmp_path):
+    import torch
+
+    folder = Path(shutil.copytree(model_folder("xlnet"), tmp_path / "typed"))
+    told = json.loads((folder / "tokenizer_config.json").read_text())
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    (folder / "tokenizer_config.json").write_text(json.dumps({**told, "model_input_names": names}))
+    cached, wanted, plain = (
+        torch.from_numpy(extractor("hf-text", model=str(m), layer=k, dtype="float32")("so").values)
+        for m, k in ((folder, 0), (folder, "last"), (model_folder("xlnet"), "last"))
+    )
+    upper = upper_layers(folder, 0)
+    assert upper.ending == (0, 2)  # [SEP], [CLS]
+    padded = torch.cat([cached, torch.ones(2, 32)])[None]
+    mask = torch.arange(len(padded[0]))[None] < len(cached)
+    with torch.no_grad():
+        found = upper(padded, mask)[0, : len(cached)]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    assert (wanted - plain).abs().max() > 1e-3  # types make a difference
