@@ -64,6 +64,16 @@ def model_files(folder: Path, beside: tuple[Companion, ...] = (TOKENIZER,)) -> d
     return {file.name: file for file in files}
 
 
+def files_mark(files: Mapping[str, Path]) -> tuple[tuple[str, int, int], ...]:
+    """What tells files from others of their names, to keep what was loaded from them.
+
+    Returns:
+        Of each its name, bytes, and time of the last change in ns, sorted.
+    """
+    found = ((name, file.stat()) for name, file in sorted(files.items()))
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
+
+
 def _missing(folder: Path, beside: tuple[Companion, ...]) -> list[str]:
     """What a model's folder lacks, in words."""
     weights = _weights(folder)

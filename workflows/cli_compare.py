@@ -8,18 +8,20 @@ import click
 
 from .cli_options import CACHE
 
+SPLIT = click.option(
+    "--split",
+    type=click.Choice(["test", "valid", "train"]),
+    default="test",
+    show_default=True,
+    help="Scores on this split.",
+)
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @CACHE
 @click.option("--task", default="", help="Label to compare on.  [default: M, or what all share]")
-@click.option(
-    "--split",
-    type=click.Choice(["test", "valid", "train"]),
-    default="test",
-    show_default=True,
-    help="Split to compare on.",
-)
+@SPLIT
 @click.option(
     "--reference",
     default="",
@@ -94,13 +96,7 @@ def compare(
     "--feature", default="", help="Only from this: digits of a fingerprint, or an extractor's name."
 )
 @click.option("--task", default="", help="Scores of this label.  [default: each fit's main one]")
-@click.option(
-    "--split",
-    type=click.Choice(["test", "valid", "train"]),
-    default="test",
-    show_default=True,
-    help="Scores on this split.",
-)
+@SPLIT
 @click.option("--trace", is_flag=True, help="Tell each row's recipe, features, weights and code.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it as .csv."

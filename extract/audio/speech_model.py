@@ -15,7 +15,7 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ..hf_companions import PREPROCESSOR
-from ..hf_folder import model_config, model_files, sound_config
+from ..hf_folder import files_mark, model_config, model_files, sound_config
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from .speech_rows import CONVOLUTIONAL, SPECTRAL, Rows, rows_of
@@ -250,9 +250,8 @@ def load_speech(folder: Path, device: str, precision: str, depth: int) -> Speech
     Raises:
         BadCall: it cannot be loaded, or its weights are not whole.
     """
-    files = model_files(folder, (PREPROCESSOR,))
-    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
-    key = (str(folder), tuple(marks), device, precision, depth)
+    mark = files_mark(model_files(folder, (PREPROCESSOR,)))
+    key = (str(folder), mark, device, precision, depth)
     return _LOADED.get(key, lambda: _load(folder, device, precision, depth))
 
 

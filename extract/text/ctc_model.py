@@ -13,7 +13,7 @@ import numpy as np
 from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array
 from ..hf_companions import CHARACTERS, PREPROCESSOR
-from ..hf_folder import model_files, sound_config
+from ..hf_folder import files_mark, model_files, sound_config
 from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
 from .tokens import load_tokenizer
@@ -183,9 +183,7 @@ def load_ctc(folder: Path, device: str, precision: str = "float32") -> CtcModel:
     Raises:
         BadCall: it cannot be loaded, is no CTC model, or hears another rate than 16 kHz.
     """
-    files = model_files(folder, BESIDE)
-    marks = tuple((n, f.stat().st_size, f.stat().st_mtime_ns) for n, f in sorted(files.items()))
-    key = (str(folder), marks, device, precision)
+    key = (str(folder), files_mark(model_files(folder, BESIDE)), device, precision)
     return _LOADED.get(key, lambda: _load(folder, device, precision))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...cache.errors import BadCall
 from ...cache.records import Array
-from ..hf_folder import model_files
+from ..hf_folder import files_mark, model_files
 from ..hf_hub import reason
 from ..loaded import LoadedModels
 from ..packing import pack, pack_rows
@@ -217,9 +217,7 @@ def load_encoder(folder: Path, device: str, precision: str = "float32") -> Encod
         BadCall: it cannot be loaded, its weights are not whole, it reads no text, or its
             tokenizer gives no character spans.
     """
-    files = model_files(folder)
-    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
-    key = (str(folder), tuple(marks), device, precision)
+    key = (str(folder), files_mark(model_files(folder)), device, precision)
     return _LOADED.get(key, lambda: _load(folder, device, precision))
 
 

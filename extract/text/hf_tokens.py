@@ -15,7 +15,7 @@ from ...cache.records import ArraySpec, Features, FeatureSpec, no_times
 from ..base import Extractor, Needs
 from ..clip import Clip
 from ..hf_companions import TOKENIZER
-from ..hf_folder import companion_files, companion_folder, local_folder
+from ..hf_folder import companion_files, companion_folder, files_mark, local_folder
 from ..hf_hub import hub_commit, reason
 from ..loaded import LoadedModels
 from .levels import SPANS
@@ -115,9 +115,8 @@ _LOADED: LoadedModels[tuple[Any, int | None]] = LoadedModels(limit=256 << 20)
 def _loaded(folder: Path) -> tuple[Any, int | None]:
     """Tokenizer of a folder, and how many tokens its model reads at once."""
     files = companion_files(folder, TOKENIZER)
-    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
     size = sum(file.stat().st_size for file in files.values())
-    return _LOADED.get((str(folder), tuple(marks)), lambda: (_load(folder), size))
+    return _LOADED.get((str(folder), files_mark(files)), lambda: (_load(folder), size))
 
 
 def _load(folder: Path) -> tuple[Any, int | None]:

@@ -13,7 +13,7 @@ import numpy as np
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ..hf_companions import PREPROCESSOR, TOKENIZER, Companion
-from ..hf_folder import model_files, sound_config
+from ..hf_folder import files_mark, model_files, sound_config
 from ..hf_model import load_network, load_part
 from ..loaded import LoadedModels
 from .dtw import places
@@ -260,9 +260,7 @@ def load_whisper(folder: Path, device: str, precision: str = "float32") -> Whisp
     Raises:
         BadCall: it cannot be loaded, is no Whisper, or its parts do not belong together.
     """
-    files = model_files(folder, BESIDE)
-    marks = tuple((n, f.stat().st_size, f.stat().st_mtime_ns) for n, f in sorted(files.items()))
-    key = (str(folder), marks, device, precision)
+    key = (str(folder), files_mark(model_files(folder, BESIDE)), device, precision)
     return _LOADED.get(key, lambda: _load(folder, device, precision))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...cache.records import Array
 from ..hf_companions import PREPROCESSOR
-from ..hf_folder import model_files
+from ..hf_folder import files_mark, model_files
 from ..hf_model import load_network
 from ..loaded import LoadedModels
 from .computing import whole_float32
@@ -119,9 +119,8 @@ def load_vision(folder: Path, size: int, device: str, precision: str) -> HfVisio
     Raises:
         BadCall: it cannot be loaded, its weights are not whole, or it sees no pictures.
     """
-    files = model_files(folder, (PREPROCESSOR,))
-    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in sorted(files.items())]
-    key = (str(folder), tuple(marks), size, device, precision)
+    mark = files_mark(model_files(folder, (PREPROCESSOR,)))
+    key = (str(folder), mark, size, device, precision)
     return _LOADED.get(key, lambda: _load(folder, size, device, precision))
 
 

@@ -20,17 +20,6 @@ OTHER = "cd" * 32
 SPEC = {"values": ArraySpec((3,), "float32", ("a", "b", "c"), 0.04)}
 
 
-def describe(name="energy", version=1, weights=None, inputs=None, **settings):
-    return {
-        "kind": "extract",
-        "name": name,
-        "version": version,
-        "settings": settings,
-        "weights": weights or {},
-        "inputs": inputs or {},
-    }
-
-
 def dead_pid():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -40,7 +29,8 @@ def dead_pid():
 def test_lists_each_node_with_its_settings_and_sizes(store, write):
     write(5, seed=0)
     write(7, seed=1)
-    write(3, seed=2, node=OTHER, origin={"description": describe("alpha", rate=5.0)})
+    alpha = {"kind": "extract", "name": "alpha", "settings": {"rate": 5.0}}
+    write(3, seed=2, node=OTHER, origin={"description": alpha})
     first, second = audit.list_nodes(store.root)
     assert (first.name, first.fingerprint, first.settings) == ("alpha", OTHER, {"rate": 5.0})
     assert (second.utterances, second.shards) == (12, 2)
