@@ -244,9 +244,11 @@ class Workflow:
     def _check_inputs(self, node: Node) -> None:
         where = f"workflow '{self.name}': node '{node.name}'"
         if isinstance(node, Extract):
-            wanted = node.extractor.needs.features
+            with _said_of(node):
+                needs = node.extractor.needs  # which may follow from a model's configuration
+            wanted = needs.features
             given = set(node.on)
-            if node.extractor.needs.text:
+            if needs.text:
                 given.discard(TRANSCRIPT)
             if given != set(wanted):
                 raise BadRecipe(

@@ -211,6 +211,9 @@ def test_a_missing_file_of_weights_is_said_with_its_node(tmp_path):
         looks(words[0])
         with pytest.raises(BadCall, match=r"^node 'w1': .*gone\.txt"):
             looks(words[1])
+    heard = Extract("heard", extractor("hf-speech", model=str(tmp_path / "gone")))
+    with pytest.raises(BadCall, match=r"^node 'heard': .*gone' is not a folder"):
+        Workflow("w", [heard])
 
 
 def test_libraries_that_decode_and_resample_are_recorded_where_media_are_read(toys):
