@@ -68,13 +68,14 @@ def cache_prune(cache: Path, damaged: bool, stopped: bool, dry_run: bool) -> Non
     """Remove what killed runs and finished fits left behind, and doubled shards."""
     from ..cache.audit import prune
     from ..cache.courses import course_files
+    from ..cache.validation import count
     from .console import show_note, show_rows
 
     gone = prune(cache, dry_run=dry_run, damaged=damaged, stopped=stopped)
     if gone:
         show_rows(("file", "why", "bytes"), [(g.path, g.why, g.bytes) for g in gone])
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{len(gone)} files {verb}, {sum(g.bytes for g in gone) / 1e6:.1f} MB")
+    click.echo(f"{count(len(gone), 'file')} {verb}, {sum(g.bytes for g in gone) / 1e6:.1f} MB")
     kept = {path for path, _ in course_files(cache)} - {g.path for g in gone}
     if kept:
         size = sum(path.stat().st_size for path in kept if path.exists()) / 1e6

@@ -130,11 +130,10 @@ def test_prune_tells_what_stopped_fits_would_go_on_from_and_removes_it_on_reques
     assert said in done.output
     assert course.load("seeds-0-3") is not None
     assert (
-        "1 files would be removed, 0.4 MB"
-        in call("cache", "prune", "--stopped", "--dry-run").output
+        "1 file would be removed, 0.4 MB" in call("cache", "prune", "--stopped", "--dry-run").output
     )
     done = call("cache", "prune", "--stopped")
-    assert "1 files removed, 0.4 MB" in done.output
+    assert "1 file removed, 0.4 MB" in done.output
     assert "progress of fits" not in done.output
     assert course.load("seeds-0-3") is None
 
