@@ -63,12 +63,17 @@ class PlainLoop(nn.Module):
             ]
             said = net.fuse(before, [cell[None, :, None] for _, cell in states]).squeeze(2)
             new = torch.tanh(net.proposal(said))
-            keep = net.keep(*net.keep.of_rows(said.unsqueeze(2))[0], memory)
-            write = net.write(*net.write.of_rows(said.unsqueeze(2))[0], memory)
+            keep, write = (opened(gate, said, memory) for gate in (net.keep, net.write))
             memory = keep * memory + write * new
         last = torch.cat([*[h[None] for h, _ in states], memory], dim=-1)
         scores: Tensor = net.score(net.drop(torch.relu(net.hidden(last))))
         return scores
+
+
+def opened(gate: Any, said: Tensor, memory: Tensor) -> Tensor:
+    """How far a gate is open at a row (S, B, D) and the memory (S, B, M)."""
+    hidden = torch.relu(torch.baddbmm(gate.from_row(said), memory, gate.from_memory))
+    return torch.sigmoid(gate.second(gate.drop(hidden)))
 
 
 def seconds(run: Callable[[], Tensor], rounds: int = 7) -> float:

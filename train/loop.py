@@ -19,11 +19,12 @@ from .batches import Part
 from .course import Array, Curve, Keeper, Progress
 from .models.base import Batch, Model
 from .objectives import Objective, choosing_error, column_weights, label_weights, masked_loss
-from .optimizer import FlatAdam, one_parameter
+from .optimizer import Adam
 from .schedule import rate
 from .seeds import Streams
 from .targets import Target, spans
 from .training import LOOP_VERSION, Training
+from .wide import WideParameter
 
 
 @contextmanager
@@ -39,20 +40,23 @@ def denormals_flushed() -> Iterator[None]:
 
 def clip_gradients(parameters: Sequence[nn.Parameter], largest: float) -> None:
     """Scale each seed's gradient, over all parameters (S, ...), to at most this L2 norm."""
+    wide = [p for p in parameters if isinstance(p, WideParameter) and p.factors]
     gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)
-    factor = (largest / (squares.sqrt() + 1e-6)).clamp_(max=1.0)  # (S,)
+    squares = [gradient.flatten(1).square().sum(dim=1) for gradient in gradients]
+    total = torch.stack(squares + [weight.squares() for weight in wide]).sum(dim=0)
+    factor = (largest / (total.sqrt() + 1e-6)).clamp_(max=1.0)  # (S,)
     for gradient in gradients:
         gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+    for weight in wide:
+        weight.scale(factor)
 
 
-def by_rate(net: Model, lr: float) -> tuple[list[nn.Parameter], list[tuple[int, float]]]:
-    """Parameters, those of one learning rate side by side; (numbers, rate) of each such group."""
+def by_rate(net: Model, lr: float) -> list[tuple[list[nn.Parameter], float]]:
+    """The parameters, those of one learning rate together, and that rate."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         groups.setdefault(net.rate(name, lr), []).append(parameter)
-    rates = [(sum(p.numel() for p in group), own) for own, group in groups.items()]
-    return [p for group in groups.values() for p in group], rates
+    return [(group, rate) for rate, group in groups.items()]
 
 
 class Loop:
@@ -88,9 +92,9 @@ class Loop:
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = valid.every_epoch(len(streams))
-        self.parameters, rates = by_rate(net, training.lr)
-        whole, self.gradient = one_parameter(self.parameters)
-        self.optimizer = FlatAdam(whole, training, rates)
+        groups = by_rate(net, training.lr)
+        self.parameters = [p for group, _ in groups for p in group]
+        self.optimizer = Adam(groups, training)
         self.curves = [Curve(seed) for seed in streams.seeds]
         self.running, self.done = set(range(len(streams))), 0  # seeds; epochs
         self.best: dict[str, Tensor] = {k: v.detach().clone() for k, v in net.weights().items()}
@@ -167,23 +171,25 @@ class Loop:
         """One step on the next n utterances, in one batch or several; each seed's loss, (S,)."""
         losses: Tensor | None = None
         gathered: Tensor | None = None
-        left = n
+        self.optimizer.zero()
+        gradient, left = self.optimizer.gradient, n
         while left:
             batch, truth, weights = next(batches)
             left -= truth.shape[1]
             objective = Objective(
                 self.training.loss, truth, weights, self.targets, truth.shape[1] / n
             )
-            self.gradient.zero_()
             with self._precision():
                 own = self.net.learn(batch, objective)
             losses = own if losses is None else losses + own
             if gathered is not None:
-                gathered += self.gradient
+                gathered += gradient
             elif left:
-                gathered = self.gradient.clone()
+                gathered = gradient.clone()
+            if left:
+                gradient.zero_()
         if gathered is not None:
-            self.gradient.copy_(gathered)
+            gradient.copy_(gathered)
         if self.training.clip:
             clip_gradients(self.parameters, self.training.clip)
         self.optimizer.step(lr)
@@ -193,7 +199,7 @@ class Loop:
     def _precision(self) -> AbstractContextManager[Any]:
         if self.training.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.gradient.device.type, torch.bfloat16)
+        return torch.autocast(self.optimizer.gradient.device.type, torch.bfloat16)
 
     @torch.no_grad()
     def validate(self) -> tuple[list[float], list[float]]:
@@ -232,7 +238,7 @@ class Loop:
     def _where(self) -> list[Any]:
         """What else the bits depend on: a course that began elsewhere is not gone on with."""
         shapes = {name: list(tensor.shape) for name, tensor in self._tensors().items()}
-        threads, device = torch.get_num_threads(), self.gradient.device.type
+        threads, device = torch.get_num_threads(), self.optimizer.gradient.device.type
         return [torch.__version__, LOOP_VERSION, threads, device, shapes]
 
     def _go_on(self) -> None:

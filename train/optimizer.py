@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .training import Training
+from .wide import WideParameter
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+#: Entries of a wide gradient that are made at once on a CPU, so that they stay in its cache.
+PIECE = 1 << 17
 
 
 def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Tensor]:
@@ -30,70 +33,110 @@ def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Ten
     return whole, gradient
 
 
-class FlatAdam:
-    """Adam (``weight_decay`` as an L2 penalty) or AdamW (decoupled) on one parameter.
+class Adam:
+    """Adam (``weight_decay`` as an L2 penalty) or AdamW (decoupled) on all of a network.
 
     Calls the kernels behind ``torch.optim.Adam`` and ``AdamW`` in their fused form, without the
     hooks, checks and profiling around them: those are a fifth of an epoch of the smallest model
     here. The kernels are no public part of torch; the test compares them with the classes that are.
 
+    Wide parameters, nearly all of a tensor fusion network, are stepped while a piece of their
+    gradient is in the processor's cache: laid out, it would be written and read several times.
+
     Args:
-        parameter: the parameter, with its gradient in place.
+        groups: all parameters of the network, those of one learning rate together, and that rate;
+            all but wide parameters become views of one, see ``one_parameter``.
         training: optimiser, learning rate and weight decay.
-        rates: (numbers, learning rate) of each of its parts, in their order; none: all of it has
-            that of the training.
+
+    Attributes:
+        gradient: that of all parameters but wide ones, flat.
 
     Source:
         Kingma and Ba (2015), arXiv:1412.6980; Loshchilov and Hutter (2019), arXiv:1711.05101.
     """
 
     def __init__(
-        self,
-        parameter: nn.Parameter,
-        training: Training,
-        rates: Sequence[tuple[int, float]] = (),
+        self, groups: Sequence[tuple[Sequence[nn.Parameter], float]], training: Training
     ) -> None:
-        assert parameter.grad is not None  # one_parameter saw to it
         kernels = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}
         self.update = kernels[training.optimizer]
         self.training = training
-        self.means = torch.zeros_like(parameter.grad)
-        self.squares = torch.zeros_like(parameter.grad)
-        self.steps = [torch.zeros((), dtype=torch.float32, device=parameter.device)]
-        sizes, rates = zip(*(rates or [(parameter.numel(), training.lr)]), strict=True)
-        self.shares = [rate / training.lr for rate in rates]
-        whole = (parameter.data, parameter.grad, self.means, self.squares)
-        parts = zip(*(tensor.split(sizes) for tensor in whole), strict=True)
-        self.parts: list[list[list[Tensor]]] = [[[t] for t in part] for part in parts]
+        others = [[p for p in group if not isinstance(p, WideParameter)] for group, _ in groups]
+        whole, self.gradient = one_parameter([p for group in others for p in group])
+        self.means, self.squares = torch.zeros_like(self.gradient), torch.zeros_like(self.gradient)
+        self.steps = torch.zeros((), dtype=torch.float32, device=self.gradient.device)
+        sizes = [sum(p.numel() for p in group) for group in others]
+        tensors = (whole.detach(), self.gradient, self.means, self.squares)
+        shares = [rate / training.lr for _, rate in groups]
+        #: Share of the learning rate; weights, gradient, moments.
+        self.parts = list(zip(shares, *(x.split(sizes) for x in tensors), strict=True))
+        self.wide = [
+            (share, p, torch.zeros_like(p.detach()), torch.zeros_like(p.detach()))
+            for share, (group, _) in zip(shares, groups, strict=True)
+            for p in group
+            if isinstance(p, WideParameter)
+        ]
+        for _, weight, *_ in self.wide:
+            weight.factors = []
 
     @torch.no_grad()
     def step(self, lr: float | None = None) -> None:
-        """One step along the gradient that stands in ``parameter.grad``.
+        """One step along the gradients that stand in ``gradient`` and in ``factors``.
 
         Args:
-            lr: learning rate now, in place of the settings'; parts with one of their own keep
+            lr: learning rate now, in place of the settings'; groups with one of their own keep
                 their share of it.
         """
-        self.steps[0].add_(1)
-        for share, (parameter, gradient, means, squares) in zip(
-            self.shares, self.parts, strict=True
-        ):
-            self.update(
-                parameter,
-                gradient,
-                means,
-                squares,
-                [],
-                self.steps,
-                lr=(self.training.lr if lr is None else lr) * share,
-                beta1=BETA1,
-                beta2=BETA2,
-                weight_decay=self.training.weight_decay,
-                eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
-            )
+        rate = self.training.lr if lr is None else lr
+        self.steps.add_(1)
+        for share, tensor, gradient, means, squares in self.parts:
+            self._update(tensor, gradient, means, squares, rate * share)
+        for share, weight, means, squares in self.wide:
+            for at, gradient in _pieces(weight):
+                self._update(weight[at], gradient, means[at], squares[at], rate * share)
+
+    def _update(
+        self, tensor: Tensor, gradient: Tensor, means: Tensor, squares: Tensor, lr: float
+    ) -> None:
+        self.update(
+            [tensor],
+            [gradient],
+            [means],
+            [squares],
+            [],
+            [self.steps],
+            lr=lr,
+            beta1=BETA1,
+            beta2=BETA2,
+            weight_decay=self.training.weight_decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def zero(self) -> None:
+        """Forget the gradients of all parameters."""
+        self.gradient.zero_()
+        for _, weight, *_ in self.wide:
+            assert weight.factors is not None  # since this optimiser is there
+            weight.factors.clear()
 
     def state(self) -> dict[str, Tensor]:
         """What it remembers, the tensors themselves."""
-        return {"means": self.means, "squares": self.squares, "steps": self.steps[0]}
+        kept = {"means": self.means, "squares": self.squares, "steps": self.steps}
+        for i, (_, _, means, squares) in enumerate(self.wide):
+            kept |= {f"means.{i}": means, f"squares.{i}": squares}
+        return kept
+
+
+def _pieces(weight: WideParameter) -> Iterator[tuple[tuple[int, slice], Tensor]]:
+    """Seed and rows, and their gradient (n, D), one piece after another in the same memory."""
+    slopes, given = weight.gathered()
+    n_rows, width = weight.shape[1:]
+    size = max(1, PIECE // width) if weight.device.type == "cpu" else n_rows
+    made = given.new_empty(min(size, n_rows), width)
+    for seed in range(len(weight)):
+        for start in range(0, n_rows, size):
+            rows = slice(start, min(start + size, n_rows))
+            slope = slopes[seed, :, rows].T
+            yield (seed, rows), torch.mm(slope, given[seed], out=made[: len(slope)])

@@ -9,7 +9,7 @@ from affectflow.cache.errors import Diverged
 from affectflow.train.course import Parted
 from affectflow.train.fit import fit
 from affectflow.train.loop import Loop
-from affectflow.train.optimizer import FlatAdam
+from affectflow.train.optimizer import Adam
 from affectflow.train.registry import fit_settings
 
 MARK = "ab" * 32
@@ -63,7 +63,7 @@ def test_what_is_damaged_or_of_another_torch_is_begun_anew(dataset_of, tmp_path,
     again = fitted(dataset, keeper=Course(tmp_path, MARK), progress=lambda *a: heard.append(a[0]))
     assert heard[0] == 1
     monkeypatch.undo()
-    monkeypatch.setattr(FlatAdam, "state", lambda optimizer: {})  # code that keeps other tensors
+    monkeypatch.setattr(Adam, "state", lambda optimizer: {})  # code that keeps other tensors
     again = fitted(dataset, keeper=Course(tmp_path, MARK), progress=lambda *a: heard.append(a[0]))
     assert heard.count(1) == 2
     monkeypatch.undo()

@@ -9,8 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..lstm import Lstm
 from ..objectives import Objective
-from ..seeds import Dropout, Linear, Lstm, Streams
+from ..seeds import Dropout, Linear, Streams
+from ..wide import WideParameter, WideProduct
 from .base import masked
 
 
@@ -143,13 +145,13 @@ class OuterLinear(nn.Module):
         self.order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
         first, *others = (sizes[i] for i in self.order)
         bound = 1 / math.sqrt(math.prod(sizes))
-        self.weight = nn.Parameter(streams.uniform((first, math.prod(others) * n_out), bound))
+        self.weight = WideParameter(streams.uniform((math.prod(others) * n_out, first), bound))
         self.bias = nn.Parameter(streams.uniform((1, n_out), bound))
 
     def forward(self, *embeddings: Tensor) -> Tensor:
         """Map vectors (S, B, H_i) to (S, B, n_out)."""
         first, *others = (embeddings[i] for i in self.order)
-        left = torch.bmm(first, self.weight)  # (S, B, the others' H multiplied * n_out)
+        left: Tensor = WideProduct.apply(first, self.weight)  # (S, B, others' H multiplied * n_out)
         for other in others:
             vector = other.reshape(-1, 1, other.shape[-1])  # (S * B, 1, H_i)
             left = torch.bmm(vector, left.view(len(vector), other.shape[-1], -1))

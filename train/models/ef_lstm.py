@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..seeds import Dropout, Linear, Lstm, Streams
+from ..lstm import Lstm
+from ..seeds import Dropout, Linear, Streams
 from .aligned import aligned_rows
 from .base import Batch, Model, Output
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..seeds import Dropout, Linear, Lstm, Streams
+from ..lstm import Lstm
+from ..seeds import Dropout, Linear, Streams
 from .aligned import aligned_rows
 from .base import Batch, Model, Output
+from .shared_memory import Gate, remember
 
 
 class MfnNet(Model):
@@ -72,21 +74,10 @@ class MfnNet(Model):
         now = [memories for _, memories in heard]
         before = [functional.pad(memories[:, :, :-1], (0, 0, 1, 0)) for memories in now]
         said = self.fuse(before, now)
-        memory = self._remember(said, torch.tanh(self.proposal(said)), real)
+        memory = remember(self.keep, self.write, said, torch.tanh(self.proposal(said)), real)
         last = torch.cat([*[state for state, _ in heard], memory], dim=-1)
         hidden = self.drop(torch.relu(self.hidden(last)))
         return Output(self.score(hidden), hidden)
-
-    def _remember(self, said: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
-        """The shared memory (S, B, M) after the last row; of rows (S, B, T, ...), ``real`` ones."""
-        memory = proposed.new_zeros(*proposed.shape[:2], self.memory)
-        keeps, writes = self.keep.of_rows(said), self.write.of_rows(said)
-        steps = zip(keeps, writes, *(x.unbind(2) for x in (proposed, real)), strict=True)
-        for keep, write, new, is_real in steps:
-            kept = self.keep(*keep, memory) * memory
-            changed = kept + self.write(*write, memory) * new
-            memory = torch.where(is_real.unsqueeze(-1), changed, memory)
-        return memory
 
 
 class Perceptron(nn.Module):
@@ -102,27 +93,3 @@ class Perceptron(nn.Module):
         """Map (S, ..., n_in) to (S, ..., n_out)."""
         done: Tensor = self.second(self.drop(torch.relu(self.first(x))))
         return done
-
-
-class Gate(nn.Module):
-    """How far, in (0, 1), each cell of the memory follows: two layers on a row and the memory."""
-
-    def __init__(
-        self, n_in: int, memory: int, units: int, dropout: float, streams: Streams
-    ) -> None:
-        super().__init__()
-        self.from_row = Linear(n_in, units, streams)
-        self.from_memory = nn.Parameter(streams.uniform((memory, units), (n_in + memory) ** -0.5))
-        self.drop = Dropout(dropout, streams)
-        self.second = Linear(units, memory, streams)
-
-    def of_rows(self, rows: Tensor) -> list[tuple[Tensor, Tensor | None]]:
-        """What needs no loop: of each row, its share (S, B, units) of the first layer, dropout."""
-        share = self.from_row(rows)  # (S, B, T, units)
-        kept = self.drop.kept(share).unbind(2) if self.drop.active else [None] * share.shape[2]
-        return list(zip(share.unbind(2), kept, strict=True))
-
-    def forward(self, share: Tensor, kept: Tensor | None, memory: Tensor) -> Tensor:
-        """Map what ``of_rows`` gives of a row, and the memory (S, B, M), to (S, B, M)."""
-        first = torch.relu(torch.baddbmm(share, memory, self.from_memory))
-        return torch.sigmoid(self.second(first if kept is None else first * kept))

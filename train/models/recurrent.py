@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..seeds import LayerNorm, Lstm, Streams
+from ..lstm import Lstm
+from ..seeds import LayerNorm, Streams
 
 
 class BiLstm(Lstm):

@@ -1,0 +1,108 @@
+import pytest
+import torch
+
+from affectflow.train.lstm import Lstm
+from affectflow.train.packing import Packing
+from affectflow.train.seeds import Streams
+
+LENGTHS = torch.tensor([[7, 1, 4, 0], [3, 7, 2, 5]])
+FULL = torch.ones(2, 4, 7, dtype=torch.bool)
+RAGGED = torch.arange(7) < LENGTHS.unsqueeze(-1)
+HOLES = FULL & torch.tensor([True, True, False, True, False, False, True])
+MASKS = {"full": FULL, "ragged": RAGGED, "holes": HOLES & RAGGED, "late": RAGGED.flip(2)}
+
+
+@pytest.fixture(params=[0, 256], ids=["ours", "kernel"], autouse=True)
+def columns(request, monkeypatch):
+    """Both ways of the LSTM: ours for every width, torch's kernel for narrow ones."""
+    monkeypatch.setattr("affectflow.train.lstm.KERNEL_COLUMNS", request.param)
+
+
+def rows_and_lstm(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 7, 3, generator=generator, dtype=dtype)
+    return x, Lstm(3, 5, Streams((0, 1))).to(dtype)
+
+
+def of_torch(ours, seed):
+    """torch's LSTM with the weights of one seed."""
+    theirs = torch.nn.LSTM(3, 5, batch_first=True)
+    with torch.no_grad():
+        for mine, its in (
+            (ours.from_input, theirs.weight_ih_l0),
+            (ours.from_state, theirs.weight_hh_l0),
+            (ours.bias, theirs.bias_ih_l0),
+        ):  # torch keeps input, forget, candidate, output
+            parts = [mine[seed].T.chunk(4)[i] for i in (0, 1, 3, 2)]
+            its.copy_(torch.cat(parts).view_as(its))
+        theirs.bias_hh_l0.zero_()
+    return theirs
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_is_torchs_on_the_real_rows_of_each_utterance(mask):
+    x, ours = rows_and_lstm()
+    last, rows = ours(x, mask), ours.rows(x, mask)
+    memory, memories = ours.memories(x, mask)
+    torch.testing.assert_close(memory, last)
+    for seed in range(2):
+        theirs = of_torch(ours, seed)
+        for n in range(4):
+            real = mask[seed, n]
+            if not real.any():
+                assert not last[seed, n].any()
+                assert not rows[seed, n].any()
+                continue
+            states, (state, cell) = theirs(x[seed, n, real].unsqueeze(0))
+            torch.testing.assert_close(last[seed, n], state[0, 0])
+            torch.testing.assert_close(rows[seed, n, real], states[0])
+            torch.testing.assert_close(memories[seed, n, -1], cell[0, 0])
+            after = real.cumsum(0)  # a masked row leaves the state as it was
+            expected = torch.cat([torch.zeros(1, 5), states[0]])[after]
+            torch.testing.assert_close(rows[seed, n], expected)
+
+
+class Everything(torch.nn.Module):
+    """All that an LSTM says."""
+
+    def __init__(self, lstm):
+        super().__init__()
+        self.lstm = lstm
+
+    def forward(self, x, mask):
+        return self.lstm.rows(x, mask), *self.lstm.memories(x, mask)
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_gradients_are_those_of_small_differences(mask):
+    x, lstm = rows_and_lstm(torch.double)
+    net = Everything(lstm)
+    names, weights = zip(*net.named_parameters(), strict=True)
+
+    def run(x, *weights):
+        given = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(net, given, (x * mask.unsqueeze(-1), mask))
+
+    assert torch.autograd.gradcheck(run, (x.requires_grad_(), *weights), fast_mode=True)
+
+
+def test_gradients_are_torchs():
+    x, ours = rows_and_lstm()
+    ours(x, FULL).square().sum().backward()
+    theirs = of_torch(ours, 1)
+    theirs(x[1])[1][0].square().sum().backward()
+    gradient = torch.cat([theirs.weight_ih_l0.grad.T.chunk(4, 1)[i] for i in (0, 1, 3, 2)], 1)
+    torch.testing.assert_close(ours.from_input.grad[1], gradient)
+
+
+def test_nothing_real_gives_zeros():
+    x, lstm = rows_and_lstm()
+    nothing = torch.zeros_like(FULL)
+    assert lstm(x, nothing).shape == (2, 4, 5)
+    assert not lstm(x, nothing).any()
+    assert not lstm.rows(x, nothing).any()
+
+
+def test_as_many_sequences_are_carried_on_as_a_seed_has():
+    packing = Packing(RAGGED)
+    assert packing.sizes == [4, 4, 3, 2, 2, 1, 1]  # of 3, 2, 2, 2, 1, 1, 1 and 4, 4, 3, 2, 2, 1, 1

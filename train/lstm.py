@@ -1,0 +1,156 @@
+"""The LSTM of all models: a stack of seeds, no padding, gradients written down by hand.
+
+Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D columns, H hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .packing import Packing
+from .seeds import Streams
+
+#: Columns of a row and of the state, together, below which torch's own kernel, one call a seed, is
+#: quicker on a CPU although it computes padding: up to seven times (``benchmarks/lstm.py``).
+KERNEL_COLUMNS = 256
+
+
+class Lstm(nn.Module):
+    """One-layer LSTM.
+
+    Masked rows, whether inside a sequence or after it, leave the state as it is, so the result
+    does not depend on padding.
+
+    Source:
+        Hochreiter and Schmidhuber (1997); gates and first weights as in ``torch.nn.LSTM``, with
+        one bias instead of two that are only ever added.
+    """
+
+    def __init__(self, n_in: int, hidden: int, streams: Streams) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(hidden)
+        self.hidden = hidden
+        # columns: input, forget and output gate, then the candidate, H each
+        self.from_input = nn.Parameter(streams.uniform((n_in, 4 * hidden), bound))
+        self.from_state = nn.Parameter(streams.uniform((hidden, 4 * hidden), bound))
+        self.bias = nn.Parameter(streams.uniform((1, 4 * hidden), bound))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map rows (S, B, T, D) and mask (S, B, T) to the last state (S, B, H)."""
+        return self._after(x, mask, mask.sum(dim=2, keepdim=True)).squeeze(2)
+
+    def rows(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
+        return self._after(x, mask, mask.cumsum(dim=2))
+
+    def memories(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The last state (S, B, H), and the memory cells after each row, (S, B, T, H)."""
+        packing, states, memories = self._run(x, mask)
+        last = packing.after(states, mask.sum(dim=2, keepdim=True)).squeeze(2)
+        return last, packing.after(memories, mask.cumsum(dim=2))
+
+    def _after(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
+        """The states (S, B, N, H) after so many real rows each, ``n_read`` (S, B, N)."""
+        small = x.shape[-1] + self.hidden < KERNEL_COLUMNS
+        if small and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            return self._by_kernel(x, mask, n_read)
+        packing, states, _ = self._run(x, mask)
+        return packing.after(states, n_read)
+
+    def _by_kernel(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
+        if (mask[..., 1:] & ~mask[..., :-1]).any():  # real rows to the front
+            order = mask.to(torch.uint8).argsort(dim=2, descending=True, stable=True)
+            x = x.gather(2, order.unsqueeze(-1).expand_as(x))
+        start, grad = x.new_zeros(1, x.shape[1], self.hidden), torch.is_grad_enabled()
+        made = []
+        for rows, *weights in zip(x, *self._stacked(), strict=True):
+            parts = [torch.cat([w.chunk(4, -1)[i] for i in (0, 1, 3, 2)], -1).T for w in weights]
+            bias = parts[2].reshape(-1)
+            given = [parts[0], parts[1], bias, torch.zeros_like(bias)]
+            found = torch.lstm(rows, (start, start), given, True, 1, 0.0, grad, False, True)
+            made.append(found[0])
+        index = (n_read - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, -1, self.hidden)
+        return torch.stack(made).gather(2, index) * (n_read > 0).unsqueeze(-1)
+
+    def _run(self, x: Tensor, mask: Tensor) -> tuple[Packing, Tensor, Tensor]:
+        """The packing, and states and memories (S, P, H)."""
+        packing = Packing(mask)
+        from_input, from_state, bias = self._stacked()
+        gates = torch.baddbmm(bias, packing.pack(x), from_input)
+        with torch.autocast(x.device.type, enabled=False):
+            states, memories = _Scan.apply(gates.to(from_state.dtype), from_state, packing)
+        return packing, states, memories
+
+    def _stacked(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (S, n_in, 4 H), (S, H, 4 H) and bias (S, 1, 4 H)."""
+        return self.from_input, self.from_state, self.bias
+
+
+class _Scan(torch.autograd.Function):
+    """The recurrence, with about a third of the calls a row that autograd would take.
+
+    What a row costs beside its arithmetic is calls, so every view is made before the loops.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, weight: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+        """Map what the rows give to the gates (S, P, 4 H) to states and memories (S, P, H)."""
+        ctx.set_materialize_grads(False)
+        hidden = weight.shape[1]
+        opened = torch.empty_like(gates)
+        states, memories, squashed = (gates.new_empty(*gates.shape[:2], hidden) for _ in range(3))
+        parts = (gates, opened, opened[..., : 3 * hidden], *opened.chunk(4, dim=-1))
+        steps = zip(
+            *(packing.earlier(x) for x in (states, memories)),
+            *(packing.steps(x) for x in (*parts, squashed, states, memories)),
+            strict=True,
+        )
+        for was, held, given, all_four, three, new, old, show, candidate, size, now, holds in steps:
+            torch.baddbmm(given, was, weight, out=all_four)
+            three.sigmoid_()
+            candidate.tanh_()
+            torch.mul(old, held, out=holds).addcmul_(new, candidate)
+            torch.mul(show, torch.tanh(holds, out=size), out=now)
+        ctx.packing = packing
+        ctx.save_for_backward(weight, opened, states, memories, squashed)
+        return states, memories
+
+    @staticmethod
+    def backward(
+        ctx: Any, by_states: Tensor | None, by_memories: Tensor | None
+    ) -> tuple[Tensor, Tensor, None]:
+        """Slopes by ``gates`` and ``weight``. What needs no loop is made for all rows at once."""
+        weight, opened, states, memories, squashed = ctx.saved_tensors
+        packing: Packing = ctx.packing
+        new, old, show, candidate = opened.chunk(4, dim=-1)
+        # of what stands before each squashing: of ``show`` by the state, of others by the memory
+        slopes = opened.new_empty(*states.shape[:2], 4, states.shape[2])
+        pairs = ((new, candidate), (old, packing.before(memories)), (show, squashed))
+        for k, (gate, other) in enumerate(pairs):
+            torch.ops.aten.sigmoid_backward.grad_input(other, gate, grad_input=slopes[:, :, k])
+        torch.ops.aten.tanh_backward.grad_input(new, candidate, grad_input=slopes[:, :, 3])
+        through = torch.ops.aten.tanh_backward(show, squashed)  # of the state by the memory
+        by_state = torch.zeros_like(states) if by_states is None else by_states.clone()
+        by_memory = torch.zeros_like(states) if by_memories is None else by_memories.clone()
+        by_gates, back = slopes.flatten(2), weight.transpose(1, 2)
+        parts = (by_state, by_memory, by_memory.unsqueeze(2), through, old, by_gates)
+        steps = zip(
+            *(packing.earlier(x) for x in (by_state, by_memory)),
+            *(packing.steps(x) for x in (*parts, slopes[:, :, :2], *slopes[:, :, 2:].unbind(2))),
+            strict=True,
+        )
+        for was, held, now, holds, twice, passed, kept, all_four, two, shows, rest in reversed(
+            list(steps)
+        ):
+            holds.addcmul_(now, passed)
+            two.mul_(twice)
+            shows.mul_(now)
+            rest.mul_(holds)
+            held.addcmul_(holds, kept)
+            torch.baddbmm(was, all_four, back, out=was)
+        by_weight = torch.bmm(packing.before(states).transpose(1, 2), by_gates)
+        return by_gates, by_weight, None

@@ -1,0 +1,81 @@
+"""Ragged sequences time step by time step, the longest first, without their padding.
+
+Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D columns, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+
+class Packing:
+    """Where each real row lies once the sequences stand by length, row after row of all of them.
+
+    The first rows of all sequences come first, then the second ones of all that have two, and so
+    on: what is recurrent then works on ever fewer sequences, and on no padding. Of a stack, as many
+    are carried on as the seed with the most long ones has; what is made of the others' rows past
+    their end is asked for by nobody.
+
+    Args:
+        mask: bool (S, B, T), True on real rows, wherever they are.
+
+    Attributes:
+        sizes: sequences at each time step, falling.
+        starts: the first packed row of each time step, then P.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        n_seeds, n, n_rows = self.shape = mask.shape
+        device = mask.device
+        lengths, order = mask.sum(dim=2).sort(dim=1, descending=True, stable=True)  # (S, B)
+        steps = torch.arange(int(lengths.max()), device=device)
+        sizes = (lengths.unsqueeze(2) > steps).sum(dim=1).amax(dim=0)  # (T',)
+        self.sizes: list[int] = sizes.tolist()
+        self.starts = [0, *accumulate(self.sizes)]
+        self._starts = torch.tensor(self.starts, device=device)
+        self._seed = torch.arange(n_seeds, device=device).unsqueeze(1)
+        self._rank = torch.empty_like(order)  # (S, B), place by length
+        self._rank.scatter_(1, order, torch.arange(n, device=device).expand_as(order))
+        step = steps.repeat_interleave(sizes)  # (P,)
+        utterance = order[:, torch.arange(len(step), device=device) - self._starts[step]]  # (S, P)
+        row = step.expand_as(utterance)
+        if (mask[..., 1:] & ~mask[..., :-1]).any():  # real rows after masked ones
+            real = mask.to(torch.uint8).argsort(dim=2, descending=True, stable=True)
+            row = real[self._seed, utterance, row]
+        self._rows = (self._seed * n + utterance) * n_rows + row
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Rows (S, B, T, D) as (S, P, D)."""
+        packed = x.flatten(0, 2).index_select(0, self._rows.reshape(-1))
+        return packed.view(*self._rows.shape, x.shape[-1])
+
+    def steps(self, packed: Tensor) -> Sequence[Tensor]:
+        """Views (S, n, ...) of the time steps of (S, P, ...)."""
+        return packed.split(self.sizes, dim=1)
+
+    def earlier(self, packed: Tensor) -> list[Tensor]:
+        """Of each time step, its sequences at the one before, (S, n, ...); first, a zeroed tensor.
+
+        All but the first are views.
+        """
+        steps = self.steps(packed)
+        first = [torch.zeros_like(step) for step in steps[:1]]
+        return first + [step[:, :n] for step, n in zip(steps, self.sizes[1:], strict=False)]
+
+    def before(self, packed: Tensor) -> Tensor:
+        """Each row's (S, P, H) of the time step before it, zeros before the first."""
+        return torch.cat(self.earlier(packed), dim=1) if self.sizes else packed
+
+    def after(self, packed: Tensor, n_read: Tensor) -> Tensor:
+        """What (S, P, H) has after ``n_read`` (S, B, N) real rows, (S, B, N, H); 0: zeros."""
+        if not self.sizes:
+            return packed.new_zeros(*n_read.shape, packed.shape[-1])
+        place = self._starts[(n_read - 1).clamp(min=0)] + self._rank.unsqueeze(2)
+        place = place.clamp(max=packed.shape[1] - 1)  # of sequences without a row
+        place = place + packed.shape[1] * self._seed.unsqueeze(2)
+        found = packed.flatten(0, 1).index_select(0, place.reshape(-1))
+        return found.view(*n_read.shape, packed.shape[-1]) * (n_read > 0).unsqueeze(-1)
