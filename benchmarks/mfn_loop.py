@@ -55,14 +55,15 @@ class PlainLoop(nn.Module):
             for c in self.cells
         ]
         memory = rows[0].new_zeros(1, size, self.memory)
+        real = torch.ones(1, size, dtype=torch.bool)
         for t in range(rows[0].shape[1]):
-            before = [cell[None, :, None] for _, cell in states]
+            before = [cell[None] for _, cell in states]
             states = [
                 cell(x[:, t], state)
                 for cell, x, state in zip(self.cells, rows, states, strict=True)
             ]
-            said = net.fuse(before, [cell[None, :, None] for _, cell in states]).squeeze(2)
-            new = torch.tanh(net.proposal(said))
+            said = net.fuse(before, [cell[None] for _, cell in states], real)
+            new = torch.tanh(net.proposal(said, real))
             keep, write = (opened(gate, said, memory) for gate in (net.keep, net.write))
             memory = keep * memory + write * new
         last = torch.cat([*[h[None] for h, _ in states], memory], dim=-1)

@@ -47,18 +47,23 @@ class Lstm(nn.Module):
         """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
         return self._after(x, mask, mask.cumsum(dim=2))
 
-    def memories(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The last state (S, B, H), and the memory cells after each row, (S, B, T, H)."""
-        packing, states, memories = self._run(x, mask)
-        last = packing.after(states, mask.sum(dim=2, keepdim=True)).squeeze(2)
-        return last, packing.after(memories, mask.cumsum(dim=2))
+    def packed(self, x: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+        """States and memory cells (S, P, H) after each row of a packing, (S, P, D)."""
+        from_input, from_state, bias = self._stacked()
+        gates = torch.baddbmm(bias, x, from_input)
+        with torch.autocast(x.device.type, enabled=False):
+            found: tuple[Tensor, Tensor] = _Scan.apply(
+                gates.to(from_state.dtype), from_state, packing
+            )
+        return found
 
     def _after(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
         """The states (S, B, N, H) after so many real rows each, ``n_read`` (S, B, N)."""
         small = x.shape[-1] + self.hidden < KERNEL_COLUMNS
         if small and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             return self._by_kernel(x, mask, n_read)
-        packing, states, _ = self._run(x, mask)
+        packing = Packing(mask)
+        states, _ = self.packed(packing.pack(x), packing)
         return packing.after(states, n_read)
 
     def _by_kernel(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
@@ -75,15 +80,6 @@ class Lstm(nn.Module):
             made.append(found[0])
         index = (n_read - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, -1, self.hidden)
         return torch.stack(made).gather(2, index) * (n_read > 0).unsqueeze(-1)
-
-    def _run(self, x: Tensor, mask: Tensor) -> tuple[Packing, Tensor, Tensor]:
-        """The packing, and states and memories (S, P, H)."""
-        packing = Packing(mask)
-        from_input, from_state, bias = self._stacked()
-        gates = torch.baddbmm(bias, packing.pack(x), from_input)
-        with torch.autocast(x.device.type, enabled=False):
-            states, memories = _Scan.apply(gates.to(from_state.dtype), from_state, packing)
-        return packing, states, memories
 
     def _stacked(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (S, n_in, 4 H), (S, H, 4 H) and bias (S, 1, 4 H)."""

@@ -6,10 +6,11 @@ Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 class Packing:
@@ -25,28 +26,32 @@ class Packing:
 
     Attributes:
         sizes: sequences at each time step, falling.
-        starts: the first packed row of each time step, then P.
+        real: bool (S, P), False on rows past the end of a seed's own.
     """
 
     def __init__(self, mask: Tensor) -> None:
-        n_seeds, n, n_rows = self.shape = mask.shape
+        n_seeds, n, n_rows = mask.shape
         device = mask.device
         lengths, order = mask.sum(dim=2).sort(dim=1, descending=True, stable=True)  # (S, B)
         steps = torch.arange(int(lengths.max()), device=device)
         sizes = (lengths.unsqueeze(2) > steps).sum(dim=1).amax(dim=0)  # (T',)
         self.sizes: list[int] = sizes.tolist()
-        self.starts = [0, *accumulate(self.sizes)]
-        self._starts = torch.tensor(self.starts, device=device)
-        self._seed = torch.arange(n_seeds, device=device).unsqueeze(1)
-        self._rank = torch.empty_like(order)  # (S, B), place by length
-        self._rank.scatter_(1, order, torch.arange(n, device=device).expand_as(order))
+        starts = functional.pad(sizes.cumsum(0), (1, 0))
         step = steps.repeat_interleave(sizes)  # (P,)
-        utterance = order[:, torch.arange(len(step), device=device) - self._starts[step]]  # (S, P)
-        row = step.expand_as(utterance)
+        place = torch.arange(len(step), device=device)
+        rank = place - starts[step]  # (P,), by length
+        self._seed = torch.arange(n_seeds, device=device).unsqueeze(1)
+        self.real = lengths[:, rank] > step
+        utterance, row = order[:, rank], step.expand(n_seeds, -1)  # (S, P)
         if (mask[..., 1:] & ~mask[..., :-1]).any():  # real rows after masked ones
-            real = mask.to(torch.uint8).argsort(dim=2, descending=True, stable=True)
-            row = real[self._seed, utterance, row]
+            places = mask.to(torch.uint8).argsort(dim=2, descending=True, stable=True)
+            row = places[self._seed, utterance, row]
         self._rows = (self._seed * n + utterance) * n_rows + row
+        later = step > 0
+        self._before = (place - sizes[step - 1])[later] + len(step) * self._seed  # (S, P - n)
+        self._starts = starts
+        self._rank = torch.empty_like(order)  # (S, B)
+        self._rank.scatter_(1, order, torch.arange(n, device=device).expand_as(order))
 
     def pack(self, x: Tensor) -> Tensor:
         """Rows (S, B, T, D) as (S, P, D)."""
@@ -55,7 +60,7 @@ class Packing:
 
     def steps(self, packed: Tensor) -> Sequence[Tensor]:
         """Views (S, n, ...) of the time steps of (S, P, ...)."""
-        return packed.split(self.sizes, dim=1)
+        return cast(Sequence[Tensor], packed.split(self.sizes, dim=1))
 
     def earlier(self, packed: Tensor) -> list[Tensor]:
         """Of each time step, its sequences at the one before, (S, n, ...); first, a zeroed tensor.
@@ -68,7 +73,10 @@ class Packing:
 
     def before(self, packed: Tensor) -> Tensor:
         """Each row's (S, P, H) of the time step before it, zeros before the first."""
-        return torch.cat(self.earlier(packed), dim=1) if self.sizes else packed
+        n_seeds, n_rows, width = packed.shape
+        found = packed.flatten(0, 1).index_select(0, self._before.reshape(-1))
+        found = found.view(*self._before.shape, width)
+        return torch.cat([packed.new_zeros(n_seeds, n_rows - found.shape[1], width), found], dim=1)
 
     def after(self, packed: Tensor, n_read: Tensor) -> Tensor:
         """What (S, P, H) has after ``n_read`` (S, B, N) real rows, (S, B, N, H); 0: zeros."""
@@ -79,3 +87,7 @@ class Packing:
         place = place + packed.shape[1] * self._seed.unsqueeze(2)
         found = packed.flatten(0, 1).index_select(0, place.reshape(-1))
         return found.view(*n_read.shape, packed.shape[-1]) * (n_read > 0).unsqueeze(-1)
+
+    def last(self, packed: Tensor, mask: Tensor) -> Tensor:
+        """What (S, P, H) has after the last real row of ``mask``, (S, B, H); without one, zeros."""
+        return self.after(packed, mask.sum(dim=2, keepdim=True)).squeeze(2)

@@ -95,7 +95,7 @@ class Dropout(nn.Module):
     """Zero entries with probability ``p`` while training, each seed from its own stream.
 
     Of rows (S, B, T, D), what is zeroed does not depend on how many rows of padding follow (on a
-    CPU), for how many there are depends on the other seeds of a stack.
+    CPU), for how many there are depends on the other seeds of a stack; nor does it of packed rows.
     """
 
     def __init__(self, p: float, streams: Streams) -> None:
@@ -108,12 +108,14 @@ class Dropout(nn.Module):
         """Whether anything is zeroed now."""
         return self.training and self.p > 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape (S, ...)."""
-        return x * self.kept(x) if self.active else x
+    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
+        """Any shape (S, ...); or packed rows (S, P, D) and which are a seed's own, (S, P)."""
+        return x * self.kept(x, real) if self.active else x
 
-    def kept(self, x: Tensor) -> Tensor:
+    def kept(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         """What entries like those of x are multiplied by: 0, or 1 / (1 - p)."""
+        if real is not None:
+            return self._of_packed(x, real)
         rows = x.ndim == 4
         shape = x.transpose(1, 2).shape if rows else x.shape  # the first rows first
         kept = x.new_empty(shape, requires_grad=False)
@@ -121,6 +123,16 @@ class Dropout(nn.Module):
             own.bernoulli_(1 - self.p, generator=_apart(generator) if rows else generator)
         kept.mul_(1 / (1 - self.p))
         return kept.transpose(1, 2) if rows else kept
+
+    def _of_packed(self, x: Tensor, real: Tensor) -> Tensor:
+        """What a seed draws does not depend on how many rows the others of its stack have."""
+        kept = x.new_zeros(x.shape, requires_grad=False)
+        for own, mine, generator in zip(kept, real, self.streams.noise, strict=True):
+            drawn = own if len(real) == 1 else own.new_empty(int(mine.sum()), own.shape[1])
+            drawn.bernoulli_(1 - self.p, generator=generator)
+            if drawn is not own:
+                own[mine] = drawn
+        return kept.mul_(1 / (1 - self.p))
 
 
 def _apart(generator: torch.Generator) -> torch.Generator:

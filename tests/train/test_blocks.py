@@ -44,6 +44,15 @@ def test_dropout_of_a_seed_does_not_depend_on_its_neighbours():
     assert set(alone.unique().tolist()) == {0.0, 2.0}
 
 
+def test_dropout_of_packed_rows_does_not_depend_on_its_neighbours():
+    real = torch.tensor([[True] * 3 + [False], [True, True, False, True]])
+    stacked = Dropout(0.5, Streams((3, 4)))(torch.ones(2, 4, 200), real)
+    alone = Dropout(0.5, Streams((4,)))(torch.ones(1, 3, 200), torch.ones(1, 3).bool())
+    assert torch.equal(stacked[1, real[1]], alone[0])
+    assert not stacked[~real].any()
+    assert 0.4 < (alone == 0).float().mean() < 0.6
+
+
 def test_layers_leave_the_global_random_state_alone():
     before = torch.get_rng_state()
     streams = Streams((0, 1))

@@ -43,8 +43,8 @@ def of_torch(ours, seed):
 def test_is_torchs_on_the_real_rows_of_each_utterance(mask):
     x, ours = rows_and_lstm()
     last, rows = ours(x, mask), ours.rows(x, mask)
-    memory, memories = ours.memories(x, mask)
-    torch.testing.assert_close(memory, last)
+    packing = Packing(mask)
+    memories = packing.last(ours.packed(packing.pack(x), packing)[1], mask)
     for seed in range(2):
         theirs = of_torch(ours, seed)
         for n in range(4):
@@ -56,7 +56,7 @@ def test_is_torchs_on_the_real_rows_of_each_utterance(mask):
             states, (state, cell) = theirs(x[seed, n, real].unsqueeze(0))
             torch.testing.assert_close(last[seed, n], state[0, 0])
             torch.testing.assert_close(rows[seed, n, real], states[0])
-            torch.testing.assert_close(memories[seed, n, -1], cell[0, 0])
+            torch.testing.assert_close(memories[seed, n], cell[0, 0])
             after = real.cumsum(0)  # a masked row leaves the state as it was
             expected = torch.cat([torch.zeros(1, 5), states[0]])[after]
             torch.testing.assert_close(rows[seed, n], expected)
@@ -70,7 +70,9 @@ class Everything(torch.nn.Module):
         self.lstm = lstm
 
     def forward(self, x, mask):
-        return self.lstm.rows(x, mask), *self.lstm.memories(x, mask)
+        packing = Packing(mask)
+        states, memories = self.lstm.packed(packing.pack(x), packing)
+        return packing.last(states, mask), packing.after(memories, mask.cumsum(dim=2))
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
@@ -101,6 +103,26 @@ def test_nothing_real_gives_zeros():
     assert lstm(x, nothing).shape == (2, 4, 5)
     assert not lstm(x, nothing).any()
     assert not lstm.rows(x, nothing).any()
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_packed_rows_are_the_real_ones_step_by_step(mask):
+    number = torch.arange(2 * 4 * 7).view(2, 4, 7, 1)
+    packing = Packing(mask)
+    packed = packing.pack(number)
+    for seed in range(2):
+        real = [
+            rows[m].flatten().tolist() for rows, m in zip(number[seed], mask[seed], strict=True)
+        ]
+        longest_first = sorted(real, key=len, reverse=True)
+        expected = [rows[t] for t in range(7) for rows in longest_first if t < len(rows)]
+        assert packed[seed, packing.real[seed]].flatten().tolist() == expected
+    after = packing.after(packed, mask.cumsum(dim=2)).squeeze(-1)
+    assert torch.equal(after[mask], number.squeeze(-1)[mask])
+    before = packing.before(packing.pack(mask.cumsum(dim=2).unsqueeze(-1)))
+    assert torch.equal(
+        before[packing.real], (packing.pack(mask.cumsum(dim=2).unsqueeze(-1)) - 1)[packing.real]
+    )
 
 
 def test_as_many_sequences_are_carried_on_as_a_seed_has():

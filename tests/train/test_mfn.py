@@ -15,7 +15,7 @@ def test_the_graph_has_a_network_for_each_group_of_modalities_and_one_for_the_re
     graph = FusionGraph(n, 4, 6, Streams((0,)))
     assert len(graph.networks) == networks
     assert sum(len(feeds) for feeds in graph.feeds) == edges
-    said, efficacies = graph([torch.randn(1, 5, 4) for _ in range(n)])
+    said, efficacies = graph([torch.randn(1, 5, 4) for _ in range(n)], torch.ones(1, 5).bool())
     assert said.shape == (1, 5, 4)
     assert efficacies.shape == (1, 5, edges)
     assert ((efficacies > 0) & (efficacies < 1)).all()
@@ -33,7 +33,9 @@ def test_the_graph_of_two_modalities_is_that_worked_out_by_hand():
         graph.efficacy.second.weight.zero_()
         wanted = torch.tensor([0.5, 0.25, 0.2, 0.4, 0.8])
         graph.efficacy.second.bias.copy_(torch.logit(wanted).view(1, 1, 5))
-    said, efficacies = graph([torch.tensor([[[3.0]]]), torch.tensor([[[4.0]]])])
+    said, efficacies = graph(
+        [torch.tensor([[[3.0]]]), torch.tensor([[[4.0]]])], torch.ones(1, 1).bool()
+    )
     torch.testing.assert_close(efficacies[0, 0], wanted)
     pair = 0.5 * 3 + 0.25 * 4  # the vertex of both: 2.5
     assert float(said.detach()) == pytest.approx(0.2 * 3 + 0.4 * 4 + 0.8 * pair)
@@ -46,8 +48,8 @@ def test_an_edge_that_is_shut_carries_nothing():
     with torch.no_grad():
         graph.efficacy.second.weight.zero_()
         graph.efficacy.second.bias.fill_(-1e4)
-        said, _ = graph(x)
-        nothing, _ = graph([torch.zeros(1, 2, 4)] * 3)
+        said, _ = graph(x, torch.ones(1, 2).bool())
+        nothing, _ = graph([torch.zeros(1, 2, 4)] * 3, torch.ones(1, 2).bool())
     torch.testing.assert_close(said, nothing)
 
 
@@ -91,7 +93,7 @@ def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step():
             return torch.sigmoid(first @ part.second.weight[0] + part.second.bias[0])
 
         states = [(torch.zeros(1, n), torch.zeros(1, n)) for n in (3, 2)]
-        memory = torch.zeros(1, 4)
+        memory, one = torch.zeros(1, 4), torch.ones(1, 1, dtype=torch.bool)
         for t in range(batch.values["text"].shape[2]):
             old = torch.cat([cell for _, cell in states], dim=-1)
             states = [
@@ -99,8 +101,8 @@ def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step():
                 for cell, spec, state in zip(cells, specs, states, strict=True)
             ]
             window = torch.cat([old, *[cell for _, cell in states]], dim=-1)
-            attended = net.attention(window[None])[0].softmax(dim=-1) * window
-            new = torch.tanh(net.proposal(attended[None])[0])
+            attended = net.attention(window[None], one)[0].softmax(dim=-1) * window
+            new = torch.tanh(net.proposal(attended[None], one)[0])
             kept = gate(net.keep, attended, memory) * memory
             memory = kept + gate(net.write, attended, memory) * new
         last = torch.cat([*[h for h, _ in states], memory], dim=-1)

@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from affectflow.train.models.shared_memory import Gate, remember
+from affectflow.train.packing import Packing
 from affectflow.train.seeds import Streams
 
 REAL = torch.arange(5) < torch.tensor([[5, 2, 0, 3], [1, 4, 5, 5]]).unsqueeze(-1)
+PACKING = Packing(REAL)
 
 
 def given(dropout):
@@ -15,9 +17,17 @@ def given(dropout):
     return rows.requires_grad_(), proposed.requires_grad_(), gates
 
 
+def ours(keep, write, rows, proposed):
+    memories = remember(keep, write, PACKING.pack(rows), PACKING.pack(proposed), PACKING)
+    return PACKING.last(memories, REAL)
+
+
 def plain(keep, write, rows, proposed):
     """Zadeh et al. (2018), eq. 7-9, a row after another."""
-    factors = [gate.kept(rows) for gate in (keep, write)]
+    n_read = REAL.cumsum(dim=2)
+    factors = [
+        PACKING.after(gate.kept(PACKING.pack(rows), PACKING.real), n_read) for gate in (keep, write)
+    ]
     memory = torch.zeros(2, 4, 6)
     for t in range(5):
         opened = [
@@ -37,16 +47,18 @@ def plain(keep, write, rows, proposed):
 @pytest.mark.parametrize("dropout", [(0.0, 0.0), (0.5, 0.2), (0.0, 0.5)])
 def test_memory_and_gradients_are_those_of_the_formulas(dropout):
     ways = []
-    for run in (plain, lambda *x: remember(*x, REAL)):
+    for run in (plain, ours):
         rows, proposed, gates = given(dropout)  # the same draws again
         memory = run(*gates, rows, proposed)
         (memory * torch.arange(6)).sum().backward()
         ways.append([memory, rows.grad, proposed.grad, *[p.grad for p in gates.parameters()]])
-    for theirs, ours in zip(*ways, strict=True):
-        assert theirs.any()
-        torch.testing.assert_close(ours, theirs)
+    for expected, found in zip(*ways, strict=True):
+        assert expected.any()
+        torch.testing.assert_close(found, expected)
 
 
 def test_without_a_real_row_nothing_is_remembered():
     rows, proposed, gates = given((0.0, 0.0))
-    assert not remember(*gates, rows, proposed, torch.zeros_like(REAL)).any()
+    nothing = Packing(torch.zeros_like(REAL))
+    made = remember(*gates, nothing.pack(rows), nothing.pack(proposed), nothing)
+    assert not nothing.last(made, torch.zeros_like(REAL)).any()

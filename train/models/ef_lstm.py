@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..lstm import Lstm
+from ..packing import Packing
 from ..seeds import Dropout, Linear, Streams
 from .aligned import aligned_rows
 from .base import Batch, Model, Output
@@ -38,9 +39,11 @@ class EfLstmNet(Model):
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, units)."""
         rows, _, mask = aligned_rows(batch, self.inputs)
-        x = torch.cat(rows, dim=-1)
+        packing = Packing(mask)
+        x = packing.pack(torch.cat(rows, dim=-1))
         *between, last = cast(Sequence[Lstm], self.layers)
         for layer in between:
-            x = self.drop(layer.rows(x, mask))
-        hidden = torch.relu(self.hidden(self.drop(last(x, mask))))
+            x = self.drop(layer.packed(x, packing)[0], packing.real)
+        state = packing.last(last.packed(x, packing)[0], mask)
+        hidden = torch.relu(self.hidden(self.drop(state)))
         return Output(self.score(hidden), hidden)

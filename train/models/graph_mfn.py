@@ -36,13 +36,13 @@ class GraphMfnNet(MfnNet):
         self.graph = FusionGraph(len(widths), node, settings.inner_units, streams)
         return node
 
-    def fuse(self, before: Sequence[Tensor], now: Sequence[Tensor]) -> Tensor:
-        """Map memories (S, B, T, H) of each modality to what the graph says (S, B, T, node)."""
+    def fuse(self, before: Sequence[Tensor], now: Sequence[Tensor], real: Tensor) -> Tensor:
+        """Map memories (S, P, H) of each modality to what the graph says (S, P, node)."""
         alone = [
             torch.relu(enter(torch.cat(both, dim=-1)))
             for enter, *both in zip(self.enter, before, now, strict=True)
         ]
-        said: Tensor = self.graph(alone)[0]
+        said: Tensor = self.graph(alone, real)[0]
         return said
 
 
@@ -78,16 +78,16 @@ class FusionGraph(nn.Module):
         n_edges = sum(len(feeds) for feeds in self.feeds)
         self.efficacy = Perceptron(n * width, inner, n_edges, 0.0, streams)
 
-    def forward(self, alone: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Map each modality's vertex (S, ..., width) to the result, and the edges' efficacies.
+    def forward(self, alone: Sequence[Tensor], real: Tensor) -> tuple[Tensor, Tensor]:
+        """Map each modality's vertex (S, P, width) to the result, and the edges' efficacies.
 
         Returns:
-            (S, ..., width), and (S, ..., edges) in the order of ``feeds``.
+            (S, P, width), and (S, P, edges) in the order of ``feeds``.
         """
-        efficacies = torch.sigmoid(self.efficacy(torch.cat(list(alone), dim=-1)))
+        efficacies = torch.sigmoid(self.efficacy(torch.cat(list(alone), dim=-1), real))
         edges = efficacies.split([len(feeds) for feeds in self.feeds], dim=-1)
         vertices = list(alone)
         for network, feeds, own in zip(self.networks, self.feeds, edges, strict=True):
             fed = torch.stack([vertices[i] for i in feeds], dim=-2) * own.unsqueeze(-1)
-            vertices.append(network(fed.flatten(-2)))
+            vertices.append(network(fed.flatten(-2), real))
         return vertices[-1], efficacies

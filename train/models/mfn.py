@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..lstm import Lstm
+from ..packing import Packing
 from ..seeds import Dropout, Linear, Streams
 from .aligned import aligned_rows
 from .base import Batch, Model, Output
@@ -56,26 +56,32 @@ class MfnNet(Model):
         )
         return window
 
-    def fuse(self, before: Sequence[Tensor], now: Sequence[Tensor]) -> Tensor:
-        """Map memories (S, B, T, H) of each modality, before and after each row, to what they say.
+    def fuse(self, before: Sequence[Tensor], now: Sequence[Tensor], real: Tensor) -> Tensor:
+        """What the memories (S, P, H) of each modality say, before and after each packed row.
 
         Returns:
-            (S, B, T, columns).
+            (S, P, columns).
         """
-        window = torch.cat([*before, *now], dim=-1)  # (S, B, T, twice the sum of H)
-        said: Tensor = self.attention(window).softmax(dim=-1) * window
+        window = torch.cat([*before, *now], dim=-1)  # (S, P, twice the sum of H)
+        said: Tensor = self.attention(window, real).softmax(dim=-1) * window
         return said
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, post_units)."""
         rows, masks, real = aligned_rows(batch, self.inputs)
-        lstms = cast(Sequence[Lstm], self.lstms)
-        heard = [lstm.memories(x, mask) for lstm, x, mask in zip(lstms, rows, masks, strict=True)]
-        now = [memories for _, memories in heard]
-        before = [functional.pad(memories[:, :, :-1], (0, 0, 1, 0)) for memories in now]
-        said = self.fuse(before, now)
-        memory = remember(self.keep, self.write, said, torch.tanh(self.proposal(said)), real)
-        last = torch.cat([*[state for state, _ in heard], memory], dim=-1)
+        packing = Packing(real)
+        states, now = [], []
+        for lstm, x, mask in zip(cast(Sequence[Lstm], self.lstms), rows, masks, strict=True):
+            own = packing if torch.equal(mask, real) else Packing(mask)
+            state, memory = lstm.packed(own.pack(x), own)
+            states.append(own.last(state, mask))
+            if own is not packing:  # what it remembers while only the others have rows
+                memory = packing.pack(own.after(memory, mask.cumsum(dim=2)))
+            now.append(memory)
+        said = self.fuse([packing.before(x) for x in now], now, packing.real)
+        proposed = torch.tanh(self.proposal(said, packing.real))
+        memory = remember(self.keep, self.write, said, proposed, packing)
+        last = torch.cat([*states, packing.last(memory, real)], dim=-1)
         hidden = self.drop(torch.relu(self.hidden(last)))
         return Output(self.score(hidden), hidden)
 
@@ -89,7 +95,7 @@ class Perceptron(nn.Module):
         self.drop = Dropout(dropout, streams)
         self.second = Linear(units, n_out, streams)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (S, ..., n_in) to (S, ..., n_out)."""
-        done: Tensor = self.second(self.drop(torch.relu(self.first(x))))
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """Map packed rows (S, P, n_in), of which ``real`` (S, P) are real, to (S, P, n_out)."""
+        done: Tensor = self.second(self.drop(torch.relu(self.first(x)), real))
         return done

@@ -27,35 +27,33 @@ class Gate(nn.Module):
         self.drop = Dropout(dropout, streams)
         self.second = Linear(units, memory, streams)
 
-    def kept(self, rows: Tensor) -> Tensor:
-        """What the hidden layer of rows (S, B, T, D) is multiplied by, (S, B, T, units)."""
+    def kept(self, rows: Tensor, real: Tensor) -> Tensor:
+        """What the hidden layer of packed rows (S, P, D) is multiplied by, (S, P, units)."""
         like = rows[..., :1].expand(*rows.shape[:-1], self.units)
-        return self.drop.kept(like) if self.drop.active else torch.ones_like(like)
+        return self.drop.kept(like, real) if self.drop.active else torch.ones_like(like)
 
 
-def remember(keep: Gate, write: Gate, rows: Tensor, proposed: Tensor, real: Tensor) -> Tensor:
-    """The memory (S, B, M) after the last real row: each keeps of it, and writes what is proposed.
+def remember(keep: Gate, write: Gate, rows: Tensor, proposed: Tensor, packing: Packing) -> Tensor:
+    """The memory (S, P, M) after each row: one gate keeps of it, one writes what is proposed.
 
     Args:
         keep: the gate on what stays.
         write: the gate on what comes.
-        rows: (S, B, T, D), what the gates see beside the memory.
-        proposed: (S, B, T, M).
-        real: bool (S, B, T); a row that is not leaves the memory as it is.
+        rows: (S, P, D), what the gates see beside the memory.
+        proposed: (S, P, M).
+        packing: of the rows.
     """
-    packing = Packing(real)
-    said, new = packing.pack(rows), packing.pack(proposed)
     gates = (keep, write)
-    shares = torch.cat([gate.from_row(said) for gate in gates], dim=-1)  # (S, P, 2 U)
+    shares = torch.cat([gate.from_row(rows) for gate in gates], dim=-1)  # (S, P, 2 U)
     kept = None
     if keep.drop.active or write.drop.active:
-        kept = torch.cat([packing.pack(gate.kept(rows)) for gate in gates], dim=-1)
+        kept = torch.cat([gate.kept(rows, packing.real) for gate in gates], dim=-1)
     first = torch.cat([gate.from_memory for gate in gates], dim=-1)  # (S, M, 2 U)
     with torch.autocast(rows.device.type, enabled=False):
         layers = [x for gate in gates for x in (gate.second.weight, gate.second.bias)]
-        given = [shares.to(first.dtype), new.to(first.dtype), first, *layers]
-        memories = _Remember.apply(packing, kept, *given)
-    return packing.after(memories, real.sum(dim=2, keepdim=True)).squeeze(2)
+        given = [shares.to(first.dtype), proposed.to(first.dtype), first, *layers]
+        memories: Tensor = _Remember.apply(packing, kept, *given)
+    return memories
 
 
 class _Remember(torch.autograd.Function):
@@ -78,17 +76,17 @@ class _Remember(torch.autograd.Function):
         hidden, memories = torch.empty_like(shares), torch.empty_like(new)
         keeps, writes = torch.empty_like(new), torch.empty_like(new)
         units = keep_weight.shape[1]
-        memory = new.new_zeros(len(new), max(packing.sizes, default=0), new.shape[2])
         factors = [None] * len(packing.sizes) if kept is None else packing.steps(kept)
-        parts = [packing.steps(x) for x in (shares, new, hidden, keeps, writes, memories)]
-        for factor, share, its, layer, keep, write, after in zip(factors, *parts, strict=True):
-            memory = memory[:, : share.shape[1]]
-            torch.baddbmm(share, memory, first, out=layer).relu_()
+        halves = hidden.split(units, dim=-1)
+        parts = [packing.steps(x) for x in (shares, new, hidden, *halves, keeps, writes, memories)]
+        steps = zip(packing.earlier(memories), factors, *parts, strict=True)
+        for memory, factor, share, its, both, by_keep, by_write, keep, write, after in steps:
+            torch.baddbmm(share, memory, first, out=both).relu_()
             if factor is not None:
-                layer.mul_(factor)
-            torch.baddbmm(keep_bias, layer[..., :units], keep_weight, out=keep).sigmoid_()
-            torch.baddbmm(write_bias, layer[..., units:], write_weight, out=write).sigmoid_()
-            memory = torch.mul(keep, memory, out=after).addcmul_(write, its)
+                both.mul_(factor)
+            torch.baddbmm(keep_bias, by_keep, keep_weight, out=keep).sigmoid_()
+            torch.baddbmm(write_bias, by_write, write_weight, out=write).sigmoid_()
+            torch.mul(keep, memory, out=after).addcmul_(write, its)
         ctx.packing, ctx.kept = packing, kept
         ctx.save_for_backward(
             new, first, keep_weight, write_weight, hidden, keeps, writes, memories
@@ -110,17 +108,18 @@ class _Remember(torch.autograd.Function):
         by_memory = given.clone()
         units = keep_weight.shape[1]
         back = [w.transpose(1, 2) for w in (first, keep_weight, write_weight)]
-        steps = [packing.steps(x) for x in (by_memory, by_keep, by_write, through, keeps)]
-        for t in reversed(range(len(packing.sizes))):
-            memory, keep_slope, write_slope, slope, keep = (step[t] for step in steps)
+        halves = through.split(units, dim=-1)
+        parts = (by_memory, by_keep, by_write, through, *halves, keeps)
+        steps = zip(packing.earlier(by_memory), *map(packing.steps, parts), strict=True)
+        for was, memory, keep_slope, write_slope, both, kept, written, keep in reversed(
+            list(steps)
+        ):
             keep_slope.mul_(memory)
             write_slope.mul_(memory)
-            slope[..., :units].mul_(torch.bmm(keep_slope, back[1]))
-            slope[..., units:].mul_(torch.bmm(write_slope, back[2]))
-            if t > 0:
-                earlier = steps[0][t - 1][:, : memory.shape[1]]
-                earlier.addcmul_(memory, keep)
-                torch.baddbmm(earlier, slope, back[0], out=earlier)
+            kept.mul_(torch.bmm(keep_slope, back[1]))
+            written.mul_(torch.bmm(write_slope, back[2]))
+            was.addcmul_(memory, keep)
+            torch.baddbmm(was, both, back[0], out=was)
         by_first = torch.bmm(before.transpose(1, 2), through)
         layers = []
         for part, by_gate in ((hidden[..., :units], by_keep), (hidden[..., units:], by_write)):
