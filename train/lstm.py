@@ -97,16 +97,16 @@ class _Scan(torch.autograd.Function):
         """Map what the rows give to the gates (S, P, 4 H) to states and memories (S, P, H)."""
         ctx.set_materialize_grads(False)
         hidden = weight.shape[1]
-        opened = torch.empty_like(gates)
+        opened = gates.clone()  # the state's share is added in place
         states, memories, squashed = (gates.new_empty(*gates.shape[:2], hidden) for _ in range(3))
-        parts = (gates, opened, opened[..., : 3 * hidden], *opened.chunk(4, dim=-1))
+        parts = (opened, opened[..., : 3 * hidden], *opened.chunk(4, dim=-1))
         steps = zip(
             *(packing.earlier(x) for x in (states, memories)),
             *(packing.steps(x) for x in (*parts, squashed, states, memories)),
             strict=True,
         )
-        for was, held, given, all_four, three, new, old, show, candidate, size, now, holds in steps:
-            torch.baddbmm(given, was, weight, out=all_four)
+        for was, held, all_four, three, new, old, show, candidate, size, now, holds in steps:
+            all_four.baddbmm_(was, weight)
             three.sigmoid_()
             candidate.tanh_()
             torch.mul(old, held, out=holds).addcmul_(new, candidate)
@@ -147,6 +147,6 @@ class _Scan(torch.autograd.Function):
             shows.mul_(now)
             rest.mul_(holds)
             held.addcmul_(holds, kept)
-            torch.baddbmm(was, all_four, back, out=was)
+            was.baddbmm_(all_four, back)
         by_weight = torch.bmm(packing.before(states).transpose(1, 2), by_gates)
         return by_gates, by_weight, None

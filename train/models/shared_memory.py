@@ -73,15 +73,15 @@ class _Remember(torch.autograd.Function):
         write_bias: Tensor,
     ) -> Tensor:
         """Map the gates' share of each row (S, P, 2 U) and (S, P, M) to memories (S, P, M)."""
-        hidden, memories = torch.empty_like(shares), torch.empty_like(new)
+        hidden, memories = shares.clone(), torch.empty_like(new)
         keeps, writes = torch.empty_like(new), torch.empty_like(new)
         units = keep_weight.shape[1]
         factors = [None] * len(packing.sizes) if kept is None else packing.steps(kept)
         halves = hidden.split(units, dim=-1)
-        parts = [packing.steps(x) for x in (shares, new, hidden, *halves, keeps, writes, memories)]
+        parts = [packing.steps(x) for x in (new, hidden, *halves, keeps, writes, memories)]
         steps = zip(packing.earlier(memories), factors, *parts, strict=True)
-        for memory, factor, share, its, both, by_keep, by_write, keep, write, after in steps:
-            torch.baddbmm(share, memory, first, out=both).relu_()
+        for memory, factor, its, both, by_keep, by_write, keep, write, after in steps:
+            both.baddbmm_(memory, first).relu_()
             if factor is not None:
                 both.mul_(factor)
             torch.baddbmm(keep_bias, by_keep, keep_weight, out=keep).sigmoid_()
@@ -119,7 +119,7 @@ class _Remember(torch.autograd.Function):
             kept.mul_(torch.bmm(keep_slope, back[1]))
             written.mul_(torch.bmm(write_slope, back[2]))
             was.addcmul_(memory, keep)
-            torch.baddbmm(was, both, back[0], out=was)
+            was.baddbmm_(both, back[0])
         by_first = torch.bmm(before.transpose(1, 2), through)
         layers = []
         for part, by_gate in ((hidden[..., :units], by_keep), (hidden[..., units:], by_write)):
