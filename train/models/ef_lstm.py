@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -26,6 +26,10 @@ class EfLstmNet(Model):
         whose widths are the defaults; they normalise batches of the input over time, here inputs
         are normalised by the training split.
     """
+
+    #: Five seeds of CH-SIMS' settings took 1.5 times as long in one stack as in a row
+    #: (``benchmarks/baselines.py ef-lstm``): steps of a packed stack do not lie together.
+    stackable: ClassVar[bool] = False
 
     def build(self, settings: Any, streams: Streams) -> None:
         """LSTM layers and the read-out."""
