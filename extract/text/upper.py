@@ -22,13 +22,17 @@ from .tokens import load_tokenizer, tokenized
 TOLERANCE = 1e-5
 #: Families whose layers, and not only their embeddings, tell token types apart.
 SEES_TYPES = ("xlnet",)
+#: Families that mask by a number which mixed precision cannot hold.
+FLOAT32_ALONE = ("deberta",)
 
 
 class UpperLayers(nn.Module):
     """The layers of a cut model: B texts, T tokens, D columns; see ``upper_layers``.
 
+    Under ``torch.autocast`` the families of ``FLOAT32_ALONE`` are computed in float32 all the same.
+
     Args:
-        model: cut.
+        model: cut; of transformers.
         ending: types of the last tokens of each text where the layers see them, all others being
             of type 0; empty: they see none.
 
@@ -36,20 +40,21 @@ class UpperLayers(nn.Module):
         summary: which real token stands for the text: ``first``, ``last``; empty: none is known to.
     """
 
-    def __init__(self, model: nn.Module, ending: tuple[int, ...] = (), summary: str = "") -> None:
+    def __init__(self, model: Any, ending: tuple[int, ...] = (), summary: str = "") -> None:
         super().__init__()
         self.model = model
+        self.mixes = model.config.model_type not in FLOAT32_ALONE
         self.ending = ending
         self.summary = summary
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""
-        out = self.model(
-            inputs_embeds=states,
-            attention_mask=mask.long(),
-            return_dict=True,
-            **typed(mask, self.ending),
-        )
+        given = {"attention_mask": mask.long(), **typed(mask, self.ending)}
+        if self.mixes:
+            out = self.model(inputs_embeds=states, return_dict=True, **given)
+        else:
+            with torch.autocast(states.device.type, enabled=False):
+                out = self.model(inputs_embeds=states.float(), return_dict=True, **given)
         last: Tensor = out.last_hidden_state
         return last
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from affectflow.cache.courses import Course
 from affectflow.cache.errors import BadCall
 from affectflow.train.dataset import InputSpec
 from affectflow.train.fit import fit
@@ -43,6 +44,24 @@ def test_the_encoders_dropout_comes_from_the_seed_alone(dataset, encoded):
     assert first == again
     assert first != losses(fitted(dataset))  # and there is some
     assert first != losses(fitted(dropped, seeds=[6]))
+
+
+def test_a_fit_that_was_broken_off_goes_on_to_the_same_bits(dataset, encoded, tmp_path):
+    dropped = encoded(dataset, NAME, dropout=0.5)
+    model, training = fit_settings(NAME, seeds=1, epochs=4, batch_size=10, lr=1e-2)
+    course = Course(tmp_path, "ab" * 32, every=0)
+
+    def broken_off(epoch, *_):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, training, dropped, ("M",), "sims", keeper=course, progress=broken_off)
+    again = fit(model, training, dropped, ("M",), "sims", keeper=course)
+    whole = fit(model, training, dropped, ("M",), "sims")
+    assert again.meta == whole.meta
+    for name, value in whole.weights.items():
+        np.testing.assert_array_equal(again.weights[name], value)
 
 
 def test_a_stream_stands_in_for_the_global_random_numbers():

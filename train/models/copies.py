@@ -37,7 +37,11 @@ class Copies(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to rows (S, B, T, H)."""
-        weights = {name: p.unbind() for name, p in self.module.named_parameters()}
+        alone = len(x) == 1  # a view will do, where the gradients of several are copied together
+        weights = {
+            name: (p.squeeze(0),) if alone else p.unbind()
+            for name, p in self.module.named_parameters()
+        }
         made = []
         for i, stream in enumerate(self.streams.noise):
             own = {name: parts[i] for name, parts in weights.items()}

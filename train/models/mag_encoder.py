@@ -22,13 +22,7 @@ class MagEncoderNet(Model):
     stays as it is. The layers above start from that very model's weights, which the node's
     fingerprint holds: other weights are another text, and so another fit. They are all trained,
     at ``encoder_lr``, and saved with the fit; dropout inside them is that of the model's
-    configuration. Sound and sight stand beside the tokens (``pool-tokens``). In a recipe::
-
-        text:  {extract: hf-text, model: FOLDER, layer: 0, dtype: float32}
-        words: {extract: word-times, model: FOLDER}
-        sound: {extract: covarep}
-        heard: {extract: pool-tokens, on: {tokens: text, words: words, any: sound}}
-        mag:   {fit: mag-encoder, on: [text, heard], tasks: [M], lr: 1e-3, encoder_lr: 2e-5}
+    configuration. Sound and sight stand beside the tokens (``pool-tokens``).
 
     The score is read from the last state of [CLS], the first token, in BERT, RoBERTa, ELECTRA,
     DeBERTa and their kin, and of <cls>, the last one, in XLNet; other families are refused when

@@ -14,6 +14,16 @@ from .base import ModelSettings
 class MagEncoder(ModelSettings):
     """Tokens shifted by the sound and sight of their words, then the encoder's layers above.
 
+    Its text is an ``hf-text`` node with ``level: token`` and ``layer: k``, whose model's layers
+    above k are trained; the other inputs are ``pool-tokens`` nodes on the same tokens. In a
+    recipe::
+
+        text:  {extract: hf-text, model: FOLDER, layer: 0, dtype: float32}
+        words: {extract: word-times, model: FOLDER}
+        sound: {extract: covarep}
+        heard: {extract: pool-tokens, on: {tokens: text, words: words, any: sound}}
+        mag:   {fit: mag-encoder, on: [text, heard], tasks: [M], lr: 1e-3, encoder_lr: 2e-5}
+
     Args:
         largest_shift: length of a shift at most, in lengths of its text row (beta).
         shift_dropout: after it.

@@ -50,6 +50,21 @@ def test_the_layers_above_learn_and_those_below_are_gone(model_folder):
     assert all(p.grad is not None for p in upper.parameters())
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta", "deberta-v2", "xlnet"])
+def test_the_layers_above_can_be_trained_in_mixed_precision(model_folder, kind):
+    import torch
+
+    upper = upper_layers(model_folder(kind), 1)
+    states = torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = upper(states, mask).float()
+    whole = upper(states, mask)
+    assert (mixed - whole)[mask].abs().max() < 0.05 * whole[mask].abs().max()
+    mixed.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in upper.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("k", [2, -1])
 def test_says_which_layers_there_are(model_folder, k):
     with pytest.raises(BadCall, match=f"has layers 0 to 2, none above layer {k}"):
