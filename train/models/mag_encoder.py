@@ -22,7 +22,8 @@ class MagEncoderNet(Model):
     stays as it is. The layers above start from that very model's weights, which the node's
     fingerprint holds: other weights are another text, and so another fit. They are all trained,
     at ``encoder_lr``, and saved with the fit; dropout inside them is that of the model's
-    configuration. Sound and sight stand beside the tokens (``pool-tokens``).
+    configuration, and ``precision`` holds in them too (not in DeBERTa v1, which stays in float32).
+    Sound and sight stand beside the tokens (``pool-tokens``).
 
     The score is read from the last state of [CLS], the first token, in BERT, RoBERTa, ELECTRA,
     DeBERTa and their kin, and of <cls>, the last one, in XLNet; other families are refused when
