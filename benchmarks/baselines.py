@@ -3,15 +3,19 @@
 Random features; settings and batch sizes are those commonly used on each corpus. Utterances are as
 long as the corpus' are: 12 words of the 50 that MOSI's files are padded to, 15 of CH-SIMS' 39, and
 such that mean + 3 standard deviations are that length; their sound and sight in proportion. The
-others' framework computes the padding too. ``--padded``: every utterance is of the full length, so
-that nothing is won there. For each model:
+usual way computes the padding too. ``--padded``: every utterance is of the full length, so that
+nothing is won there. For each model:
 
     epoch     what ``fit`` does in one, for one seed; CPU seconds of one thread
     bare      forward, backward and Adam's step of the same module on batches made before
     flops     what its matrix products would take at the speed of a large one, as a share of epoch
     five      epoch of five seeds over five epochs of one: below 1, a stack gains
-    others    the framework's seconds for an epoch, measured on a machine of this kind, over ours;
-              of a whole five-seed run: 5 epochs of theirs over one epoch of five seeds of ours
+    usual     the same model as it is usually written (``usual.py``), over ours
+    others    what the framework that most use was seen to take for an epoch, over ours
+
+The seconds of ``others`` were measured once, elsewhere, on two cores of this kind, and cannot be
+made again here; ``usual`` is measured beside ours. Both read text as rows in LF-DNN and MLF-DNN of
+``others``, where ours and ``usual`` read means.
 
 An epoch of more than ``--batches`` steps is timed on so many and scaled.
 
@@ -30,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from usual import NETWORKS, usual_epoch
 
 from affectflow.train.batches import Part
 from affectflow.train.dataset import InputSpec
@@ -131,6 +136,22 @@ def loop_of(case: Case, seeds: int, batches: int, padded: bool) -> tuple[Loop, f
     return loop, corpus.n / n
 
 
+def usual_of(case: Case, batches: int) -> Callable[[], None] | None:
+    """The same epoch as it is usually written, over padded rows; None where it is not."""
+    if case.model not in NETWORKS:
+        return None
+    corpus = CORPORA[case.corpus]
+    model, training = fit_settings(case.model, **case.settings, batch_size=case.batch_size)
+    n = min(corpus.n, batches * case.batch_size)
+    rng = np.random.default_rng(0)
+    rows = {
+        modality: rng.normal(size=(n, corpus.aligned if model.aligned else length, width))
+        for modality, width, length in zip(MODALITIES, corpus.widths, corpus.rows, strict=True)
+    }
+    padded = {modality: x.astype(np.float32) for modality, x in rows.items()}
+    return usual_epoch(model, padded, case.batch_size, training.lr)
+
+
 def bare_of(loop: Loop) -> Callable[[], None]:
     """Forward, backward and Adam's step over batches that are ready."""
     size, n = loop.training.batch_size, loop.train.n
@@ -205,17 +226,22 @@ def main() -> None:
             one, scale = loop_of(case, 1, asked.batches, asked.padded)
             stacks = type(one.net).stackable
             five = loop_of(case, 5, asked.batches, asked.padded)[0] if stacks else None
-            runs = [one.epoch, bare_of(one), *([five.epoch] if five else [])]
-            epoch, bare, *stack = timed(*runs, rounds=asked.rounds)
+            usual = usual_of(case, asked.batches)
+            runs = [one.epoch, bare_of(one), five and five.epoch, usual]
+            taken = iter(timed(*filter(None, runs), rounds=asked.rounds))
+            epoch, bare, stack, slow = (next(taken) if run else None for run in runs)
             flops = flops_of(one)
-        whole = min(stack[0] if stack else math.inf, 5 * epoch)
+        whole = min(stack or math.inf, 5 * epoch)
         gains.append(5 * case.others / (whole * scale))
         name = f"{case.corpus}_{case.model.replace('-', '_')}"
         print(f"figure {name}_epoch = {epoch * scale:.4g} s")
         print(f"figure {name}_of_bare = {bare / epoch:.2f} ratio")
         print(f"figure {name}_flops = {flops / speed / epoch:.2f} ratio")
         if stack:
-            print(f"figure {name}_five = {stack[0] / (5 * epoch):.2f} ratio")
+            print(f"figure {name}_five = {stack / (5 * epoch):.2f} ratio")
+        if slow:
+            print(f"figure {name}_usual = {slow / epoch:.1f} ratio")
+            print(f"figure {name}_usual_five_seeds = {5 * slow / whole:.1f} ratio")
         print(f"figure {name}_others = {case.others / (epoch * scale):.1f} ratio")
         print(f"figure {name}_others_five_seeds = {gains[-1]:.1f} ratio", flush=True)
     if gains:
