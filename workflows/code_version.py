@@ -10,8 +10,10 @@ from pathlib import Path
 from .. import __version__
 
 ROOT = Path(__file__).parents[1]
-#: Folders beside the package's own, in a checkout; what lies there computes nothing.
-BESIDE = ("tests", "benchmarks", "docs", "build")
+#: The package's own folders, and files beside them. In a checkout other things lie there too
+#: (tests, a virtual environment, somebody's scripts), which compute nothing of ours.
+FOLDERS = ("cache", "extract", "train", "workflows")
+FILES = ("__init__.py", "__main__.py")
 
 
 @cache
@@ -27,9 +29,11 @@ def code_version() -> dict[str, str]:
 def _source(root: Path) -> str:
     """First 16 hex digits of the SHA-256 of each module's name and bytes, in order of names."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    found = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
+    found += [root / name for name in FILES if (root / name).is_file()]
+    for path in sorted(found):
         name = path.relative_to(root)
-        if name.parts[0] not in BESIDE and not any(part.startswith(".") for part in name.parts):
+        if not any(part.startswith(".") for part in name.parts):
             image = path.read_bytes()
             digest.update(f"{name.as_posix()}\0{len(image)}\0".encode() + image)
     return digest.hexdigest()[:16]

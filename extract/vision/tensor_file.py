@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 WRAPPERS = ("state_dict", "model", "model_state_dict", "module")
 #: Names of tensors that a message lists before it says how many more there are.
 LISTED = 3
+#: How files of torch.save begin: an archive, or (before torch 1.6) a pickle.
+TORCH_BEGINS = (b"PK", b"\x80")
+#: First bytes of another file that a message shows.
+SHOWN = 12
 
 
 def file_mark(path: Path) -> tuple[str, int, int]:
@@ -51,13 +55,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _begin_of(path).startswith(TORCH_BEGINS):
+            raise _no_weights(path, "it is no file of torch.save") from error
         raise BadCall(
             f"the weights in '{path}' hold more than tensors, which is not read, for it could run "
             "anything. Where you trust the file, load it with weights_only=False and save its "
             "state dict alone: torch.save(model.state_dict(), file)"
         ) from error
     except Exception as error:  # what the reader of pickles meets in a damaged file is open
-        raise BadCall(f"the weights in '{path}' cannot be read: {reason(error)}") from error
+        told = "an unknown mark in it" if isinstance(error, KeyError) else reason(error)
+        raise _no_weights(path, told) from error
     for name in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
@@ -67,6 +74,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     ):
         raise BadCall(f"the file '{path}' holds no state dict, a mapping of names to tensors")
     return {re.sub(r"^module\.", "", name): tensor for name, tensor in found.items()}
+
+
+def _begin_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SHOWN)
+
+
+def _no_weights(path: Path, why: str) -> BadCall:
+    """The error of a file that torch cannot read, damaged or never one of weights."""
+    begins = _begin_of(path)
+    came = f"this one begins with {begins!r}" if begins else "this one is empty"
+    mend = (
+        "Fetch or save it again"
+        if begins.startswith(TORCH_BEGINS)
+        else f"Wanted is a state dict that torch.save wrote, or a .safetensors file; {came}"
+    )
+    return BadCall(f"the weights in '{path}' cannot be read: {why}. {mend}")
 
 
 def misfits(

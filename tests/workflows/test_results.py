@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from affectflow.cache.errors import BadCall, UnknownName
 from affectflow.workflows.cli import main
-from affectflow.workflows.code_version import _commit, _source, code_version
+from affectflow.workflows.code_version import FOLDERS, _commit, _source, code_version
 from affectflow.workflows.results import results, trace, untold, write_results
 from affectflow.workflows.run import run
 from affectflow.workflows.run_records import read_runs
@@ -133,14 +133,35 @@ def test_the_command_lists_filters_and_traces(caches, tmp_path):
 
 
 def test_code_is_known_by_its_sources_and_its_own_commit_only(tmp_path):
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "a.py").write_text("x = 1\n")
+    for folder in ("train/models", "tests", "venv/lib", "build/lib/train", "train/.old"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "train" / "models" / "a.py").write_text("x = 1\n")
+    (tmp_path / "__init__.py").write_text("")
     before = _source(tmp_path)
-    (tmp_path / "tests" / "test_a.py").write_text("y = 1\n")
+    beside = (
+        "tests/test_a.py",
+        "venv/lib/y.py",
+        "build/lib/train/a.py",
+        "train/.old/a.py",
+        "my.py",
+    )
+    for name in beside:
+        (tmp_path / name).write_text("y = 1\n")
     assert _source(tmp_path) == before
-    (tmp_path / "a.py").write_text("x = 2\n")
-    assert _source(tmp_path) != before
+    (tmp_path / "train" / "models" / "a.py").write_text("x = 2\n")
+    now = _source(tmp_path)
+    assert now != before
+    (tmp_path / "__init__.py").write_text("x = 1\n")
+    assert _source(tmp_path) not in (before, now)
     assert _commit(tmp_path) == ""
     (tmp_path / ".git").mkdir()  # no repository, whatever lies around it
     assert _commit(tmp_path) == ""
     assert len(code_version()["source"]) == 16
+
+
+def test_every_folder_of_the_package_counts_as_its_code():
+    from importlib import resources
+
+    root = resources.files("affectflow")
+    inside = {p.name for p in root.iterdir() if p.is_dir() and (p / "__init__.py").is_file()}
+    assert set(FOLDERS) == inside

@@ -131,6 +131,14 @@ def test_says_which_shape_differs(tmp_path):
         (b"<html>not found</html>", "more than tensors|cannot be read"),
         (b"a.", "weights.pth' cannot be read: pop from empty list"),
         (b"h", "weights.pth' cannot be read: index out of range"),
+        (b"", "this one is empty"),
+        (
+            b"i am a text, no weights",
+            r"cannot be read: .*Wanted is a state dict that torch.save wrote, or a .safetensors "
+            r"file; this one begins with b'i am a text,'$",
+        ),
+        (b"<html>not found</html>", r"Wanted is a state dict .* begins with b'<html>not fo'$"),
+        (b"PK\x03\x04 cut", "cannot be read: .*. Fetch or save it again$"),
     ],
 )
 def test_refuses_a_file_that_holds_no_weights(tmp_path, content, message):
