@@ -129,6 +129,15 @@ def test_refuses_a_file_that_is_no_bundle(tmp_path, image):
         Bundle.read(path)
 
 
+def test_refuses_an_archive_that_unpacks_to_far_more_than_it_weighs(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", "{}")
+        archive.writestr("model.npz", bytes(1 << 20))
+    with pytest.raises(BadInput, match="unpacks to more than it weighs"):
+        Bundle.read(path)
+
+
 def test_packs_a_model_though_an_utterance_failed_for_now(fitted, tmp_path, monkeypatch):
     recipe, cache = fitted
     extract = Vader.extract
