@@ -16,7 +16,7 @@ from .normalize import Scaler, identity
 from .reading import MappedReading, Reading, check_finite, read, scaler_of
 from .settings.base import ModelSettings
 from .targets import Target, importance, targets_of, truth_of
-from .training import Training, label_columns
+from .training import Training, label_columns, task_faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +40,16 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
     """Truth of each task.
 
     Raises:
-        TrainingError: an empty split, a task without labels or with a single class in the
-            training split.
+        TrainingError: an empty split, settings that do not go with the tasks, a task without
+            labels or with a single class in the training split.
         UnknownName: a task is scored by the corpus' metric family, which is none.
     """
     for split in ("train", "valid"):
         if not len(dataset.rows(split)):
             sizes = ", ".join(f"{name}: {len(dataset.rows(name))}" for name in SPLITS)
             raise TrainingError(f"split '{split}' has no utterances ({sizes})")
-    if training.task_weights and len(training.task_weights) != len(tasks):
-        raise TrainingError(
-            f"{len(training.task_weights)} task_weights do not fit {len(tasks)} tasks "
-            f"[{', '.join(tasks)}]"
-        )
+    for fault in task_faults(training, tasks):
+        raise TrainingError(fault)
     columns = label_columns(training, tasks)
     _check_labels(dataset, training, columns)
     if any(c not in (*CLASSES, *DIMENSIONS) for c in columns.values()) and family not in FAMILIES:
@@ -95,7 +92,14 @@ def _one_answer(target: Target, dataset: Dataset, truth: Array) -> Iterator[str]
 
 
 def _unseen(target: Target, dataset: Dataset, labels: Array) -> Iterator[str]:
-    """Say how many utterances are not scored because training has no example of their class."""
+    """Say how many utterances have a class that is not scored: training has no example of it.
+
+    Of one class out of several, the whole label is not; of any number, the others of it are.
+    """
+    scored = {
+        "class": "that label is not scored",
+        "several": "those are neither predicted nor scored, the other classes are",
+    }
     for split in SPLITS[1:] if target.names else ():
         named = [set(names_of(str(label))) - {NO_CLASS} for label in labels[dataset.rows(split)]]
         other = [names - {*target.names} for names in named]
@@ -104,7 +108,7 @@ def _unseen(target: Target, dataset: Dataset, labels: Array) -> Iterator[str]:
             yield (
                 f"{n} of {sum(map(bool, named))} utterances of split '{split}' have a class of "
                 f"task '{target.task}' that training has no example of "
-                f"({', '.join(sorted(set().union(*other)))}): that label is not scored"
+                f"({', '.join(sorted(set().union(*other)))}): {scored[target.kind]}"
             )
 
 

@@ -155,6 +155,27 @@ def label_columns(training: Training, tasks: Sequence[str]) -> dict[str, str]:
     return {task: task if own or task in CLASSES else "M" for task in tasks}
 
 
+def task_faults(training: Training, tasks: Sequence[str]) -> list[str]:
+    """What of the settings does not go with the tasks of a fit, a sentence each; empty: all does.
+
+    Settings of classes on a fit without a task of classes would change nothing of it and have it
+    trained anew, under a fingerprint of its own.
+    """
+    faults = []
+    n = len(training.task_weights)
+    if n and n != len(tasks):
+        faults.append(f"{n} task_weights do not fit {len(tasks)} tasks [{', '.join(tasks)}]")
+    if not set(tasks) & set(CLASSES):
+        names = ("classes", "multilabel", "class_weights")
+        idle = [name for name in names if getattr(training, name) != getattr(Training, name)]
+        if idle:
+            faults.append(
+                f"{', '.join(idle)}: for tasks of classes ({', '.join(CLASSES)}), of which this "
+                f"fit has none: its tasks are [{', '.join(tasks)}]. Leave that out"
+            )
+    return faults
+
+
 def number(what: str, value: object) -> float:
     """A finite number as float.
 

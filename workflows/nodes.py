@@ -7,19 +7,21 @@ fewer columns of cached features, by what the training split's are like; it sees
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from typing import Any
 
+from ..cache.errors import BadCall
 from ..cache.keys import feature_key, name_digest, segment_digest, settings_of, text_digest
 from ..cache.records import Utterance
 from ..cache.statistics import describe
 from ..extract.base import Extractor, Needs
 from ..train.pca import PCA_VERSION
 from ..train.settings.base import ModelSettings
-from ..train.training import LOOP_VERSION, Training
+from ..train.training import LOOP_VERSION, Training, task_faults
 from .search import Space
 
 #: What an utterance can give a node, in the order in which it enters a key.
@@ -85,6 +87,9 @@ class Fit:
         on: names of the nodes whose features it reads.
         tasks: label columns that it learns; the last one is the main one.
         search: settings that a sweep tries; a run takes those above as they stand.
+
+    Raises:
+        BadCall: it reads a node twice, or its training does not go with its tasks.
     """
 
     name: str
@@ -95,6 +100,13 @@ class Fit:
     tasks: tuple[str, ...]
     modality: str = "model"
     search: Space = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = [name for name, n in Counter(self.on).items() if n > 1]
+        faults = [f"'on' names {', '.join(twice)} twice: once is enough"] if twice else []
+        faults += task_faults(self.training, self.tasks)
+        if faults:
+            raise BadCall("\n".join(faults))
 
     @property
     def inputs(self) -> tuple[str, ...]:

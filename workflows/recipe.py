@@ -276,8 +276,8 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
     search = rest.pop("search", {})
     model, training = fit_settings(what, **rest)
     on, tasks = (tuple(value) for value in lists.values() if value)
-    space = read_space(search, what, rest)
-    return Fit(name, what, model, training, on, tasks, search=space)
+    node = Fit(name, what, model, training, on, tasks)
+    return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
 
 
 def _reduce(name: str, what: str, rest: dict[str, Any]) -> Reduce:

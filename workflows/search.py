@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..cache.errors import AffectflowError, BadCall, BadRecipe, unknown
 from ..train.registry import fit_settings, settings_table
-from ..train.training import number
+from ..train.training import number, task_faults
 
 #: Settings that change what is predicted or how often: scores of trials would not be comparable.
 NOT_SEARCHED = ("seeds", "labels", "classes", "multilabel")
@@ -71,7 +71,7 @@ class Choice:
 Space = Mapping[str, Range | Choice]
 
 
-def read_space(given: Any, model: str, settings: Mapping[str, Any]) -> Space:
+def read_space(given: Any, model: str, settings: Mapping[str, Any], tasks: Sequence[str]) -> Space:
     """A search space as it stands in a recipe: ``{lr: {low: 1e-4, high: 1e-2, log: true}}``.
 
     A setting is searched in a range, or among the values of a list.
@@ -80,9 +80,11 @@ def read_space(given: Any, model: str, settings: Mapping[str, Any]) -> Space:
         given: setting -> range or list.
         model: registry name of the fit's model.
         settings: what the recipe sets otherwise.
+        tasks: of the fit.
 
     Raises:
-        BadRecipe: a setting is unknown, or a value of it is out of its range; with all faults.
+        BadRecipe: a setting is unknown, or a value of it is out of its range or does not go with
+            the tasks; with all faults.
     """
     if not isinstance(given, Mapping):
         raise BadRecipe(f"'search' must map settings to ranges or lists, got {given!r}")
@@ -97,7 +99,8 @@ def read_space(given: Any, model: str, settings: Mapping[str, Any]) -> Space:
                 raise BadCall(f"'{name}' cannot be searched: its trials could not be compared")
             space[name] = _one(name, values, isinstance(defaults[name], int))
             for value in space[name].ends:
-                fit_settings(model, **{**settings, name: value})
+                _, training = fit_settings(model, **{**settings, name: value})
+                faults.extend(f"search of '{name}': {f}" for f in task_faults(training, tasks))
         except AffectflowError as error:
             faults.append(f"search of '{name}': {error}")
     if faults:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from affectflow.cache.errors import TrainingError
 from affectflow.train.dataset import Dataset
 from affectflow.train.fit import fit
+from affectflow.train.prepare import truth_for
 from affectflow.train.registry import fit_settings
 
 
@@ -60,3 +62,23 @@ def test_says_how_many_are_not_scored_for_a_class_that_training_lacks(dataset_of
     assert told in found
     chosen = notes(dataset, {"emotion": names}, ("emotion",), classes=["happy", "sad"])
     assert not any("disgust" in note for note in chosen)
+
+
+def test_says_that_of_several_classes_only_the_one_that_training_lacks_is_not_scored(dataset_of):
+    dataset = dataset_of(("text",))
+    names = np.where(dataset.labels["M"] > 0, "happy", "sad").astype("<U16")
+    test = np.flatnonzero(dataset.splits == "test")
+    names[test[:2]] = ["disgust", "happy;disgust"]
+    given = Dataset(dataset.ids, dataset.splits, {"emotion": names}, dataset.inputs)
+    _, training = fit_settings("sf", multilabel=True)
+    truth = truth_for(given, training, ("emotion",), "sims")
+    assert truth.values[test[:2]].tolist() == [[0, 0], [1, 0]]  # of happy, sad: both are scored
+    told = "(disgust): those are neither predicted nor scored, the other classes are"
+    assert [note for note in truth.notes if told in note and note.startswith("2 of ")]
+
+
+@pytest.mark.parametrize("settings", [{"class_weights": "balanced"}, {"multilabel": True}])
+def test_refuses_settings_of_classes_where_only_values_are_learned(dataset_of, settings):
+    dataset = dataset_of(("text",))
+    with pytest.raises(TrainingError, match=r"for tasks of classes \(emotion\), .* Leave that out"):
+        notes(dataset, dataset.labels, **settings)

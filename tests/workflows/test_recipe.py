@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from affectflow.cache.errors import BadRecipe, UnknownName
@@ -65,6 +67,31 @@ def test_lists_all_faults_at_once():
     assert "node 'm': 'tasks' must be a list of names, got None" in message
     assert "node 'n': unknown setting of 'sf' 'lrr'. Did you mean 'lr'?" in message
     assert "node 'o': must be a mapping with one of extract, fit, encode" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"on": ["t", "t"]}, "node 'f': 'on' names t twice"),
+        ({"task_weights": [1, 2]}, r"node 'f': 2 task_weights do not fit 1 tasks \[M\]"),
+        ({"class_weights": "balanced"}, r"node 'f': class_weights: for tasks of classes \(emotion"),
+        ({"classes": ["a", "b"], "multilabel": True}, r"node 'f': classes, multilabel: .*\[M\]"),
+    ],
+)
+def test_refuses_what_does_not_go_with_a_fits_inputs_or_tasks(settings, message):
+    fit = {"fit": "sf", "on": ["t"], "tasks": ["M"], **settings}
+    assert re.search(message, faults(t={"extract": "vader"}, f=fit))
+
+
+def test_settings_of_classes_go_with_one_task_of_classes_and_their_defaults_with_any():
+    mine = {"class_weights": "balanced", "multilabel": True, "task_weights": [1, 2]}
+    nodes = {
+        "t": {"extract": "vader"},
+        "f": {"fit": "sf", "on": ["t"], "tasks": ["emotion", "M"], **mine},
+        "g": {"fit": "sf", "on": ["t"], "tasks": ["M"], "class_weights": "none"},
+    }
+    fits = build({"name": "r", "nodes": nodes}, "r").workflow.fits
+    assert [fit.training.class_weights for fit in fits] == ["balanced", "none"]
 
 
 def test_refuses_an_unknown_key_at_the_top():

@@ -32,7 +32,7 @@ def test_reads_ranges_and_lists_by_the_kind_of_the_setting():
         "task_weights": [[1.0], [2.0]],
         "length": ["fmlmsn", 20],
     }
-    space = read_space(given, "tfn", {})
+    space = read_space(given, "tfn", {}, ("M",))
     assert space["post_units"] == Range(16, 64, False, 16)
     assert space["length"] == Choice(("fmlmsn", 20))
     trial = Drawn()
@@ -56,6 +56,8 @@ def test_reads_ranges_and_lists_by_the_kind_of_the_setting():
         ({"lr": [0.1]}, "a list of at least two different values"),
         ({"lrr": [1, 2]}, "unknown setting of 'tfn' in 'search' 'lrr'. Did you mean 'lr'"),
         ({"seeds": [1, 2]}, "'seeds' cannot be searched"),
+        ({"class_weights": ["none", "balanced"]}, "search of 'class_weights': class_weights: for"),
+        ({"task_weights": [[1], [1, 2]]}, "search of 'task_weights': 2 task_weights do not fit 1"),
         ({"text_dropout": {"low": 0.5, "high": 1.5}}, r"must lie in \[0, 1\), not 1.5"),
         ({"post_units": {"low": 1.5, "high": 4}}, "'post_units' is a whole number"),
         ([1], "'search' must map settings to ranges or lists"),
@@ -63,7 +65,7 @@ def test_reads_ranges_and_lists_by_the_kind_of_the_setting():
 )
 def test_refuses_a_space_before_anything_runs(given, message):
     with pytest.raises(BadRecipe, match=message):
-        read_space(given, "tfn", {})
+        read_space(given, "tfn", {}, ("M",))
 
 
 def test_stands_in_a_recipe_and_leaves_the_fit_as_it_is():
