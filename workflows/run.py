@@ -11,12 +11,14 @@ from ..cache import runs
 from ..cache.corpus import Corpus
 from ..cache.errors import BadCall
 from ..cache.keys import canonical
+from ..cache.labels import CLASSES
 from ..cache.store import FeatureStore
 from ..train.training import label_columns
 from .driver import KINDS, Driver
 from .graph import Workflow
 from .machine import check_device
 from .node_state import NodeState
+from .nodes import Fit
 from .plan import Board
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
@@ -153,17 +155,27 @@ def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter
     columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
     missing = sorted(set(columns) - set(corpus.label_columns))
     if missing:
-        fit = next(f for f in fits if set(label_columns(f.training, f.tasks).values()) & {*missing})
-        there = ", ".join(corpus.label_columns) or "no labels"
-        raise BadCall(
-            f"node '{fit.name}' learns from the label column(s) {', '.join(missing)}, which this "
-            f"corpus has not; it has {there}. To train every "
-            f"task on M instead (FmlMSN-m): --set {fit.name}.labels=M, for each such fit"
-        )
+        raise _no_labels(fits, missing, corpus.label_columns)
     faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
     for line in (*corpus.notes, *faults.warnings):
         reporter.note(line)
     faults.raise_if_any()
+
+
+def _no_labels(fits: Sequence[Fit], missing: Sequence[str], there: Sequence[str]) -> BadCall:
+    """The error of the first fit whose label columns a corpus lacks, with what would mend it."""
+    asked = {fit.name: set(label_columns(fit.training, fit.tasks).values()) for fit in fits}
+    name = next(name for name, columns in asked.items() if columns & {*missing})
+    own = [column for column in missing if column in asked[name]]
+    mend = "Give its table such a column, or choose tasks among those"
+    if "M" in there and not set(own) & set(CLASSES):  # a class is never learned from M
+        mend = (
+            f"To train every task on M instead (FmlMSN-m): --set {name}.labels=M, for each such fit"
+        )
+    return BadCall(
+        f"node '{name}' learns from the label column(s) {', '.join(own)}, which this corpus has "
+        f"not; it has {', '.join(there) or 'no labels'}. {mend}"
+    )
 
 
 def run_id(recipe: Recipe, corpus: Corpus) -> str:

@@ -285,6 +285,17 @@ def test_a_label_column_that_is_missing_is_said_before_anything_runs(toys, tmp_p
     assert not (tmp_path / "cache" / "shards").exists()
 
 
+@pytest.mark.parametrize("tasks", [["emotion"], ["T", "emotion"]])
+def test_a_column_of_classes_that_is_missing_is_not_said_to_be_learned_from_m(
+    toys, tmp_path, tasks
+):
+    fits = {"f": {**FITS["f"], "tasks": tasks}}
+    message = r"emotion, which this corpus has not; it has M\. Give its table such a column, or"
+    with pytest.raises(BadCall, match=message) as caught:
+        go(toys, tmp_path, fits=fits)
+    assert "labels=M" not in str(caught.value)
+
+
 def test_an_empty_split_is_said_before_anything_runs(toys, tmp_path):
     with pytest.raises(BadCorpus, match="valid"):
         go(toys, tmp_path, fits=FITS, fields={"splits": ["train", "test"] * 12})
