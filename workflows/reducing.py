@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache import checkpoints
-from ..cache.errors import TrainingError
+from ..cache.errors import BadCall, TrainingError
 from ..cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..cache.store import FeatureStore
 from ..cache.table import BLOCK, FeatureTable
@@ -20,8 +20,11 @@ from .batch import Made
 from .code_version import code_version
 from .fitting import EncodeTask, InputRef, Trained, applied
 from .machine import n_threads
-from .nodes import PCA
+from .nodes import PCA, Extract, Reduce
 from .output import SHARD_BYTES
+
+if TYPE_CHECKING:
+    from .graph import Workflow
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,36 @@ class ReduceTask(EncodeTask):
     """Components, ``fit`` their fingerprint, and the utterances they are applied to."""
 
 
+def check_reductions(workflow: Workflow) -> None:
+    """Refuse, before anything runs, a reduction that no rows of what it reads can give.
+
+    Raises:
+        BadCall: a row is not one of numbers, or has fewer columns than are asked for.
+    """
+    for node in workflow:
+        if not isinstance(node, Reduce):
+            continue
+        upstream = workflow[node.on[0]]
+        assert isinstance(upstream, Extract)  # checked when the workflow was made
+        shape = workflow.spec(upstream)["values"].shape
+        if len(shape) != 1:
+            raise BadCall(
+                f"node '{node.name}': principal components are taken of rows of numbers, a row of "
+                f"'{upstream.name}' ({upstream.what}) has the shape {shape}"
+            )
+        if node.columns > shape[0]:
+            raise BadCall(
+                f"node '{node.name}': {node.columns} principal components were asked for of "
+                f"'{upstream.name}' ({upstream.what}), which has {shape[0]} columns: set 'columns' "
+                f"to {shape[0]} at most"
+            )
+
+
 def make_basis(task: BasisTask) -> Trained:
     """Fit components to the training split's real rows and publish them.
 
     Raises:
-        TrainingError: there are no rows to fit them to, or too few, or no rows of numbers.
+        TrainingError: there are no rows to fit them to, or too few.
     """
     begin = time.perf_counter()
     (ref,) = task.inputs
@@ -74,11 +102,6 @@ def make_basis(task: BasisTask) -> Trained:
         )
     store = FeatureStore(task.root)
     table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)
-    if len(table.values.shape) != 2:
-        raise TrainingError(
-            f"node '{task.node}': principal components are taken of rows of numbers, a row of "
-            f"'{ref.name}' has the shape {table.values.shape[1:]}"
-        )
     try:
         found = fit_components(_real_rows(table), table.values.shape[1], task.columns)
     except TrainingError as error:

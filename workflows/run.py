@@ -22,6 +22,7 @@ from .nodes import Fit
 from .plan import Board
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
+from .reducing import check_reductions
 from .result import Reporter, Run, staged
 
 
@@ -149,8 +150,9 @@ def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter
 
     Raises:
         BadCorpus: with all faults.
-        BadCall: a fit's label column is missing.
+        BadCall: a fit's label column is missing, or features have too few columns to be reduced.
     """
+    check_reductions(workflow)
     fits = workflow.fits if training else ()
     columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
     missing = sorted(set(columns) - set(corpus.label_columns))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache import checkpoints
-from affectflow.cache.errors import BadInput, BadRecipe, NotCached
+from affectflow.cache.errors import BadCall, BadInput, BadRecipe, NotCached
 from affectflow.cache.leases import Lease
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.extract.base import Extractor, Needs
@@ -155,7 +155,6 @@ def test_components_that_another_driver_fitted_meanwhile_are_taken(toys, tmp_pat
     ("texts", "splits", "columns", "told"),
     [
         (TEXTS, ["test"] * 30, 2, "none of its utterances has 'wide'. Give the corpus a split"),
-        (TEXTS, None, 7, "node 'few' on 'wide': 7 principal components of rows of 6 columns"),
         (["- -"] * 30, None, 2, "need more than 2 real rows in the training split, it has 0"),
         (["one word"] * 30, None, 2, "vary in 1 directions only: ask for 1 columns at most"),
     ],
@@ -169,6 +168,33 @@ def test_what_cannot_be_reduced_is_an_error_of_the_run(
     assert told in done.errors["few"]
     assert done.states["f"].waits_for == ("few",)
     assert not done.ok
+
+
+@dataclass(frozen=True)
+class Films(Wide):
+    """A picture for each word."""
+
+    @property
+    def spec(self):
+        return {"values": ArraySpec((2, 3), "float16", hop=0.1)}
+
+
+@pytest.mark.parametrize(
+    ("extractor", "columns", "told"),
+    [
+        (Wide(), 7, r"'few': 7 .* of 'wide' \(wide\), which has 6 columns: set 'columns' to 6 at"),
+        (Films(), 2, r"'few': .* rows of numbers, a row of 'wide' \(wide\) has the shape \(2, 3\)"),
+    ],
+)
+def test_what_no_rows_can_be_reduced_to_is_said_before_anything_runs(
+    toys, tmp_path, extractor, columns, told
+):
+    nodes = {"few": {**PCA["few"], "columns": columns}}
+    recipe = toys.recipe(tmp_path, TEXTS, nodes=[Extract("wide", extractor)], fits=nodes)
+    for look in (plan_run, run):
+        with pytest.raises(BadCall, match=told):
+            look(recipe, tmp_path / "cache")
+    assert not (tmp_path / "cache" / "shards").exists()
 
 
 def test_extraction_needs_no_labels_and_training_no_extraction(toys, tmp_path):
