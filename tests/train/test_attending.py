@@ -32,7 +32,7 @@ def kept_by(away, p):
     return attend(zeros, answers, hot, torch.zeros_like(away), p, generators()) > 0
 
 
-@pytest.mark.parametrize("block", [1, 2 * T * U, 9 * T * U, 1 << 18])
+@pytest.mark.parametrize("block", [1, 2 * U, 2 * T * U, 9 * T * U, 1 << 18])
 @pytest.mark.parametrize("rows", [1, T])
 def test_is_the_formula_and_its_gradient(monkeypatch, block, rows):
     monkeypatch.setattr(attending, "BLOCK", block)

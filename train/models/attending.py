@@ -1,4 +1,4 @@
-"""Attention with dropout of its weights, a few heads at a time; no weights are kept.
+"""Attention with dropout of its weights, a few heads or rows at a time; no weights are kept.
 
 What autograd would keep of it, weights and which of them were dropped, grows with the square of the
 rows and costs more to write and read than to make again (``benchmarks/baselines.py mult``).
@@ -62,8 +62,9 @@ class _Attend(torch.autograd.Function):
         ctx.p, ctx.states = p, [generator.get_state() for generator in generators]
         ctx.save_for_backward(query, key, value, away)
         found = torch.empty_like(query)
-        for seed, rows, weights, kept in _blocks(query, key, away, p, generators):
-            torch.bmm(weights.mul_(kept), _heads(value, seed)[rows], out=_heads(found, seed)[rows])
+        for seed, rows, asks, weights, kept in _blocks(query, key, away, p, generators):
+            made = torch.bmm(weights.mul_(kept), _heads(value, seed)[rows])
+            _heads(found, seed)[rows, asks] = made
         return found.mul_(_growth(p))
 
     @staticmethod
@@ -73,40 +74,49 @@ class _Attend(torch.autograd.Function):
         for generator, state in zip(generators, ctx.states, strict=True):
             generator.set_state(state)
         slope = (slope * _growth(ctx.p)).contiguous()
-        slopes = tuple(torch.empty_like(x) for x in (query, key, value))
+        slopes = tuple(torch.zeros_like(x) for x in (query, key, value))
         with torch.autocast(query.device.type, enabled=False):
-            for seed, rows, weights, kept in _blocks(query, key, away, ctx.p, generators):
-                q, k, v, s = (_heads(x, seed)[rows] for x in (query, key, value, slope))
+            for seed, rows, asks, weights, kept in _blocks(query, key, away, ctx.p, generators):
+                q, s = (_heads(x, seed)[rows, asks] for x in (query, slope))
+                k, v = (_heads(x, seed)[rows] for x in (key, value))
                 by_query, by_key, by_value = (_heads(x, seed)[rows] for x in slopes)
                 by_weights = torch.bmm(s, v.transpose(1, 2)).mul_(kept)
-                torch.bmm(kept.mul_(weights).transpose(1, 2), s, out=by_value)
+                by_value.baddbmm_(kept.mul_(weights).transpose(1, 2), s)
                 by_scores = torch.ops.aten._softmax_backward_data(
                     by_weights, weights, -1, weights.dtype
                 )
-                torch.bmm(by_scores, k, out=by_query)
-                torch.bmm(by_scores.transpose(1, 2), q, out=by_key)
+                by_query[:, asks] = torch.bmm(by_scores, k)
+                by_key.baddbmm_(by_scores.transpose(1, 2), q)
         scale = 1 / math.sqrt(query.shape[-1])
         return slopes[0].mul_(scale), slopes[1].mul_(scale), slopes[2], None, None, None
 
 
 def _blocks(
     query: Tensor, key: Tensor, away: Tensor, p: float, generators: Sequence[torch.Generator]
-) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
-    """Seed, its heads at work, their weights, and 1 for each that is kept or 0, (n, T, U) each."""
+) -> Iterator[tuple[int, slice, slice, Tensor, Tensor]]:
+    """Seed, its heads and their queries at work; weights and what is kept of them, (n, T', U)."""
     n_heads, n_rows, width = query.shape[2:]
     n_answers = key.shape[3]
-    step = _step(n_heads, n_rows * n_answers, BLOCK if query.device.type == "cpu" else BLOCK_GPU)
+    most = BLOCK if query.device.type == "cpu" else BLOCK_GPU
+    step = _step(n_heads, n_rows * n_answers, most)
+    n_asks = n_rows if step * n_rows * n_answers <= most else max(1, most // n_answers)
     for seed, generator in enumerate(generators):
         q, k = _heads(query, seed), _heads(key, seed).transpose(1, 2)
         for first in range(0, len(q), step):
             rows = slice(first, min(first + step, len(q)))
             utterances = away[seed, rows.start // n_heads : -(-rows.stop // n_heads)]
-            hidden = utterances[:, None].expand(-1, n_heads, -1, -1).flatten(0, 1)
-            scores = torch.baddbmm(
-                hidden[: rows.stop - rows.start], q[rows], k[rows], alpha=1 / math.sqrt(width)
-            )
-            weights = scores.softmax(dim=-1)
-            yield seed, rows, weights, _kept(weights, p, generator)
+            for start in range(0, n_rows, n_asks):
+                asks = slice(start, min(start + n_asks, n_rows))
+                hidden = utterances if away.shape[2] == 1 else utterances[:, asks]
+                hidden = hidden[:, None].expand(-1, n_heads, -1, -1).flatten(0, 1)
+                scores = torch.baddbmm(
+                    hidden[: rows.stop - rows.start],
+                    q[rows, asks],
+                    k[rows],
+                    alpha=1 / math.sqrt(width),
+                )
+                weights = scores.softmax(dim=-1)
+                yield seed, rows, asks, weights, _kept(weights, p, generator)
 
 
 def _step(n_heads: int, size: int, most: int) -> int:
