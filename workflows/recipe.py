@@ -26,7 +26,7 @@ from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import PCA, Encode, Extract, Fit, Node, Reduce
 from .search import read_space
-from .subsets import expanded
+from .subsets import expanded, possible
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
 KINDS = ("extract", "fit", "encode", "reduce")
@@ -43,12 +43,14 @@ class Recipe:
         workflow: its nodes.
         corpus: where the utterances come from.
         source: the recipe as plain data, overrides applied: enough to make it again.
+        notes: what a user should know of how it was read.
     """
 
     name: str
     workflow: Workflow
     corpus: CorpusSpec
     source: Mapping[str, Any] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 class _Loader(yaml.SafeLoader):
@@ -196,20 +198,7 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
     nodes = source.get("nodes")
     if not isinstance(nodes, dict) or not nodes:
         raise BadRecipe(f"recipe '{where}': 'nodes' must map names to nodes, got {nodes!r}")
-    built: list[Node] = []
-    fits: dict[str, tuple[str, ...]] = {}
-    told: dict[str, Any] = {}
-    for name, settings in nodes.items():
-        try:
-            parts = expanded(str(name), settings, lambda n: Workflow("", built).modality(n))
-            for own, its in parts.items():
-                node = _node(own, its, fits)
-                told[own] = its
-                built.append(node)
-                if isinstance(node, Fit):
-                    fits[node.name] = node.on
-        except AffectflowError as error:
-            faults.extend(f"node '{name}': {line}" for line in str(error).split("\n"))
+    built, told, notes = _built(nodes, faults)
     try:
         spec = CorpusSpec.from_mapping(source.get("corpus") or {})
     except AffectflowError as error:
@@ -219,7 +208,35 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
         raise BadRecipe(f"recipe '{where}' has {len(faults)} fault(s):\n{listed}")
     about = {key: str(source[key]) for key in ("paper", "about") if key in source}
     title = str(source.get("name", Path(where).stem))
-    return Recipe(title, Workflow(title, built, about), spec, {**source, "nodes": told})
+    workflow = Workflow(title, built, about)
+    return Recipe(title, workflow, spec, {**source, "nodes": told}, tuple(notes))
+
+
+def _built(
+    nodes: Mapping[Any, Any], faults: list[str]
+) -> tuple[list[Node], dict[str, Any], list[str]]:
+    """The nodes, what stands for each in plain data, and notes; what is wrong joins the faults."""
+    built: list[Node] = []
+    fits: dict[str, tuple[str, ...]] = {}
+    told: dict[str, Any] = {}
+    notes: list[str] = []
+
+    def modality(name: str) -> str:
+        return Workflow("", built).modality(name)
+
+    for name, settings in nodes.items():
+        try:
+            parts = expanded(str(name), settings, modality)
+            made = {own: _node(own, its, fits) for own, its in parts.items()}
+            made, note = possible(str(name), settings, made, modality)
+        except AffectflowError as error:
+            faults.extend(f"node '{name}': {line}" for line in str(error).split("\n"))
+            continue
+        notes += [note] if note else []
+        built += made.values()
+        told |= {own: parts[own] for own in made}
+        fits |= {own: node.on for own, node in made.items() if isinstance(node, Fit)}
+    return built, told, notes
 
 
 def _unknown_keys(keys: Iterable[Any], known: Iterable[str], where: str, faults: list[str]) -> None:

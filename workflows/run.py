@@ -77,7 +77,7 @@ def run(
             "it: running in this process instead"
         )
     opened = open_corpus(loaded, reporter)
-    check(loaded.workflow, opened, training="fit" in kinds, reporter=reporter)
+    check(loaded, opened, training="fit" in kinds, reporter=reporter)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     driver = Driver(
         Run(run_id(loaded, opened), loaded, opened, store),
@@ -121,7 +121,7 @@ def look(
     reporter = reporter or Reporter()
     loaded = prepared(recipe, corpus, overrides, until)
     opened = open_corpus(loaded, reporter)
-    check(loaded.workflow, opened, training=False, reporter=reporter)
+    check(loaded, opened, training=False, reporter=reporter)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     store.adopt()
     known = runs.read_failures(store.root)
@@ -145,21 +145,21 @@ def open_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
     return recipe.corpus.open(staged(reporter, "demo clips"))
 
 
-def check(workflow: Workflow, corpus: Corpus, training: bool, reporter: Reporter) -> None:
-    """Refuse a corpus that the workflow cannot run on, before anything runs.
+def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) -> None:
+    """Refuse a corpus that a recipe cannot run on, before anything runs; notes are reported.
 
     Raises:
         BadCorpus: with all faults.
         BadCall: a fit's label column is missing, or features have too few columns to be reduced.
     """
-    check_reductions(workflow)
-    fits = workflow.fits if training else ()
+    check_reductions(recipe.workflow)
+    fits = recipe.workflow.fits if training else ()
     columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
     missing = sorted(set(columns) - set(corpus.label_columns))
     if missing:
         raise _no_labels(fits, missing, corpus.label_columns)
     faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
-    for line in (*corpus.notes, *faults.warnings):
+    for line in (*recipe.notes, *corpus.notes, *faults.warnings):
         reporter.note(line)
     faults.raise_if_any()
 

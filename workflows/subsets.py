@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
-from ..cache.errors import BadRecipe, unknown
+from ..cache.errors import BadCall, BadRecipe, unknown
 from ..train.settings.base import LETTERS
+from .nodes import Fit, Node
 
 #: What stands for every subset.
 ALL = "all"
@@ -48,3 +50,44 @@ def expanded(
         if subset not in known:
             raise unknown("subset of the modalities", str(subset), known)
     return {f"{name}_{s}": {**rest, "on": [letters[letter] for letter in s]} for s in wanted}
+
+
+def possible(
+    name: str, settings: Any, nodes: Mapping[str, Node], modality: Callable[[str], str]
+) -> tuple[dict[str, Node], str]:
+    """Of the fits that a node with ``subsets`` stands for, those whose model takes their inputs.
+
+    Of ``all``, others are left out: TFN needs two inputs, whatever they are.
+
+    Args:
+        name: of the node.
+        settings: as they stand in the recipe.
+        nodes: that it stands for, by name; of any other node it alone, which is given back.
+        modality: of the nodes before, by name.
+
+    Returns:
+        The nodes, and a sentence on those that were left out; empty: none was.
+
+    Raises:
+        BadRecipe: the model cannot take a subset that was asked for by name, or any at all.
+    """
+    kept: dict[str, Node] = {}
+    refused: dict[str, list[str]] = {}  # why -> subsets
+    for own, node in nodes.items():
+        why = ""
+        if own != name and isinstance(node, Fit):
+            try:
+                node.settings.check({one: modality(one) for one in node.on}, node.tasks)
+            except BadCall as error:
+                why = str(error)
+        subset = own.removeprefix(f"{name}_")
+        if why and settings["subsets"] != ALL:
+            raise BadRecipe(f"its subset {subset}: {why}")
+        if why:
+            refused.setdefault(re.split("[;,] got ", why)[0], []).append(subset)
+        else:
+            kept[own] = node
+    told = "; ".join(f"{', '.join(some)} ({why})" for why, some in refused.items())
+    if not kept:
+        raise BadRecipe(f"its model can take none of the subsets: {told}")
+    return kept, f"'{name}' leaves out subsets that its model cannot take: {told}" if told else ""

@@ -106,7 +106,7 @@ def sweep(
     loaded = prepared(recipe, corpus, overrides, (node,))
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
-    check(loaded.workflow, open_corpus(loaded, reporter), training=True, reporter=reporter)
+    check(loaded, open_corpus(loaded, reporter), training=True, reporter=reporter)
     inputs = run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
     searcher = Searcher(loaded.name, fit, space, inputs, prune, seed, reporter, options)
     if scheduler == "processes" and not main_is_guarded():
