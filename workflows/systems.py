@@ -102,7 +102,7 @@ def _run(name: str, cache: Path) -> RunRecord:
     names = runs.run_names(cache)
     alike = [one for one in names if one == name] or [one for one in names if one.startswith(name)]
     if len(alike) > 1:
-        raise BadCall(f"'{name}' names {count(len(alike), 'run')}: {listing(alike)}; say which")
+        return _trained(name, cache, alike)
     if alike:
         found = read_run(cache, alike[0])
         if found is not None:
@@ -116,6 +116,33 @@ def _run(name: str, cache: Path) -> RunRecord:
             "run' wrote a report"
         )
     raise unknown("folder, or run of this cache:", name, names)
+
+
+def _trained(word: str, cache: Path, alike: Sequence[str]) -> RunRecord:
+    """Of several runs that a word names, the one with trained models.
+
+    Others may be there for features alone, as a sweep's are.
+
+    Raises:
+        BadCall: none of them has any, or several have.
+    """
+    found = [record for name in alike if (record := read_run(cache, name)) is not None]
+    trained = sorted((one for one in found if one.fits), key=lambda one: one.name)
+    if len(trained) == 1:
+        return trained[0]
+    if not trained:
+        raise BadCall(
+            f"'{word}' names {count(len(alike), 'run')}, none of which has a trained model "
+            f"({listing(alike)}): run its recipe (again)"
+        )
+    told = "".join(
+        f"\n  {one.id}  {one.time:%Y-%m-%d %H:%M} UTC, {count(len(one.fits), 'model')}: "
+        f"{listing(list(one.fits))}"
+        for one in trained
+    )
+    raise BadCall(
+        f"'{word}' names {count(len(trained), 'run')} with trained models; say which:{told}"
+    )
 
 
 def _of_today(run: RunRecord) -> RunRecord:

@@ -121,7 +121,14 @@ def test_a_model_that_two_runs_share_stands_once(tmp_path, write_run):
     ("words", "error", "message"),
     [
         (["ours-1:best"], UnknownName, "unknown trained model of run 'ours-1' 'best'.*good"),
-        (["our"], BadCall, "'our' names 2 runs: ours-1, ours-2; say which"),
+        (
+            ["our"],
+            BadCall,
+            r"'our' names 2 runs with trained models; say which:"
+            r"\n  ours-1  20\d\d-\d\d-\d\d \d\d:\d\d UTC, 3 models: good, poor, a_b"
+            r"\n  ours-2  20\d\d-\d\d-\d\d \d\d:\d\d UTC, 1 model: \w+$",
+        ),
+        (["bare"], BadCall, r"'bare' names 2 runs, none of .* \(bare-1, bare-2\): run its recipe"),
         (["nowhere"], UnknownName, "folder, or run of this cache: 'nowhere'.*Known: .*ours-1"),
         (["empty"], BadCall, "'empty' is no run: it has no record of one"),
         (["old-3"], BadCall, "recorded by an older affectflow.* run its recipe 'old' again"),
@@ -133,10 +140,19 @@ def test_a_model_that_two_runs_share_stands_once(tmp_path, write_run):
 def test_a_word_that_names_no_model_is_refused(store, write_run, words, error, message):
     write_run(store, "ours-2", {"x": ("tfn", 0.1)})
     write_run(store, "old-3", {"x": ("tfn", 0.1)}, nodes=False)
-    write_run(store, "untrained-4", {})
+    for name in ("untrained-4", "ours-0", "bare-1", "bare-2"):
+        write_run(store, name, {})
     (store / "runs" / "empty").mkdir()
     with pytest.raises(error, match=message):
         compare_runs(words, store, draws=DRAWS)
+
+
+def test_of_several_runs_the_one_that_has_models_is_meant(tmp_path, write_run):
+    write_run(tmp_path, "demo-1", {})  # features alone, as a sweep makes them
+    write_run(tmp_path, "demo-2", FITS)
+    write_run(tmp_path, "demo-3", {})
+    found = compare_runs(["demo"], tmp_path, draws=DRAWS)
+    assert [(one.label, one.run.id) for one in found.systems] == [(f, "demo-2") for f in FITS]
 
 
 def test_a_cache_and_a_folder_without_a_run_are_told_apart(store, tmp_path):
