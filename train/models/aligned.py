@@ -24,7 +24,10 @@ def aligned_rows(
     for spec in inputs:
         mask = batch.mask[spec.name]
         assert mask is not None
-        missing = longest - mask.shape[2]  # the longest utterance lacks this input
-        rows.append(functional.pad(batch.values[spec.name], (0, 0, 0, missing)))
-        masks.append(functional.pad(mask, (0, missing)))
+        values, missing = batch.values[spec.name], longest - mask.shape[2]
+        if missing:  # the longest utterance lacks this input
+            values = functional.pad(values, (0, 0, 0, missing))
+            mask = functional.pad(mask, (0, missing))
+        rows.append(values)
+        masks.append(mask)
     return rows, masks, torch.stack(masks).any(dim=0)
