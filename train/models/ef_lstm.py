@@ -44,7 +44,7 @@ class EfLstmNet(Model):
         """Scores (S, B, K) and the layer before them (S, B, units)."""
         rows, _, mask = aligned_rows(batch, self.inputs)
         packing = Packing(mask)
-        x = packing.pack(torch.cat(rows, dim=-1))
+        x = torch.cat([packing.pack(own) for own in rows], dim=-1)
         *between, last = cast(Sequence[Lstm], self.layers)
         for layer in between:
             x = self.drop(layer.packed(x, packing)[0], packing.real)
