@@ -1,9 +1,12 @@
 """Spread over seeds, and whether one run beats another.
 
-Two runs are compared on the same utterances: absolute errors averaged over each run's seeds, a
-paired t-test, a sign-flipping permutation test, and a bootstrap interval of the difference. The
-seeds of two runs are no pairs, so their scores are compared by Welch's test, separately. Where
-many are compared, Holm's correction keeps the chance of a single false finding.
+Two runs are compared on the same utterances: absolute errors averaged over each run's seeds.
+Utterances of one video or speaker are not independent, so what is called a difference rests on a
+permutation test that flips the signs of whole groups, and intervals draw whole groups. A paired
+t-test and a permutation test over utterances stand beside it; their p is too small where groups
+matter. The seeds of two runs are no pairs, so their scores are compared by Welch's test,
+separately. Where many are compared, Holm's correction of p-values that hold keeps the chance of a
+single false finding.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import BadInput
-from .resample import bootstrap, permutation
+from .resample import bootstrap, group_numbers, permutation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +55,11 @@ class Comparison:
         difference: mean of |error of a| - |error of b|.
         low, high: 95 % bootstrap interval of it.
         t, p_t: paired t-test over utterances, two-sided; NaN where all differences are equal.
-        p_permutation: sign-flipping permutation test, two-sided; like ``p_t``, of utterances one by
-            one, also where the interval is of whole groups.
-        groups: what the bootstrap drew: utterances, or whole groups such as speakers.
+        p_permutation: permutation test over utterances, two-sided. Like ``p_t`` it takes those of
+            one group for independent.
+        p_groups: permutation test that flips whole groups, two-sided; findings rest on it.
+        groups: how many the bootstrap drew: utterances, or whole groups such as speakers.
+        flipped: how many ``p_groups`` flipped.
     """
 
     n: int
@@ -64,7 +69,9 @@ class Comparison:
     t: float
     p_t: float
     p_permutation: float
+    p_groups: float
     groups: int
+    flipped: int
 
 
 def utterance_errors(predictions: pd.DataFrame, task: str, split: str = "test") -> pd.Series:
@@ -81,6 +88,7 @@ def compare(
     task: str,
     split: str = "test",
     groups: pd.Series | None = None,
+    least: int = 1,
     draws: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
@@ -91,8 +99,9 @@ def compare(
         b: the other's.
         task: task to compare.
         split: split to compare on.
-        groups: group of each utterance id (speaker, video): whole groups are drawn, as
-            utterances of one speaker are not independent. None: utterances.
+        groups: group of each utterance id (speaker, video): whole groups are flipped and drawn,
+            as utterances of one speaker are not independent. None: utterances.
+        least: fewer groups are not drawn by the bootstrap, but utterances are; they are flipped.
         draws: permutations and bootstrap samples.
         seed: of those.
 
@@ -108,10 +117,12 @@ def compare(
         )
     delta = errors_a[common].to_numpy(float) - errors_b[common].to_numpy(float)
     names = common.to_numpy() if groups is None else groups[common].to_numpy()
-    number = np.unique(names, return_inverse=True)[1]
+    drawn, flipped = group_numbers(names, least), group_numbers(names)
     generator = np.random.default_rng(seed)
-    low, high = bootstrap(delta, number, draws, generator)
+    low, high = bootstrap(delta, drawn, draws, generator)
     t, p_t = paired_t(delta)
+    p_permutation = permutation(delta, draws, generator)
+    n_flipped = int(flipped.max()) + 1
     return Comparison(
         n=len(delta),
         difference=float(delta.mean()),
@@ -119,8 +130,12 @@ def compare(
         high=high,
         t=t,
         p_t=p_t,
-        p_permutation=permutation(delta, draws, generator),
-        groups=int(number.max()) + 1,
+        p_permutation=p_permutation,
+        p_groups=permutation(delta, draws, generator, flipped)
+        if n_flipped < len(delta)
+        else p_permutation,
+        groups=int(drawn.max()) + 1,
+        flipped=n_flipped,
     )
 
 

@@ -24,28 +24,76 @@ TAILS = (0.025, 0.975)
 BLOCK = 4_000_000
 
 
-def permutation(delta: Array, draws: int, generator: np.random.Generator) -> float:
-    """Two-sided p of the mean difference when each sign is a coin toss; the observed one counts."""
-    return float(permutations(delta[:, None], draws, generator)[0])
+def group_numbers(names: Sequence[str] | Array, least: int = 1) -> Array:
+    """Number of each one's group, (n,), from 0; each is its own where there are fewer groups."""
+    groups, numbers = np.unique(np.asarray(names), return_inverse=True)
+    return numbers if least <= len(groups) < len(names) else np.arange(len(names))
 
 
-def permutations(deltas: Array, draws: int, generator: np.random.Generator) -> Array:
-    """As ``permutation``, of each column of (n, m) differences, by the same tosses; (m,).
+def permutation(
+    delta: Array, draws: int, generator: np.random.Generator, group: Array | None = None
+) -> float:
+    """Two-sided p of the mean of (n,) differences; see ``permutations``."""
+    return float(permutations(delta[:, None], draws, generator, group)[0])
 
-    A row that a column does not look at is NaN there.
+
+def permutations(
+    deltas: Array, draws: int, generator: np.random.Generator, group: Array | None = None
+) -> Array:
+    """Two-sided p of the mean of each column of (n, m) differences by flips of signs; (m,).
+
+    A group's differences keep or change their signs together, so they need not be independent of
+    each other; those of two groups must be, and as likely of either sign where there is no
+    difference. All columns see the same flips. Where there are no more ways to flip than ``draws``,
+    each is taken once and p is exact.
+
+    Args:
+        deltas: differences; NaN where a column does not look at a row.
+        draws: ways to flip that are drawn, each sign a coin toss.
+        generator: random numbers.
+        group: (n,) number of each row's group, from 0; None: every row is its own.
 
     Source:
         Good (2005), *Permutation, Parametric and Bootstrap Tests of Hypotheses*, section 3.2;
-        (extreme + 1) / (draws + 1) after Phipson and Smyth (2010).
+        (extreme + 1) / (draws + 1) of drawn ones after Phipson and Smyth (2010).
     """
     known = np.nan_to_num(deltas)
-    observed = np.abs(known.sum(axis=0)) * (1 - 1e-12)
-    extreme = np.ones(deltas.shape[1])
-    for n in _blocks(draws, len(deltas)):
-        signs = generator.integers(0, 2, (n, len(deltas)), dtype=np.int8).astype(np.float64) * 2 - 1
+    if group is not None:
+        sums = np.zeros((int(group.max()) + 1, known.shape[1]))
+        np.add.at(sums, group, known)
+        known = sums
+    # two sums that are equal but for rounding are a tie, also where they are nearly 0
+    observed = np.abs(known.sum(axis=0)) - 1e-12 * np.abs(known).sum(axis=0)
+    extreme = np.zeros(known.shape[1])
+    for signs in _flips(len(known), draws, generator):
         extreme += (np.abs(signs @ known) >= observed).sum(axis=0)
-    p: Array = extreme / (draws + 1)
+    every = exact(len(known), draws)
+    p: Array = extreme / 2 ** len(known) if every else (extreme + 1) / (draws + 1)
     return p
+
+
+def exact(n_groups: int, draws: int) -> bool:
+    """Whether all ways to flip the signs of so many groups are taken, not a sample of them."""
+    return n_groups <= math.log2(draws)
+
+
+def smallest_p(n_groups: int, draws: int) -> float:
+    """The smallest p that ``permutations`` can find: all flipped is as extreme as none flipped."""
+    return 2 / 2**n_groups if exact(n_groups, draws) else 1 / (draws + 1)
+
+
+def _flips(n_groups: int, draws: int, generator: np.random.Generator) -> Iterator[Array]:
+    """Signs in blocks, (k, n_groups) of -1 and 1: all ways there are, or so many draws of them."""
+    if not exact(n_groups, draws):
+        for k in _blocks(draws, n_groups):
+            tosses = generator.integers(0, 2, (k, n_groups), dtype=np.int8)
+            yield tosses.astype(np.float64) * 2 - 1
+        return
+    first = 0
+    for k in _blocks(2**n_groups, n_groups):
+        ways = np.arange(first, first + k)[:, None] >> np.arange(n_groups)  # a bit for each group
+        yield (ways & 1).astype(np.float64) * 2 - 1
+        first += k
 
 
 def bootstrap(

@@ -1,72 +1,25 @@
-"""Models compared on the same utterances: scores, their spread, and what the differences mean.
-
-What is paired with what: two models are compared on the errors that they make on the same
-utterances, averaged over each model's seeds first (paired t-test, permutation test, bootstrap). The
-seeds of two models are no pairs: Welch's test compares their scores over seeds, separately. The
-tests' p-values take utterances for independent; the bootstrap draws whole videos.
-"""
+"""Models compared on the same utterances: scores, their spread, and what the differences mean."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..cache.errors import unknown
 from ..cache.records import Array
-from ..train.compare import Spread, holm, paired_t, spread, welch
 from ..train.metrics import SMALLER_IS_BETTER
-from ..train.resample import bootstrap_scores, interval, permutations
+from ..train.resample import exact, group_numbers, smallest_p
 from ..train.tallies import Tally, tallies
 from .systems import System, check_comparable, find_systems
+from .versus import LEVEL, Cell, Versus, cells_of
 
-DRAWS, SEED, LEVEL = 10_000, 0, 0.05
-#: Whole videos are drawn where there are at least so many, else utterances.
-VIDEOS = 8
-
-
-@dataclass(frozen=True)
-class Versus:
-    """One model against the reference by one metric; ``difference`` is its score minus theirs.
-
-    Args:
-        difference: of the means over seeds.
-        low, high: 95 % bootstrap interval of it, both scored on the same drawn utterances.
-        t, p_t: paired t-test on the utterances' errors; NaN where the metric is no mean over
-            utterances (a correlation, F1), or all differences are equal.
-        p_permutation: permutation test on the same errors; like ``p_t``, of utterances as if those
-            of one video were independent, while the interval is of whole videos.
-        p_holm: ``p_t``, adjusted for all the tests of the table.
-        p_welch: Welch's test on the scores over seeds.
-    """
-
-    difference: float
-    low: float
-    high: float
-    t: float
-    p_t: float
-    p_permutation: float
-    p_welch: float
-    p_holm: float = math.nan
-
-    @property
-    def differs(self) -> bool:
-        """Adjusted p below the level, and an interval without 0."""
-        return self.p_holm < LEVEL and (self.low > 0 or self.high < 0)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model's score by one metric: seeds, and the interval over utterances (95 %)."""
-
-    over_seeds: Spread
-    low: float
-    high: float
-    versus: Versus | None = None
+DRAWS, SEED = 10_000, 0
+#: The bootstrap draws whole groups where there are at least so many, else utterances.
+FEWEST = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +35,8 @@ class Standings:
         cells: label -> metric -> score.
         n: labelled utterances.
         groups: how many groups of them the bootstrap drew.
-        draws: of bootstrap and permutation test.
+        flipped: how many groups of them the test that marks flipped.
+        draws: of bootstrap and permutation tests.
         seed: of these.
         notes: what else differs between the models.
     """
@@ -95,6 +49,7 @@ class Standings:
     cells: Mapping[str, Mapping[str, Cell]]
     n: int
     groups: int
+    flipped: int
     draws: int
     seed: int
     notes: Sequence[str]
@@ -107,7 +62,7 @@ class Standings:
     @property
     def n_tests(self) -> int:
         """Tests that the adjusted p-values are adjusted for."""
-        return sum(math.isfinite(one.p_t) for one in self.all_versus())
+        return sum(math.isfinite(one.p_groups) for one in self.all_versus())
 
     @property
     def scale(self) -> str:
@@ -119,7 +74,7 @@ class Standings:
     def tested(self, metric: str) -> bool:
         """Whether the metric is a mean over utterances, so that there is a paired test."""
         return any(
-            math.isfinite(cell.versus.p_t)
+            math.isfinite(cell.versus.p_groups)
             for row in self.cells.values()
             if (cell := row[metric]).versus
         )
@@ -127,7 +82,24 @@ class Standings:
     @property
     def drawn(self) -> str:
         """What the bootstrap drew."""
-        return "utterances" if self.groups == self.n else f"{self.groups} whole videos"
+        return self._whole(self.groups)
+
+    @property
+    def flips(self) -> str:
+        """What the test that marks flipped, and in how many ways."""
+        every = exact(self.flipped, self.draws)
+        ways = f"all {2**self.flipped:,} ways" if every else f"{self.draws:,} draws"
+        return f"{self._whole(self.flipped)} ({ways})"
+
+    def _whole(self, groups: int) -> str:
+        if groups == self.n:
+            return "utterances"
+        return f"{groups:,} whole video{'' if groups == 1 else 's'}"
+
+    @property
+    def can_mark(self) -> bool:
+        """Whether the smallest p that there can be is below the level, once it is adjusted."""
+        return smallest_p(self.flipped, self.draws) * self.n_tests < LEVEL
 
     @property
     def seeds(self) -> str:
@@ -184,16 +156,17 @@ def compare_runs(
     against = reference or best_on_validation(systems, task)
     found = _tallies(systems, task, split, metrics)
     ids = systems[0].predicted(task, split)[0]
-    group = video_numbers(ids)
+    drawn, flipped = video_numbers(ids), video_numbers(ids, least=1)
     return Standings(
         systems,
         task,
         split,
         against,
         not reference,
-        _cells(found, against, group, draws, seed),
+        cells_of(found, against, drawn, flipped, draws, seed),
         len(ids),
-        int(group.max()) + 1,
+        int(drawn.max()) + 1,
+        int(flipped.max()) + 1,
         draws,
         seed,
         notes,
@@ -214,16 +187,14 @@ def best_on_validation(systems: Sequence[System], task: str) -> str:
     return systems[int(np.nanargmin([r if math.isfinite(r) else np.inf for r in ranks]))].label
 
 
-def video_numbers(ids: Sequence[str]) -> Array:
-    """Number of each utterance's video (the part of its id before the last slash), (n,).
+def video_numbers(ids: Sequence[str], least: int = FEWEST) -> Array:
+    """Number of each utterance's video, (n,); each is its own where there are fewer videos."""
+    return group_numbers([video_name(one) for one in ids], least)
 
-    Each is a group of its own where there are too few videos, or ids do not say.
-    """
-    videos = [name.rpartition("/")[0] for name in ids]
-    if "" in videos or len(Counter(videos)) < VIDEOS:
-        return np.arange(len(ids))
-    numbers: Array = np.unique(videos, return_inverse=True)[1]
-    return numbers
+
+def video_name(utterance: str) -> str:
+    """What stands before the last slash of an id; the id where there is none."""
+    return utterance.rpartition("/")[0] or utterance
 
 
 def _tallies(
@@ -239,75 +210,3 @@ def _tallies(
         wanted = metrics or [name for name in every if "predweighted" not in name]
         found[system.label] = {name: every[name] for name in wanted}
     return found
-
-
-def _cells(
-    found: Mapping[str, Mapping[str, Tally]], reference: str, group: Array, draws: int, seed: int
-) -> dict[str, dict[str, Cell]]:
-    """Scores and intervals of every model, all on the same drawn samples; then the tests."""
-    generator = np.random.default_rng(seed)
-    places = [(label, metric) for label, row in found.items() for metric in row]
-    drawn = bootstrap_scores([found[label][m] for label, m in places], group, draws, generator)
-    by_place = dict(zip(places, drawn, strict=True))
-    p_permutation = _permuted(found, reference, draws, generator)
-    cells: dict[str, dict[str, Cell]] = {label: {} for label in found}
-    for label, metric in places:
-        scores = found[label][metric].scores
-        cell = Cell(spread([float(v) for v in scores]), *interval(by_place[label, metric]))
-        if label != reference:
-            apart = by_place[label, metric] - by_place[reference, metric]
-            ours, theirs = found[label][metric], found[reference][metric]
-            p = p_permutation.get((label, metric), math.nan)
-            cell = replace(cell, versus=_versus(ours, theirs, apart, p))
-        cells[label][metric] = cell
-    return _adjusted(cells)
-
-
-def _permuted(
-    found: Mapping[str, Mapping[str, Tally]],
-    reference: str,
-    draws: int,
-    generator: np.random.Generator,
-) -> dict[tuple[str, str], float]:
-    """Permutation test (p) of each model and metric that is a mean over utterances."""
-    deltas = {
-        (label, metric): tally.errors - theirs
-        for label, row in found.items()
-        if label != reference
-        for metric, tally in row.items()
-        if tally.errors is not None
-        and (theirs := found[reference][metric].errors) is not None
-        and np.isfinite(tally.errors).any()
-    }
-    if not deltas:
-        return {}
-    p = permutations(np.stack(list(deltas.values()), axis=1), draws, generator)
-    return {place: float(value) for place, value in zip(deltas, p, strict=True)}
-
-
-def _versus(ours: Tally, theirs: Tally, apart: Array, p_permutation: float) -> Versus:
-    a, b = ours.scores, theirs.scores
-    t = p_t = math.nan
-    if ours.errors is not None and theirs.errors is not None:
-        delta = ours.errors - theirs.errors
-        delta = delta[np.isfinite(delta)]
-        if len(delta) > 1:
-            t, p_t = paired_t(delta)
-    p_welch = welch([float(v) for v in a], [float(v) for v in b])[1]
-    low, high = interval(apart)
-    return Versus(float(a.mean() - b.mean()), low, high, t, p_t, p_permutation, p_welch)
-
-
-def _adjusted(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Cell]]:
-    """With Holm's p over all tests of the table."""
-    versus = [c.versus for row in cells.values() for c in row.values() if c.versus]
-    adjusted = iter(holm([one.p_t for one in versus]))
-    return {
-        label: {
-            metric: replace(cell, versus=replace(cell.versus, p_holm=next(adjusted)))
-            if cell.versus
-            else cell
-            for metric, cell in row.items()
-        }
-        for label, row in cells.items()
-    }

@@ -10,7 +10,9 @@ from pathlib import Path
 from ..cache.errors import BadCall
 from ..cache.publish import publish
 from ..train.metrics import SMALLER_IS_BETTER
-from .standings import LEVEL, Cell, Standings
+from ..train.resample import smallest_p
+from .standings import Standings
+from .versus import LEVEL, Cell
 
 #: Mark of a score that differs from the reference's.
 MARK = "†"
@@ -63,28 +65,42 @@ def is_best(found: Standings, metric: str, cell: Cell) -> bool:
 def explained(found: Standings) -> list[str]:
     """What the numbers and marks mean, in sentences."""
     of = f"{found.n:,} labelled {found.split} utterances"
-    chosen = " (best on the validation split)" if found.chosen else ""
     said = [
         f"Mean and standard deviation (n - 1) over {found.seeds} seeds; task {found.task}, {of}; "
         f"metrics as of {found.scale}. Best mean of each column in bold.",
     ]
     if found.n_tests:
-        said.append(
-            f"{MARK}: differs from {found.reference}{chosen}: paired t-test on the utterances' "
-            f"errors, averaged over seeds first, p < {LEVEL:g} after Holm's correction for all "
-            f"{found.n_tests} tests of this table, and the 95 % bootstrap interval of the "
-            f"difference ({found.draws:,} draws of {found.drawn}, seed {found.seed}) excludes 0."
-        )
-        said.append(
-            "The p-values and intervals take utterances for independent, even those of one video."
-            if found.groups == found.n
-            else "The p-values take utterances for independent, even those of one video; the "
-            "intervals draw whole videos."
-        )
+        said += _of_the_mark(found)
     untested = [m for m in found.metrics if not found.tested(m)]
     if untested:
         said.append(
             f"No test for {', '.join(untested)}: no mean over utterances; see the intervals."
+        )
+    return said
+
+
+def _of_the_mark(found: Standings) -> list[str]:
+    """Which p the mark rests on, and what that p and the intervals take for independent."""
+    chosen = " (best on the validation split)" if found.chosen else ""
+    said = [
+        f"{MARK}: differs from {found.reference}{chosen}: permutation test on the utterances' "
+        f"errors, averaged over seeds first, by flips of the signs of {found.flips}: "
+        f"p < {LEVEL:g} after Holm's correction for all {found.n_tests} tests of this table; and "
+        f"the 95 % bootstrap interval of the difference ({found.draws:,} draws of {found.drawn}, "
+        f"seed {found.seed}; not adjusted) excludes 0."
+    ]
+    if not found.can_mark:
+        said.append(
+            f"Nothing can be marked: flips of {found.flips} give no p below "
+            f"{smallest_p(found.flipped, found.draws):.2g}, before the correction for "
+            f"{found.n_tests} tests."
+        )
+    if found.flipped == found.n:
+        said.append("Utterances are taken for independent: by their ids, no two are of one video.")
+    elif found.groups == found.n:
+        said.append(
+            "The intervals draw utterances, as if those of one video were independent: there are "
+            "too few videos to be drawn."
         )
     return said
 
@@ -119,6 +135,7 @@ def as_csv(found: Standings) -> str:
                     "draws": found.draws,
                     "draws_seed": found.seed,
                     "drawn": found.drawn,
+                    "flipped": found.flips,
                     "fit_fingerprint": system.fit.checkpoint.fingerprint,
                     "weights": system.fit.checkpoint.digest,
                 }
@@ -133,8 +150,9 @@ VERSUS = {
     "difference_high": "high",
     "t": "t",
     "p_paired_t": "p_t",
+    "p_permutation_utterances": "p_permutation",
+    "p_permutation_videos": "p_groups",
     "p_holm": "p_holm",
-    "p_permutation": "p_permutation",
     "p_welch_seeds": "p_welch",
 }
 

@@ -7,6 +7,7 @@ from scipy import stats
 
 from affectflow.cache.errors import BadInput
 from affectflow.train.compare import bootstrap, compare, holm, paired_t, permutation, spread, welch
+from affectflow.train.resample import permutations
 
 
 def table(errors, seeds=(0, 1), task="M"):
@@ -79,7 +80,36 @@ def test_compares_errors_averaged_over_seeds():
 def test_draws_whole_speakers_when_told_so():
     errors = np.random.default_rng(0).uniform(0, 1, 20)
     speakers = pd.Series({f"u{i}": f"s{i // 5}" for i in range(20)})
-    assert compare(table(errors), table(errors / 2), "M", groups=speakers, draws=100).groups == 4
+    found = compare(table(errors), table(errors / 2), "M", groups=speakers, draws=100)
+    assert (found.groups, found.flipped) == (4, 4)
+    assert found.p_groups == 2 / 2**4  # all four are better
+    assert found.p_permutation == 1 / 101
+    few = compare(table(errors), table(errors / 2), "M", groups=speakers, least=5, draws=100)
+    assert (few.groups, few.flipped, few.p_groups) == (20, 4, found.p_groups)
+    assert few.high != found.high
+
+
+def test_without_groups_both_permutation_tests_are_one():
+    errors = np.random.default_rng(0).uniform(0, 1, 20)
+    found = compare(table(errors), table(errors[::-1]), "M", draws=100)
+    assert found.p_groups == found.p_permutation
+    assert found.groups == found.flipped == 20
+
+
+@pytest.mark.parametrize(("videos", "each", "alike"), [(60, 7, 0.1), (20, 20, 0.1), (12, 30, 0.2)])
+def test_flips_of_whole_videos_find_none_too_many_where_utterances_of_one_are_alike(
+    videos, each, alike
+):
+    rng = np.random.default_rng(0)
+    families, tests = 600, 6
+    group = np.repeat(np.arange(videos), each)
+    shared = rng.normal(0, alike**0.5, (videos, families * tests))[group]
+    deltas = shared + rng.normal(0, (1 - alike) ** 0.5, shared.shape)  # of no difference at all
+    whole = permutations(deltas, 1999, rng, group).reshape(families, tests)
+    alone = np.array([paired_t(delta)[1] for delta in deltas.T]).reshape(families, tests)
+    found, naive = (np.mean([min(holm(one)) < 0.05 for one in p]) for p in (whole, alone))
+    assert found == pytest.approx(0.05, abs=0.027)  # three deviations of 600 tries
+    assert naive > 0.15  # what a test over utterances would call a difference
 
 
 def test_holms_adjusted_values_are_those_of_its_paper_by_hand():

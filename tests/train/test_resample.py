@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from affectflow.train.resample import (
     bootstrap,
     bootstrap_scores,
     counted,
+    group_numbers,
     interval,
+    permutation,
     permutations,
+    smallest_p,
 )
 from affectflow.train.tallies import tallies
 from affectflow.train.targets import Target
@@ -120,11 +124,72 @@ def test_many_permutation_tests_agree_with_scipy():
         assert p == pytest.approx(expected, abs=0.02)
 
 
+def by_hand(delta, group):
+    """Share of all ways to flip whole groups that give a sum at least as far from 0."""
+    names = list(dict.fromkeys(group))
+    sums = []
+    for signs in product([-1, 1], repeat=len(names)):
+        sign = dict(zip(names, signs, strict=True))
+        sums.append(sum(sign[g] * d for g, d in zip(group, delta, strict=True) if d == d))
+    return np.mean(np.abs(sums) >= abs(np.nansum(delta)) - 1e-9)
+
+
+def test_whole_groups_are_flipped_in_all_ways_where_these_are_no_more_than_the_draws():
+    rng = np.random.default_rng(0)
+    group = np.array([0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5, 5])  # of unlike sizes
+    deltas = rng.normal(0.4, 1, (13, 3)) + rng.normal(0, 1, (6, 3))[group]
+    deltas[:2, 1] = math.nan  # rows that this one does not look at
+    expected = [by_hand(delta, group) for delta in deltas.T]
+    found = permutations(deltas, 2**6, np.random.default_rng(1), group)
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert found == pytest.approx(permutations(deltas, 9999, np.random.default_rng(2), group))
+    drawn = permutations(deltas, 2**6 - 1, np.random.default_rng(1), group)
+    assert drawn * 64 == pytest.approx(np.round(drawn * 64))  # (extreme + 1) / (63 + 1)
+    assert drawn == pytest.approx(expected, abs=0.2)
+
+
+def test_flipped_groups_are_not_flipped_utterances():
+    group = np.repeat(np.arange(6), 20)
+    delta = np.array([0.9, 0.7, 0.5, 0.3, -0.4, -0.6])[group]
+    alone = permutation(delta, 999, np.random.default_rng(0))
+    whole = permutation(delta, 999, np.random.default_rng(0), group)
+    assert alone == pytest.approx(0.001)
+    assert whole == by_hand(delta, group) > 0.1
+
+
+@pytest.mark.parametrize("draws", [200, 2**9])
+def test_a_difference_of_nothing_but_rounding_is_none(draws):
+    delta = np.array([1, 1, 1, -1, -1, -1, 2, -2, 0]) / 3 + 0.1 - 0.1
+    assert 0 < abs(delta.sum()) < 1e-15
+    assert permutation(delta, draws, np.random.default_rng(0)) == 1
+
+
+@pytest.mark.parametrize(("groups", "draws", "p"), [(1, 99, 1), (4, 99, 1 / 8), (20, 99, 1 / 100)])
+def test_the_smallest_p_is_that_of_differences_all_of_one_sign(groups, draws, p):
+    assert smallest_p(groups, draws) == pytest.approx(p)
+    delta = np.full(3 * groups, 0.2)
+    generator = np.random.default_rng(2)
+    assert permutation(delta, draws, generator, np.arange(3 * groups) // 3) == pytest.approx(p)
+
+
+def test_groups_have_numbers_unless_they_are_too_few():
+    names = ["b", "a", "b", "c"]
+    assert list(group_numbers(names)) == list(group_numbers(names, least=3)) == [1, 0, 1, 2]
+    assert list(group_numbers(names, least=4)) == [0, 1, 2, 3]
+
+
 def test_blocks_of_draws_do_not_change_what_is_drawn(monkeypatch):
     delta, group = np.random.default_rng(0).normal(0, 1, 50), np.arange(50)
     whole = bootstrap(delta, group, 100, np.random.default_rng(1))
     monkeypatch.setattr("affectflow.train.resample.BLOCK", 350)
     assert bootstrap(delta, group, 100, np.random.default_rng(1)) == pytest.approx(whole)
+
+
+def test_blocks_of_flips_do_not_change_an_exact_p(monkeypatch):
+    delta = np.random.default_rng(0).normal(0.3, 1, 9)
+    whole = permutation(delta, 2**9, np.random.default_rng(1))
+    monkeypatch.setattr("affectflow.train.resample.BLOCK", 63)
+    assert permutation(delta, 2**9, np.random.default_rng(1)) == whole
 
 
 def test_an_interval_of_mostly_undefined_draws_is_undefined():

@@ -1,5 +1,7 @@
 import math
 import re
+from html import escape
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,13 @@ from affectflow.train.metrics import scores
 from affectflow.train.outcome import target_scores
 from affectflow.train.targets import Target, as_meta
 from affectflow.workflows.cli import main
+from affectflow.workflows.report.page import p_value
+from affectflow.workflows.report.svg import number
 from affectflow.workflows.standings import Cell, compare_runs, video_numbers
 from affectflow.workflows.tables import as_csv, as_latex, explained, latex, write_standings
 
 FITS = {"good": ("tfn", 0.3), "poor": ("sf", 0.9), "a_b": ("mult", 0.32)}
-DRAWS = 300
+DRAWS = 1024  # all ways to flip the 10 test videos
 
 
 @pytest.fixture
@@ -66,12 +70,13 @@ def test_the_tests_are_scipys_on_errors_averaged_over_seeds(found):
 def test_p_values_are_adjusted_for_every_test_of_the_table(found):
     tested = [v for v in found.all_versus() if math.isfinite(v.p_t)]
     assert len(tested) == found.n_tests == 2 * 5  # MAE, Acc7, Acc5, Acc2 twice
-    assert [v.p_holm for v in tested] == pytest.approx(holm([v.p_t for v in tested]))
+    assert [v.p_holm for v in tested] == pytest.approx(holm([v.p_groups for v in tested]))
     assert found.cells["poor"]["MAE"].versus.differs
     assert not found.cells["a_b"]["MAE"].versus.differs
     corr = found.cells["poor"]["Corr"].versus
     assert math.isnan(corr.p_t)
     assert math.isnan(corr.p_permutation)
+    assert math.isnan(corr.p_groups)
     assert corr.high < 0
     assert not corr.differs
 
@@ -82,14 +87,81 @@ def test_whole_videos_are_drawn_where_there_are_enough(found):
     assert list(video_numbers([f"u{i}" for i in range(20)])) == list(range(20))
 
 
-def test_says_of_what_p_values_and_of_what_intervals_are(found, tmp_path, write_run):
-    said = "The p-values take utterances for independent, even those of one video; the intervals "
-    assert f"{said}draw whole videos." in explained(found)
-    assert f"{said}draw whole videos." in as_latex(found)
-    write_run(tmp_path, "few-1", {"a": ("tfn", 0.3), "b": ("sf", 0.9)}, n=40)  # of 4 test videos
+def test_the_test_that_marks_flips_whole_videos(found):
+    videos = [name.rpartition("/")[0] for name in found.systems[0].predicted("M", "test")[0]]
+    delta = errors_of(found, "a_b")[0] - errors_of(found, "good")[0]
+    sums = [delta[np.array(videos) == video].sum() for video in sorted(set(videos))]
+    ways = np.array(list(product([-1, 1], repeat=10))) @ sums
+    versus = found.cells["a_b"]["MAE"].versus
+    assert versus.p_groups == np.mean(np.abs(ways) >= abs(delta.sum()) - 1e-9)
+    assert versus.p_groups != versus.p_permutation
+
+
+def test_the_interval_of_a_difference_is_that_of_its_utterances(found):
+    apart = errors_of(found, "poor")[0] - errors_of(found, "good")[0]
+    each = apart.reshape(10, 4).mean(axis=1)  # videos of four, sorted
+    rng = np.random.default_rng(3)
+    drawn = each[rng.integers(0, 10, (20_000, 10))].mean(axis=1)
+    versus = found.cells["poor"]["MAE"].versus
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert (versus.low, versus.high) == pytest.approx((low, high), abs=0.1 * (high - low))
+
+
+def test_the_reference_is_the_best_on_validation_also_where_another_is_on_test(tmp_path, write_run):
+    apart = {"train": 0.1, "valid": 0.3, "test": 0.9}
+    fits = {"late": ("tfn", {**apart, "valid": 0.5, "test": 0.2}), "early": ("sf", apart)}
+    fits["fitted"] = ("mult", {"train": 0.01, "valid": 0.9, "test": 0.6})
+    write_run(tmp_path, "ours-1", fits)
+    found = compare_runs(["ours-1"], tmp_path, metrics=["MAE", "Corr"], draws=DRAWS)
+    means = {name: row["MAE"].over_seeds.mean for name, row in found.cells.items()}
+    assert max(means, key=means.get) == found.reference == "early"
+    assert found.chosen
+    assert found.cells["late"]["MAE"].versus.difference < 0  # and that is no reason to choose it
+
+
+def test_says_which_p_the_mark_rests_on_and_of_what_intervals_are(found, tmp_path, write_run):
+    for said in (" ".join(explained(found)), as_latex(found).replace(r"\textless{}", "<")):
+        assert "by flips of the signs of 10 whole videos (all 1,024 ways): p < 0.05 after" in said
+        assert "1,024 draws of 10 whole videos" in said
+        assert "not adjusted) excludes 0." in said
+        assert "Nothing can be marked" not in said
+        assert "for independent" not in said
+    write_run(tmp_path, "few-1", {"a": ("tfn", 0.3), "b": ("sf", 0.9)}, n=40)  # of 3 test videos
     few = compare_runs(["few-1"], tmp_path, draws=DRAWS)
     assert few.groups == few.n
-    assert any(line.startswith("The p-values and intervals take") for line in explained(few))
+    assert few.flipped == 3
+    assert few.cells["b"]["MAE"].versus.p_groups == 2 / 2**3  # worse in each
+    assert not few.cells["b"]["MAE"].versus.differs
+    said = explained(few)
+    assert any(
+        line.startswith(
+            "Nothing can be marked: flips of 3 whole videos (all 8 ways) give no p below"
+        )
+        and line.endswith("below 0.25, before the correction for 5 tests.")
+        for line in said
+    )
+    assert any(
+        line.startswith("The intervals draw utterances, as if those of one") for line in said
+    )
+
+
+def test_says_that_utterances_are_flipped_where_ids_name_no_videos(tmp_path, write_run):
+    ids, splits = [f"u{i}" for i in range(90)], ["train", "valid", "test"] * 30
+    write_run(tmp_path, "own-1", {"a": ("tfn", 0.3), "b": ("sf", 0.9)}, ids=ids, splits=splits)
+    found = compare_runs(["own-1"], tmp_path, draws=DRAWS)
+    assert found.flipped == found.groups == found.n == 30
+    versus = found.cells["b"]["MAE"].versus
+    assert versus.p_groups == versus.p_permutation
+    said = explained(found)
+    assert "flips of the signs of utterances (1,024 draws): p" in said[1]
+    assert "Utterances are taken for independent: by their ids, no two are of one video." in said
+
+
+def test_too_few_draws_mark_nothing_and_that_is_said(store):
+    few = compare_runs(["ours-1"], store, draws=100)
+    assert not any(one.differs for one in few.all_versus())
+    said = "flips of 10 whole videos (100 draws) give no p below 0.0099, before the correction for"
+    assert said in " ".join(explained(few))
 
 
 def test_the_same_call_gives_the_same_numbers(store, found):
@@ -275,7 +347,8 @@ def test_latex_has_the_best_in_bold_marks_what_differs_and_names_the_test(found)
     assert rf"$\mathbf{{{means['good'].mean:.3f}}} \pm {means['good'].std:.3f}$" in rows["good"]
     assert rf"${means['poor'].mean:.3f} \pm {means['poor'].std:.3f}^{{\dagger}}$" in rows["poor"]
     assert r"\dagger" not in rows[r"a\_b"].split(" & ")[2]
-    assert "paired t-test" in text
+    assert "permutation test on the utterances' errors" in text
+    assert "flips of the signs of 10 whole videos" in text
     assert "Holm's correction for all 10 tests" in text
     assert r"95 \% bootstrap interval" in text
     assert "over 3 seeds" in text
@@ -318,6 +391,13 @@ def test_csv_holds_every_number(found, tmp_path):
     row = table[(table["model"] == "poor") & (table["metric"] == "MAE")].iloc[0]
     versus = found.cells["poor"]["MAE"].versus
     assert row["p_holm"] == pytest.approx(versus.p_holm)
+    assert row["p_permutation_videos"] == pytest.approx(versus.p_groups)
+    assert row["p_permutation_utterances"] == pytest.approx(versus.p_permutation)
+    assert row["p_paired_t"] == pytest.approx(versus.p_t)
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx(
+        (versus.low, versus.high)
+    )
+    assert row["flipped"] == "10 whole videos (all 1,024 ways)"
     assert (row["n"], row["seeds"], row["draws"], row["drawn"]) == (40, 3, DRAWS, "10 whole videos")
     assert table[table["model"] == "good"]["difference"].isna().all()
 
@@ -331,6 +411,20 @@ def test_the_page_is_one_file_and_escapes_names(tmp_path, write_run):
     assert "src=" not in text.replace("style-src", "")
     assert text.count('role="img"') == 2 * len(found.metrics)
     assert len(text) < 150_000
+
+
+def test_the_page_tells_every_test_and_which_one_the_mark_rests_on(found, tmp_path):
+    text = write_standings(found, tmp_path / "t.html").read_text()
+    one = found.cells["poor"]["MAE"].versus
+    row = re.search(r'<th scope="row">poor</th><td>MAE</td>(.*?)</tr>', text, re.S)[1]
+    p = [p_value(v) for v in (one.p_groups, one.p_holm, one.p_permutation, one.p_welch)]
+    p.insert(2, f"t = {number(one.t)}, p {p_value(one.p_t)}")
+    assert re.findall(r">([^<>]*)</td>", row)[2:] == [escape(value) for value in p]
+    heads = re.findall(r'<th scope="col" class="n">([^<>]*)</th>', text)
+    by = "by utterance: "
+    assert heads[-5:] == ["permutation", "Holm", f"{by}t-test", f"{by}permutation", "Welch, seeds"]
+    assert "flips of the signs of 10 whole videos (all 1,024 ways)" in text
+    assert "adjusted for all 10 tests; the mark rests on it" in text
 
 
 def test_the_command_prints_the_table_and_writes_by_the_suffix(store, tmp_path):

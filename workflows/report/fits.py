@@ -20,6 +20,8 @@ from ..fit_view import FitView
 from ..graph import Workflow
 from ..nodes import Extract, Fit
 from ..result import Run
+from ..standings import FEWEST, video_name
+from ..versus import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +40,6 @@ F1_NOTE = (
     "F1 is weighted by the true classes, as scikit-learn defines it; F1_predweighted by the "
     "predicted ones, as in published tables that swapped the two arguments."
 )
-#: The bootstrap draws speakers where the test split has at least so many, else utterances.
-SPEAKERS = 8
-#: A fusion is called ahead or behind where the paired t-test's p is below this, and the interval
-#: excludes 0: the two can disagree on a small split.
-LEVEL = 0.05
 #: Single modalities that the chosen fusion is compared with, at most.
 DUELS = 6
 #: Metrics that are drawn where a family has them, in this order.
@@ -76,20 +73,27 @@ class Points:
 class Duel:
     """The fusion chosen on the validation split against one single modality.
 
-    ``p_holm`` is the paired t-test's p, adjusted for all duels; NaN: there is no other.
+    Args:
+        fusion: the one.
+        single: the other.
+        paired: on the same utterances.
+        welch_p: Welch's test on their scores over seeds.
+        groups: what the permutation test flipped whole: ``speaker`` or ``video``.
+        p_holm: p of that test, adjusted for all duels; NaN: there is no other.
     """
 
     fusion: FitView
     single: FitView
     paired: Comparison
     welch_p: float
+    groups: str = "video"
     p_holm: float = math.nan
 
     @property
     def verdict(self) -> str:
-        """Who is ahead by both interval and paired t-test: ``fusion``, ``single``, or ``open``."""
-        p = self.p_holm if math.isfinite(self.p_holm) else self.paired.p_t
-        if not p < LEVEL:  # NaN: all differences are equal, so there is no test
+        """Who is ahead by both interval and adjusted p: ``fusion``, ``single``, or ``open``."""
+        p = self.p_holm if math.isfinite(self.p_holm) else self.paired.p_groups
+        if not p < LEVEL:
             return "open"
         if self.paired.high < 0:
             return "fusion"
@@ -180,18 +184,19 @@ def duels(run: Run, fits: Sequence[FitView], task: str) -> list[Duel]:
     if fusion is None or predicted is None:
         return []
     found = []
+    what, groups = _groups(run)
     for single in [fit for fit in fits if fit.kind == "one"][:DUELS]:
         table = single.checkpoint.predictions()
         if table is None:
             continue
         try:
             ours, theirs = (as_scored(one, fusion.family) for one in (predicted, table))
-            paired = compare(ours, theirs, task, groups=_speakers(run))
+            paired = compare(ours, theirs, task, groups=groups, least=FEWEST)
         except BadInput:  # fewer than two utterances in common: there is nothing to compare
             continue
         p = welch(fusion.values(task, "MAE"), single.values(task, "MAE"))[1]
-        found.append(Duel(fusion, single, paired, p))
-    adjusted = holm([duel.paired.p_t for duel in found])
+        found.append(Duel(fusion, single, paired, p, what))
+    adjusted = holm([duel.paired.p_groups for duel in found])
     return [replace(duel, p_holm=p) for duel, p in zip(found, adjusted, strict=True)]
 
 
@@ -202,11 +207,10 @@ def as_scored(table: pd.DataFrame, family: str) -> pd.DataFrame:
     return table[table["truth"] != 0] if family == "mag" else table
 
 
-def _speakers(run: Run) -> pd.Series | None:
-    """Speaker of each utterance id, where the test split has enough of them to be drawn."""
+def _groups(run: Run) -> tuple[str, pd.Series]:
+    """Speaker of each utterance id where the test split has enough of them, else its video."""
     frame = run.corpus.to_frame().drop_duplicates("id").set_index("id")
     tested = frame.loc[frame["split"] == "test", "speaker"]
-    if (tested == "").any() or tested.nunique() < SPEAKERS:
-        return None
-    found: pd.Series = frame["speaker"]
-    return found
+    if (tested != "").all() and tested.nunique() >= FEWEST:
+        return "speaker", frame["speaker"]
+    return "video", frame.index.to_series().map(video_name)

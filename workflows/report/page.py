@@ -16,6 +16,7 @@ from markupsafe import Markup
 from ...cache.publish import publish
 from ..fit_view import FitView
 from ..result import Run
+from ..versus import LEVEL
 from . import again, content, corpus_part
 from .charts import TOOLTIPS, Curve, Row, curves, dots, scatter
 from .clouds import cloud, heat
@@ -24,7 +25,6 @@ from .fits import (
     DRAWN,
     F1_NOTE,
     FAMILIES,
-    LEVEL,
     TOLD,
     better,
     chosen,

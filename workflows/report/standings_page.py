@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ..standings import LEVEL, Standings
+from ..standings import Standings
 from ..tables import MARK, explained, is_best
 from .charts import Row, dots
 from .figures import Difference, differences
@@ -17,7 +17,6 @@ def render_standings(found: Standings) -> str:
         "standings.html",
         found=found,
         mark=MARK,
-        level=LEVEL,
         said=explained(found),
         is_best=is_best,
         charts=[(metric, *_charts(found, metric)) for metric in found.metrics],

@@ -128,18 +128,27 @@ def test_compares_the_chosen_fusion_with_each_single_modality(make_run):
             prediction=table["prediction"].clip(-1, 1), truth=table["truth"].clip(-1, 1)
         )
     text = Page(render(run)).text
-    duels = {single: compare(tables["sf"], tables[single], "M") for single in ("only_t", "only_a")}
-    adjusted = holm([found.p_t for found in duels.values()])
+    videos = tables["sf"].drop_duplicates("id").set_index("id", drop=False)["id"].str[:8]
+    duels = {
+        single: compare(tables["sf"], tables[single], "M", groups=videos, least=8)
+        for single in ("only_t", "only_a")
+    }
+    adjusted = holm([found.p_groups for found in duels.values()])
     for (single, found), p in zip(duels.items(), adjusted, strict=True):
         assert found.difference == pytest.approx(
             np.mean([s["MAE"] for s in mae_of(run, "sf")])
             - np.mean([s["MAE"] for s in mae_of(run, single)])
         )
-        assert f"p {p_value(found.p_t)} p {p_value(p)} p" in text
+        assert (found.groups, found.flipped) == (12, 2)
+        assert found.p_groups >= 0.5  # of two videos
         ends = f"{number(found.low)} to {number(found.high)}"
-        assert f"{single} 12 {number(found.difference)} {ends} t = {number(found.t)}" in text
+        tests = f"p {p_value(found.p_groups)} p {p_value(p)} t = {number(found.t)}, "
+        tests += f"p {p_value(found.p_t)} p {p_value(found.p_permutation)} p"
+        assert f"{single} 12 {number(found.difference)} {ends} {tests}" in text
+    assert "The permutation test flips the signs of 2 whole videos, and the interval is" in text
+    assert "bootstrap over utterances, as there are too few videos to be drawn" in text
     assert "take it as a hint, not as a finding" in text
-    assert "Holm: the t-test’s p, adjusted for there being 2 rows; the other p-values are" in text
+    assert "Holm: p of the permutation test, adjusted for there being 2 rows; the other" in text
 
 
 def mae_of(run, fit):
@@ -154,10 +163,17 @@ def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
         "only_t": {"fit": "unimodal", "on": ["text"], "tasks": ["M"], "seeds": 2},
         "sf": {"fit": "sf", "on": ["text", "audio"], "tasks": ["M"], "seeds": 2},
     }
-    text = Page(render(make_run(nodes, make_corpus(600)))).text
-    assert "bootstrap over whole speakers; the p-values take utterances one by one" in text
+    corpus = make_corpus(600)
+    text = Page(render(make_run(nodes, corpus))).text
+    assert "permutation test flips the signs of 20 whole speakers, and the interval is" in text
+    assert "bootstrap over whole speakers. By utterance: a paired t-test" in text
     assert "take it as a hint" not in text
-    assert "Against only_t, interval and t-test agree: on this split, sf is ahead." in text
+    assert "Against only_t, interval and permutation test agree: on this split, sf is ahead" in text
+    frame = corpus.to_frame().assign(speaker="")
+    corpus = type(corpus).from_columns(frame, name="toy", family="sims")
+    text = Page(render(make_run(nodes, corpus, name="unknown-speakers"))).text
+    assert "permutation test flips the signs of 20 whole videos, and the interval is" in text
+    assert "bootstrap over whole videos. By utterance" in text
 
 
 @pytest.mark.parametrize(
@@ -172,18 +188,19 @@ def test_speakers_are_drawn_whole_where_there_are_enough(make_run, make_corpus):
     ],
 )
 def test_nobody_is_ahead_unless_interval_and_test_agree(low, high, p, verdict):
-    paired = Comparison(10, (low + high) / 2, low, high, -2.0, p, p, 10)
-    assert Duel(None, None, paired, p).verdict == verdict
+    for other in (1e-9, 1.0):  # tests over utterances have no say
+        paired = Comparison(10, (low + high) / 2, low, high, -2.0, other, other, p, 10, 5)
+        assert Duel(None, None, paired, other).verdict == verdict
 
 
 def test_an_adjusted_p_decides_where_there_are_several_duels():
-    paired = Comparison(10, -0.2, -0.3, -0.1, -2.0, 0.03, 0.03, 10)
+    paired = Comparison(10, -0.2, -0.3, -0.1, -2.0, 0.03, 0.03, 0.03, 10, 10)
     assert Duel(None, None, paired, 0.5, p_holm=0.06).verdict == "open"
     assert Duel(None, None, paired, 0.5, p_holm=0.04).verdict == "fusion"
 
 
 def test_an_open_duel_says_so(make_run, monkeypatch):
-    paired = Comparison(12, -0.15, -0.2, -0.1, -2.0, 0.058, 0.058, 12)
+    paired = Comparison(12, -0.15, -0.2, -0.1, -2.0, 1e-9, 1e-9, 0.058, 12, 12)
     monkeypatch.setattr(fits, "compare", lambda *_, **__: paired)
     text = Page(render(make_run())).text
     assert "this split does not show which is better" in text
