@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 from rich.text import Text
 
 from ..cache.audit import NodeSummary
-from ..cache.validation import count
+from ..cache.validation import SHOWN, count
 from .node_state import NodeState
 from .nodes import Fit
 from .result import Reporter, Run
@@ -58,12 +59,19 @@ ERR = _Plain(soft_wrap=True, stderr=True, width=None if sys.stderr.isatty() else
 
 
 class ConsoleReporter(Reporter):
-    """Draws a bar a stage on a terminal, or writes a line a minute elsewhere."""
+    """Draws a bar a stage on a terminal, or writes a line a minute elsewhere.
+
+    The line says what has moved since the last one; where nothing has, what is waited for.
+    """
 
     def __init__(self) -> None:
         self._tasks: dict[str, TaskID] = {}
         self._failed: dict[str, int] = {}
+        self._words: dict[str, str] = {}
         self._last = time.monotonic()
+        self._moved: dict[str, float] = {}  # stage -> when it last did
+        self._lock = threading.RLock()  # the clock's thread, and the one that brings news
+        self._over = threading.Event()
         self._notes: set[str] = set()
         self._bars = Progress(
             TextColumn("{task.description:>12}", markup=False),
@@ -78,35 +86,85 @@ class ConsoleReporter(Reporter):
 
     def __enter__(self) -> ConsoleReporter:
         self._bars.start()
+        self._clock = threading.Thread(target=self._tick, daemon=True)
+        if self._bars.disable:
+            self._clock.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+        self._over.set()
+        if self._bars.disable:
+            self._clock.join()
 
     def start(self, stage: str, total: int) -> None:
         """A bar for a stage; a stage that is taken up again grows its bar."""
-        if stage in self._tasks:
-            task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
-            left = int(task.total or 0) - int(task.completed)
-            self._bars.update(task.id, total=(task.total or 0) + total - left)
-            return
-        self._tasks[stage] = self._bars.add_task(visible(stage), total=total, failed="", rate="")
-        self._failed[stage] = 0
+        with self._lock:
+            if stage in self._tasks:
+                task = self._task(stage)
+                left = int(task.total or 0) - int(task.completed)
+                self._bars.update(task.id, total=(task.total or 0) + total - left)
+                return
+            told = visible(stage)
+            self._tasks[stage] = self._bars.add_task(told, total=total, failed="", rate="")
+            self._failed[stage] = 0
 
     def advance(self, stage: str, done: int, failed: int = 0) -> None:
         """Move a stage's bar."""
         if stage not in self._tasks:
             return
-        number = self._tasks[stage]
-        self._failed[stage] += failed
-        lost = f"{self._failed[stage]} failed" if self._failed[stage] else ""
-        self._bars.update(number, advance=done + failed, failed=lost)
-        task = self._bars.tasks[self._bars.task_ids.index(number)]
-        if task.elapsed:
-            self._bars.update(number, rate=f"{task.completed / task.elapsed:.1f}/s")
-        if self._bars.disable and time.monotonic() - self._last > LINE_EVERY:
-            self._last = time.monotonic()
-            ERR.print(f"{stage}: {int(task.completed)} of {int(task.total or 0)} {lost}".rstrip())
+        with self._lock:
+            self._failed[stage] += failed
+            self._words.pop(stage, None)
+            task = self._task(stage)
+            self._bars.update(task.id, advance=done + failed, failed=self._lost(stage))
+            if task.elapsed:
+                self._bars.update(task.id, rate=f"{task.completed / task.elapsed:.1f}/s")
+            self._moved[stage] = time.monotonic()
+            self._line()
+
+    def working(self, node: str, words: str) -> None:
+        """How a node stands, beside its bar or in the next line."""
+        with self._lock:
+            if node in self._tasks:
+                if self._task(node).finished:
+                    return  # news that was overtaken
+                self._bars.update(self._tasks[node], rate=visible(words))
+            self._words[node] = words
+            self._moved[node] = time.monotonic()
+            self._line()
+
+    def _tick(self) -> None:
+        while not self._over.wait(LINE_EVERY / 12):
+            with self._lock:
+                self._line()
+
+    def _line(self) -> None:
+        """Say how things stand, where nobody sees a bar and a line is due."""
+        before, now = self._last, time.monotonic()
+        if not self._bars.disable or now - before < LINE_EVERY:
+            return
+        moved = [stage for stage, when in self._moved.items() if when >= before]
+        waits = [stage for stage in self._tasks if not self._task(stage).finished]
+        if moved or waits:
+            self._last = now
+            told = [self._told(stage) for stage in moved or waits]
+            rest = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+            quiet = "" if moved else " (no news since the last line)"
+            ERR.print("; ".join(told[:SHOWN]) + rest + quiet)
+
+    def _told(self, stage: str) -> str:
+        parts = [self._words.get(stage, "")]
+        if stage in self._tasks:
+            task = self._task(stage)
+            parts = [f"{int(task.completed)} of {int(task.total or 0)}", self._lost(stage), *parts]
+        return f"{stage}: {', '.join(part for part in parts if part)}"
+
+    def _lost(self, stage: str) -> str:
+        return f"{self._failed[stage]} failed" if self._failed[stage] else ""
+
+    def _task(self, stage: str) -> Task:
+        return self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
 
     def note(self, text: str) -> None:
         """A line on stderr, once."""

@@ -24,6 +24,7 @@ from ..train.training import Training
 from .batch import Made
 from .code_version import code_version
 from .machine import memory, n_threads
+from .news import EpochNews
 
 if TYPE_CHECKING:
     from ..extract.text.hf_text import HfText
@@ -205,9 +206,11 @@ def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
 def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trained | Begun:
     """Train, publish the checkpoint (or find that another won); of a part, leave it to be found.
 
+    After epochs, news of it is told (``news``).
+
     Args:
         task: the fit.
-        progress: called after each epoch (``train.course.Progress``).
+        progress: called after each epoch too (``train.course.Progress``).
     """
     from ..train import fit as training
     from ..train.dataset import join
@@ -219,6 +222,13 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     inputs = read_inputs(task, store, {}, mapped=bool(note))
     data = join(task.ids, task.splits, task.labels, inputs)
     found = length_statistics(task, data)
+    news = EpochNews(task.node, len(task.training.seeds))
+
+    def told(*epoch: Any) -> None:
+        news(*epoch)
+        if progress is not None:
+            progress(*epoch)
+
     try:
         fitted = training.fit(
             task.settings,
@@ -229,7 +239,7 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
             device=task.device,
             lengths={name: int(one.values["rows"]) for name, one in found.items()},
             keeper=course,
-            progress=progress,
+            progress=told,
             stack=task.stack,
         )
     except Parted as parted:

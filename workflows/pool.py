@@ -7,6 +7,7 @@ give up at once.
 from __future__ import annotations
 
 import ast
+import secrets
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from ..cache.errors import BadCall, ClusterError
 from ..cache.publish import temporary
 from .machine import memory, n_cores
+from .news import Hear, heard_by
 
 #: Tasks in flight for each worker: enough that none waits for the driver.
 WINDOW = 3
@@ -74,7 +76,8 @@ class Here:
 
     workers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Hear | None = None) -> None:
+        self._hear = hear
         self._answers: list[Answer] = []
 
     @property
@@ -90,7 +93,8 @@ class Here:
     def submit(self, function: Callable[[Any], Any], task: Any) -> None:
         """Run it."""
         try:
-            self._answers.append(Answer(task, function(task)))
+            with heard_by(self._hear):
+                self._answers.append(Answer(task, function(task)))
         except Exception as error:  # handed to the driver, which decides
             self._answers.append(Answer(task, error=error))
 
@@ -103,9 +107,14 @@ class Here:
 
 
 class Dask:
-    """Runs tasks on a dask cluster: one of this machine's processes, or one at an address."""
+    """Runs tasks on a dask cluster: one of this machine's processes, or one at an address.
 
-    def __init__(self, address: str | None, workers: int, scratch: Path) -> None:
+    News of tasks comes as dask's events, in the thread of dask's client.
+    """
+
+    def __init__(
+        self, address: str | None, workers: int, scratch: Path, hear: Hear | None = None
+    ) -> None:
         import dask
         from distributed import Client, LocalCluster
         from distributed.client import as_completed
@@ -143,6 +152,9 @@ class Dask:
         except BaseException:
             self.close()
             raise
+        self._topic = f"affectflow-{secrets.token_hex(8)}"  # other drivers have theirs
+        if hear is not None:
+            self._client.subscribe_topic(self._topic, lambda event: hear(*event[1]))
         self._flight = as_completed(loop=self._client.loop)
         self._tasks: dict[str, Any] = {}
 
@@ -168,7 +180,8 @@ class Dask:
 
     def submit(self, function: Callable[[Any], Any], task: Any) -> None:
         """Send it to a worker; never run again by dask itself."""
-        future = self._client.submit(function, task, pure=False, retries=0)
+        key = f"{getattr(function, '__name__', 'task')}-{secrets.token_hex(16)}"  # as dask names it
+        future = self._client.submit(_on_worker, function, self._topic, task, key=key, retries=0)
         self._tasks[str(future.key)] = task
         self._flight.add(future)
 
@@ -200,6 +213,15 @@ class Dask:
             self._cluster.close(timeout=10)
         self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _on_worker(function: Callable[[Any], Any], topic: str, task: Any) -> Any:
+    """Run a task on a dask worker; its news goes to the driver."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    with heard_by(lambda node, words: worker.log_event(topic, (node, words))):
+        return function(task)
 
 
 def _connect(address: str) -> Any:
@@ -274,17 +296,18 @@ def check_scheduler(scheduler: str) -> None:
         raise BadCall(f"scheduler must be {SCHEDULERS}, not '{scheduler}'")
 
 
-def open_pool(scheduler: str, workers: int, scratch: Path) -> Pool:
+def open_pool(scheduler: str, workers: int, scratch: Path, hear: Hear | None = None) -> Pool:
     """Make the pool that ``--scheduler`` names.
 
     Args:
         scheduler: ``sync``, ``processes`` or an address.
         workers: processes on this machine.
         scratch: folder in which dask may make a temporary one of its own.
+        hear: hears the news of tasks while they run.
     """
     if scheduler == "sync":
-        return Here()
-    return Dask(None if scheduler == "processes" else scheduler, workers, scratch)
+        return Here(hear)
+    return Dask(None if scheduler == "processes" else scheduler, workers, scratch, hear)
 
 
 def main_is_guarded() -> bool:

@@ -34,6 +34,9 @@ class Reporter:
     def advance(self, stage: str, done: int, failed: int = 0) -> None:
         """So many more of a stage are done, so many have failed."""
 
+    def working(self, node: str, words: str) -> None:
+        """How a node stands while it is made, in words; may be called from another thread."""
+
     def note(self, text: str) -> None:
         """A line for people."""
 

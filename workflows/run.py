@@ -83,7 +83,10 @@ def run(
         Run(run_id(loaded, opened), loaded, opened, store),
         kinds,
         lambda: open_pool(
-            scheduler, n_workers(workers, peak_memory(loaded.workflow)), store.root / "runs"
+            scheduler,
+            n_workers(workers, peak_memory(loaded.workflow)),
+            store.root / "runs",
+            reporter.working,
         ),
         device,
         strict,

@@ -113,7 +113,7 @@ def sweep(
         scheduler = "sync"  # as ``run`` did above, which has said so
     n = n_workers(workers, peak_memory(loaded.workflow))
     with searcher.opened(), Lease(inputs.store.root):
-        pool = open_pool(scheduler, n, inputs.store.root / "runs")
+        pool = open_pool(scheduler, n, inputs.store.root / "runs", reporter.working)
         try:
             # elsewhere the pool knows how many workers there are
             searcher.go(pool, trials, {"sync": 1, "processes": n}.get(scheduler, trials))

@@ -1,5 +1,7 @@
 """What a terminal is shown of what strangers wrote, and of warnings."""
 
+import time
+
 from affectflow.cache.runs import Warned
 from affectflow.workflows import console
 from affectflow.workflows.result import Run
@@ -62,3 +64,43 @@ def test_the_name_of_a_stage_is_escaped_too():
     with console.ConsoleReporter() as reporter:
         reporter.start("\x1b[2J", 3)
         assert reporter._bars.tasks[0].description == r"\x1b[2J"
+
+
+def test_off_a_terminal_a_line_a_minute_says_what_moved_or_what_is_waited_for(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LINE_EVERY", 1e9)
+    with console.ConsoleReporter() as reporter:
+        reporter.start("audio", 9)
+        reporter.start("sf", 1)
+        reporter.advance("audio", 4, 1)
+        reporter.working("sf", "epoch 3 of at most 20, best validation error 0.4")
+        assert capsys.readouterr().err == ""  # no minute has passed
+        reporter._last -= 2e9
+        for _ in range(3):
+            reporter.working("sf", "epoch 4 of at most 20, best validation error 0.3")
+        told = "sf: 0 of 1, epoch 4 of at most 20, best validation error 0.3"
+        assert capsys.readouterr().err == f"audio: 5 of 9, 1 failed; {told}\n"
+        reporter._last -= 2e9
+        reporter._moved.clear()
+        reporter._line()
+        waits = f"audio: 5 of 9, 1 failed; {told} (no news since the last line)\n"
+        assert capsys.readouterr().err == waits
+        reporter.advance("sf", 1)
+        reporter.working("sf", "epoch 5")  # overtaken
+        reporter._last -= 2e9
+        reporter.advance("audio", 4)
+        assert capsys.readouterr().err == "sf: 1 of 1; audio: 9 of 9, 1 failed\n"
+        reporter._last -= 2e9
+        reporter._moved.clear()
+        reporter._line()
+        assert capsys.readouterr().err == ""  # nothing is waited for
+
+
+def test_the_line_comes_though_nothing_moves(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LINE_EVERY", 0.02)
+    with console.ConsoleReporter() as reporter:
+        reporter.start("sf", 1)
+        until = time.monotonic() + 5
+        while not (said := capsys.readouterr().err) and time.monotonic() < until:
+            time.sleep(0.01)
+    assert said.startswith("sf: 0 of 1 (no news since the last line)\n")
+    assert not reporter._clock.is_alive()

@@ -1,13 +1,16 @@
 import os
+import queue
 import sys
 import time
 import types
+from functools import partial
 
 import pytest
 
 from affectflow.cache.errors import BadCall, ClusterError
 from affectflow.workflows import pool
 from affectflow.workflows import pool as pool_module
+from affectflow.workflows.news import EpochNews
 from affectflow.workflows.pool import (
     Dask,
     Here,
@@ -75,9 +78,14 @@ def test_a_notebook_needs_no_guard(monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_answer_fail_and_die_each_in_its_own_way(tmp_path):
-    pool = Dask(None, 1, tmp_path)
+def test_workers_answer_tell_fail_and_die_each_in_its_own_way(tmp_path):
+    heard = queue.Queue()
+    pool = Dask(None, 1, tmp_path, lambda *news: heard.put(news))
     try:
+        pool.submit(partial(EpochNews("f", 1), 2, 9), [0.5])  # tells the driver of an epoch
+        assert pool.next().error is None
+        told = ("f", "epoch 2 of at most 9, best validation error 0.5")
+        assert heard.get(timeout=10) == told
         pool.submit(abs, -4)
         pool.submit(abs, "four")
         assert pool.busy
