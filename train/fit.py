@@ -239,7 +239,7 @@ def _notes(curves: Sequence[Curve], training: Training) -> list[str]:
         return []
     return [
         f"the validation error of seed(s) {', '.join(stuck)} never got better than after the "
-        f"first epoch (lr {training.lr:g}): what is kept has hardly learned; try a smaller lr"
+        f"first epoch (lr {training.lr:g}): what is kept has hardly learned; try another lr"
     ]
 
 

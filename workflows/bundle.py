@@ -29,6 +29,7 @@ from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from ..train.targets import from_meta
 from .graph import Workflow
+from .machine import check_device
 from .nodes import Extract, Fit, Reduce
 from .recipe import Recipe, build
 from .reducing import reduced
@@ -177,17 +178,20 @@ class Bundle:
         targets = from_meta(self.checkpoints[self.node].meta)
         return tuple(column for target in targets for column in target.columns)
 
-    def score(self, media: str | Path | None, text: str = "") -> Score:
+    def score(self, media: str | Path | None, text: str = "", device: str = "cpu") -> Score:
         """Score one clip.
 
         Args:
             media: its file; None where there is only text.
             text: what is said in it; empty: text features are missing.
+            device: ``cpu`` or ``cuda``: what networks of extractors run on.
 
         Raises:
+            BadCall: there is no such device.
             BadMedia: there is no such file.
             BadInput: not a single feature could be made; the message is that of the first.
         """
+        check_device(device)
         if media is not None and not Path(media).is_file():
             raise BadMedia(f"there is no file '{media}' to score")
         name = "text" if media is None else Path(media).name
@@ -199,7 +203,7 @@ class Bundle:
         for node in self.workflow:
             if isinstance(node, Extract):
                 try:
-                    made[node.name] = self._extract(node, clip, made)
+                    made[node.name] = self._extract(node, clip, made, device)
                 except AffectflowError as error:
                     missing[node.name] = str(error)
                     errors.append(error)
@@ -217,14 +221,16 @@ class Bundle:
                 made[node.name] = self._encode(node.of, made)
         raise AssertionError("a bundle holds the fit that it is for")
 
-    def _extract(self, node: Extract, clip: Clip, made: Mapping[str, Features]) -> Features:
+    def _extract(
+        self, node: Extract, clip: Clip, made: Mapping[str, Features], device: str
+    ) -> Features:
         for role, name in node.on.items():
             if name not in made:
                 raise BadInput(f"'{node.name}' needs '{name}', which could not be made")
             clip.features[role] = made[name]
         if TRANSCRIPT in node.on:
             clip = heard(clip, clip.features[TRANSCRIPT])
-        answer = next(node.extractor.many([clip]))
+        answer = next(node.extractor.many([clip], device))
         if isinstance(answer, Exception):
             raise answer
         return answer.cast(self.workflow.spec(node))

@@ -20,6 +20,7 @@ from .cli_features import features_group
 from .cli_inspect import inspect
 from .cli_names import extractors, models, recipes
 from .cli_options import (
+    DEVICE,
     PACK_OPTIONS,
     RECIPE,
     RECIPE_OPTIONS,
@@ -145,11 +146,14 @@ def pack(recipe: str, cache: Path, node: str, out: Path, **options: Any) -> None
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--text", default="", help="What is said in the clip.")
-def predict(model: Path, clips: tuple[Path, ...], text: str) -> None:
+@DEVICE
+def predict(model: Path, clips: tuple[Path, ...], text: str, device: str) -> None:
     """Score CLIPS with MODEL, a file made by 'affectflow pack'. Prints one row a clip."""
     from .bundle import Bundle
     from .console import show_error, show_note, show_rows
+    from .machine import check_device
 
+    check_device(device)
     bundle = Bundle.read(model)
     for note in bundle.notes:
         show_note(note)
@@ -158,7 +162,7 @@ def predict(model: Path, clips: tuple[Path, ...], text: str) -> None:
     rows, failed = [], False
     for clip in clips or (None,):
         try:
-            scores = bundle.score(clip, text)
+            scores = bundle.score(clip, text, device)
         except AffectflowError as error:
             show_error(error)
             failed = True

@@ -69,6 +69,22 @@ def test_scores_a_clip_as_the_run_did(packed, clip_path):
 
 
 @pytest.mark.slow
+def test_scores_on_the_device_that_is_asked_for(packed, clip_path, monkeypatch):
+    bundle = Bundle.read(packed[1])
+    seen = []
+    for kind in {type(node.extractor) for node in bundle.workflow.extracts}:
+        many = kind.many
+        monkeypatch.setattr(
+            kind,
+            "many",
+            lambda self, clips, device, many=many: seen.append(device) or many(self, clips),
+        )
+    monkeypatch.setattr("affectflow.workflows.bundle.check_device", lambda device: None)
+    bundle.score(clip_path, TEXTS[5], "cuda")
+    assert set(seen) == {"cuda"}
+
+
+@pytest.mark.slow
 def test_says_which_modality_is_missing_and_scores_the_rest(packed):
     score = Bundle.read(packed[1]).score(None, "a lovely day")
     assert np.isfinite(score.values["M"])
