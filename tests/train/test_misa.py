@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from affectflow.cache.errors import BadCall
+from affectflow.train.dataset import InputSpec
+from affectflow.train.models.base import Batch
 from affectflow.train.models.recurrent import BiLstm, DeepBiLstm
 from affectflow.train.models.subspaces import mean_square, moment_distance, overlap
-from affectflow.train.registry import model_settings
+from affectflow.train.registry import model_settings, network_class
 from affectflow.train.seeds import Streams
 
 ALL = torch.ones(2, 6, dtype=torch.bool)
@@ -124,6 +126,57 @@ def test_two_lstms_in_both_directions_skip_masked_rows_inside_a_sequence():
     encoder = DeepBiLstm(3, 4, Streams((0,)))
     kept = [0, 1, 3, 4]
     torch.testing.assert_close(encoder(x, mask), encoder(x[:, :, kept], mask[:, :, kept]))
+
+
+def test_misas_own_losses_are_those_of_its_paper_worked_out_part_by_part():
+    widths = {"text": 5, "audio": 4, "vision": 3}
+    settings = {"similarity_weight": 2, "difference_weight": 3, "reconstruction_weight": 5}
+    model = model_settings("misa", units=8, heads=2, attention_dropout=0, **settings)
+    specs = [InputSpec(m, m, width, model.reads(m), 50) for m, width in widths.items()]
+    net = network_class("misa")(model, specs, ("M",), Streams((0,))).train()
+    rows = {m: uniform(1, 6, 7, widths[m], seed=i) for i, m in enumerate(("audio", "vision"))}
+    mask = {m: torch.ones(1, 6, 7, dtype=torch.bool) for m in rows}
+    mask["audio"][:, 2] = False  # an utterance without sound
+    batch = Batch({"text": uniform(1, 6, 5, seed=2), **rows}, {"text": None, **mask}, None)
+    real = [torch.ones(1, 6, dtype=torch.bool) for _ in specs]
+    real[1][:, 2] = False
+    with torch.no_grad():
+        found = net(batch).losses
+        text, audio, vision = (net._embed(batch, i) for i in range(3))
+
+        def through(layer, x):
+            return x @ layer.weight + layer.bias
+
+        own_t, own_a, own_v = (
+            torch.sigmoid(through(layer, x))
+            for layer, x in zip(net.private, (text, audio, vision), strict=True)
+        )
+        all_t, all_a, all_v = (torch.sigmoid(through(net.shared, x)) for x in (text, audio, vision))
+        pairs = [
+            (own_t, all_t, 0, 0),
+            (own_a, all_a, 1, 1),
+            (own_v, all_v, 2, 2),
+            (own_t, own_a, 0, 1),
+            (own_t, own_v, 0, 2),
+            (own_a, own_v, 1, 2),
+        ]
+        apart = sum(overlap([x, y], [real[i], real[k]], [(0, 1)]) for x, y, i, k in pairs)
+        again_t, again_a, again_v = (
+            through(layer, x)
+            for layer, x in zip(
+                net.rebuild, (own_t + all_t, own_a + all_a, own_v + all_v), strict=True
+            )
+        )
+        heard = [0, 1, 3, 4, 5]
+        wrong = (again_t - text).square().mean() + (again_v - vision).square().mean()
+        wrong = wrong + (again_a - audio)[:, heard].square().mean()
+        wanted = {
+            "similarity": 2 * moment_distance([all_t, all_a, all_v], real),
+            "difference": 3 * apart,
+            "reconstruction": (5 / 3 * wrong).view(1),
+        }
+        torch.testing.assert_close(found, wanted)
+        assert net.eval()(batch).losses == {}
 
 
 def test_misa_refuses_heads_that_do_not_divide_its_units_and_weights_below_zero():
