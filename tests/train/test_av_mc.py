@@ -30,8 +30,8 @@ def fitted(dataset, seeds=(0,), **settings):
     return net, Part(readings, truth, "cpu")
 
 
-def learn(net, part, index, known=None):
-    weights = label_weights(part.known[index] if known is None else known, torch.ones(2))
+def learn(net, part, index, known, task_weights):
+    weights = label_weights(known, torch.tensor(task_weights))
     for p in net.parameters():
         p.grad = torch.zeros_like(p)
     return net.learn(part.batch(index), Objective("l1", part.truth[index], weights))
@@ -44,9 +44,9 @@ def test_the_loss_of_mixed_sound_is_that_worked_out_by_hand(dataset_of, monkeypa
     monkeypatch.setattr(net, "_mates", lambda real: (mates, share))
     known = torch.tensor([[[1, 1], [1, 1], [0, 1], [1, 0]]], dtype=torch.bool)
     net.mix_weight = 0
-    plain = learn(net, part, index, known)
+    plain = learn(net, part, index, known, (3.0, 0.5))
     net.mix_weight = 2.0
-    whole = learn(net, part, index, known)
+    whole = learn(net, part, index, known, (3.0, 0.5))
     with torch.no_grad():
         embedded = net._embed(part.batch(index))
         scores, _ = net._read(embedded)
@@ -60,7 +60,8 @@ def test_the_loss_of_mixed_sound_is_that_worked_out_by_hand(dataset_of, monkeypa
             wanted = 0.7 * given[i] + 0.3 * given[mate]
             if k == 0 or labelled[k]:  # the fused task is not guessed
                 errors.append((found[0, i, k] - wanted).abs())
-    wanted = plain + 2.0 * (torch.stack(sound).mean() + torch.stack(both).mean())
+    # a mix counts as much as its task
+    wanted = plain + 2.0 * (3.0 * torch.stack(sound).mean() + 0.5 * torch.stack(both).mean())
     torch.testing.assert_close(whole, wanted)
 
 

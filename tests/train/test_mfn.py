@@ -61,14 +61,31 @@ def test_groups_are_fed_by_their_parts_alone():
     assert graph.feeds[4] == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step():
+def attended(net, before, now):
+    """MFN: what attention leaves of a row's memories (1, H), and of those before it."""
+    window = torch.cat([*before, *now], dim=-1)
+    weights = net.attention(window[None], torch.ones(1, 1, dtype=torch.bool))[0].softmax(dim=-1)
+    return weights * window
+
+
+def said_by_the_graph(net, before, now):
+    """Graph-MFN: both memories of a modality make its vertex."""
+    alone = [
+        torch.relu(torch.cat(both, dim=-1) @ enter.weight[0] + enter.bias[0])[None]
+        for enter, *both in zip(net.enter, before, now, strict=True)
+    ]
+    return net.graph(alone, torch.ones(1, 1, dtype=torch.bool))[0][0]
+
+
+@pytest.mark.parametrize(("name", "fuse"), [("mfn", attended), ("graph-mfn", said_by_the_graph)])
+def test_the_memory_is_that_of_the_equations_step_by_step(name, fuse):
     generator = torch.Generator().manual_seed(0)
-    model = model_settings("mfn", text_units=3, audio_units=2, memory_units=4)
+    model = model_settings(name, text_units=3, audio_units=2, memory_units=4)
     specs = [
         InputSpec("text", "text", 6, "sequence", 50),
         InputSpec("audio", "audio", 4, "sequence", 50),
     ]
-    net = network_class("mfn")(model, specs, ("M",), Streams((0,))).eval()
+    net = network_class(name)(model, specs, ("M",), Streams((0,))).eval()
     values = {s.name: torch.randn(1, 1, 5, s.width, generator=generator) for s in specs}
     mask = torch.ones(1, 1, 5, dtype=torch.bool)
     batch = Batch(values, {"text": mask, "audio": mask}, None)
@@ -87,24 +104,23 @@ def test_the_memory_of_mfn_is_that_of_its_equations_step_by_step():
                 its.copy_(torch.cat([mine[0].T.chunk(4)[i] for i in rows]).view_as(its))
             cell.bias_hh.zero_()
 
-        def gate(part, attended, memory):
-            first = attended @ part.from_row.weight[0] + part.from_row.bias[0]
+        def gate(part, said, memory):
+            first = said @ part.from_row.weight[0] + part.from_row.bias[0]
             first = torch.relu(first + memory @ part.from_memory[0])
             return torch.sigmoid(first @ part.second.weight[0] + part.second.bias[0])
 
         states = [(torch.zeros(1, n), torch.zeros(1, n)) for n in (3, 2)]
         memory, one = torch.zeros(1, 4), torch.ones(1, 1, dtype=torch.bool)
         for t in range(batch.values["text"].shape[2]):
-            old = torch.cat([cell for _, cell in states], dim=-1)
+            before = [memory for _, memory in states]
             states = [
                 cell(batch.values[spec.name][0, :, t], state)
                 for cell, spec, state in zip(cells, specs, states, strict=True)
             ]
-            window = torch.cat([old, *[cell for _, cell in states]], dim=-1)
-            attended = net.attention(window[None], one)[0].softmax(dim=-1) * window
-            new = torch.tanh(net.proposal(attended[None], one)[0])
-            kept = gate(net.keep, attended, memory) * memory
-            memory = kept + gate(net.write, attended, memory) * new
+            said = fuse(net, before, [memory for _, memory in states])
+            new = torch.tanh(net.proposal(said[None], one)[0])
+            kept = gate(net.keep, said, memory) * memory
+            memory = kept + gate(net.write, said, memory) * new
         last = torch.cat([*[h for h, _ in states], memory], dim=-1)
         wanted = net.score(torch.relu(net.hidden(last[None])))
         torch.testing.assert_close(net(batch).predictions, wanted, atol=1e-6, rtol=1e-5)
