@@ -1,4 +1,5 @@
 import inspect
+import itertools
 import json
 import math
 
@@ -127,7 +128,33 @@ def test_the_loop_is_handed_no_test_split():
     assert "test" not in inspect.getsource(loop.Loop)
 
 
-def test_normaliser_and_length_come_from_the_training_split(dataset_of):
+def longer_beside_training(dataset):
+    """The same training split; elsewhere each row stands five times."""
+    done = []
+    for given in dataset.inputs:
+        table, times = given.table, np.where(dataset.splits == "train", 1, 5)
+        numbers = [
+            np.tile(np.arange(*ends), n)
+            for ends, n in zip(itertools.pairwise(table.offsets), times, strict=True)
+        ]
+        offsets = np.concatenate([[0], np.cumsum(table.lengths * times)]).astype(np.int64)
+        rows = np.concatenate(numbers)
+        arrays = (table.values[rows], offsets, table.mask[rows], table.times[rows])
+        done.append(Input(given.name, given.modality, FeatureTable(table.ids, *arrays)))
+    return Dataset(dataset.ids, dataset.splits, dataset.labels, tuple(done))
+
+
+def test_the_length_comes_from_the_training_split(dataset_of):
+    dataset = longer_beside_training(dataset_of(("text", "audio")))
+    for given, spec in zip(dataset.inputs, fitted(dataset).meta["inputs"], strict=True):
+        lengths = given.table.lengths[dataset.splits == "train"]
+        assert spec["length"] == int(lengths.mean() + 3 * lengths.std())
+        assert spec["length"] < given.table.lengths.mean()
+    nothing_cut = fitted(dataset, length="longest").meta["inputs"]
+    assert [s["length"] for s in nothing_cut] == [i.table.lengths.max() for i in dataset.inputs]
+
+
+def test_the_normaliser_comes_from_the_training_split(dataset_of):
     dataset = dataset_of(("text", "audio"))
     done = fitted(dataset)
     table = dataset.inputs[0].table
