@@ -319,6 +319,20 @@ def test_a_unimodal_task_hears_only_its_modality(dataset_of):
     assert changed.tolist() == [False, True, True]
 
 
+def test_mult_drops_attention_by_who_answers_and_within_a_modality_by_texts_rate(dataset_of):
+    dataset = dataset_of(("text", "audio", "vision"))
+    rates = {"text": 0.1, "audio": 0.2, "vision": 0.3}
+    model = model_settings("mult", **{f"{name}_attention_dropout": p for name, p in rates.items()})
+    specs = [InputSpec(g.name, g.modality, g.width, "sequence", 50) for g in dataset.inputs]
+    net = network_class("mult")(model, specs, ("M",), Streams((0,)))
+    across, within = (
+        [{layer.attention.drop.p for layer in encoder.layers} for encoder in encoders]
+        for encoders in (net.across, net.within)
+    )
+    assert across == [{0.2}, {0.3}, {0.1}, {0.3}, {0.1}, {0.2}]  # text asks audio, vision, ...
+    assert within == [{0.1}] * 3
+
+
 def test_mult_hides_what_lies_ahead_only_where_it_is_asked_to(dataset_of):
     dataset = dataset_of(("text", "audio"))
     changed = []

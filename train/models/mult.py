@@ -52,19 +52,25 @@ class MultNet(Model):
             for spec in self.inputs
         )
         self.across = nn.ModuleList(
-            Encoder(units, settings.layers, answers.modality, settings, streams)
+            Encoder(units, settings.layers, self._dropout(answers.modality), settings, streams)
             for i in range(len(self.inputs))
             for answers in self._others(i)
         )
+        dropout = self._dropout("text")  # whichever asks itself, as in the authors' code
         self.within = nn.ModuleList(
-            Encoder(units * n_others, settings.self_layers, spec.modality, settings, streams)
-            for spec in self.inputs
+            Encoder(units * n_others, settings.self_layers, dropout, settings, streams)
+            for _ in self.inputs
         )
         width = units * n_others * len(self.inputs)
         self.first = Linear(width, width, streams)
         self.second = Linear(width, width, streams)
         self.drop = Dropout(settings.output_dropout, streams)
         self.score = Linear(width, sum(self.sizes), streams)
+
+    def _dropout(self, modality: str) -> float:
+        """Of the weights of attention to a modality."""
+        rate: float = getattr(self.settings, f"{modality}_attention_dropout")
+        return rate
 
     def _others(self, i: int) -> list[Any]:
         return [spec for k, spec in enumerate(self.inputs) if k != i]
@@ -137,7 +143,7 @@ class Encoder(nn.Module):
     """Position encodings, attention layers, a last normalisation."""
 
     def __init__(
-        self, width: int, layers: int, answers: str, settings: Any, streams: Streams
+        self, width: int, layers: int, dropout: float, settings: Any, streams: Streams
     ) -> None:
         super().__init__()
         self.drop = Dropout(settings.embed_dropout, streams)
@@ -145,7 +151,7 @@ class Encoder(nn.Module):
             AttentionLayer(
                 width,
                 settings.heads,
-                getattr(settings, f"{answers}_attention_dropout"),
+                dropout,
                 settings.relu_dropout,
                 settings.residual_dropout,
                 streams,

@@ -20,7 +20,8 @@ class Mult(ModelSettings):
         self_layers: of the encoder within each modality.
         text_kernel, audio_kernel, vision_kernel: rows that the convolutions see.
         text_attention_dropout, audio_attention_dropout, vision_attention_dropout: of the weights,
-            by the modality that answers.
+            by the modality that answers; what a modality found and asks itself drops by
+            ``text_attention_dropout`` whichever it is, as in the authors' code.
         text_dropout: before the text's convolution.
         embed_dropout: after the position encodings.
         relu_dropout, residual_dropout: inside and after the parts of a layer.
@@ -29,7 +30,7 @@ class Mult(ModelSettings):
     """
 
     name: ClassVar[str] = "mult"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "lr": 2e-3,
