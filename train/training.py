@@ -45,7 +45,8 @@ class Training:
         labels: ``own``: each task has its own label column; ``M``: every task is trained on the
             multimodal label (FmlMSN-m), for corpora without labels of single modalities.
         length: rows kept of each utterance, the first ones: ``fmlmsn`` (mean + length_factor x
-            standard deviation of the lengths in the training split), ``longest``, or a number.
+            standard deviation of the lengths in the training split), ``longest`` (of all splits:
+            nothing is cut), or a number.
         length_factor: lambda of that rule; without it, it means nothing and is its default.
         normalize: ``rows``: each column to mean 0 and standard deviation 1 over the real rows of
             the training split; ``none``.
@@ -58,7 +59,10 @@ class Training:
             without a better validation score, seed by seed, so that seeds do not run side by side.
         warmup: share of all steps, [0, 1), over which the rate rises in a line to ``lr``.
         accumulate: batches whose gradients make one step: as one batch of so many times
-            ``batch_size`` would, in the memory of one.
+            ``batch_size`` would, in the memory of one. Not quite so for three models, whose losses
+            are no sums over utterances: ``misa`` compares the distributions of its parts within
+            each of the small batches, ``av-mc`` mixes an utterance with one of its small batch,
+            ``self-mm`` makes labels anew after each.
         precision: ``bfloat16``: matrix products of a training step in mixed precision; weights,
             losses, validation and predictions stay in float32.
 
