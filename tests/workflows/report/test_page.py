@@ -106,6 +106,15 @@ def test_every_seed_is_told(make_run):
         assert sorted(cells) == sorted(re.findall(r">([^<>]*)</td>", row[1])[1:])
 
 
+def test_the_constant_answer_is_the_median_of_the_training_labels(make_run):
+    run = make_run()
+    truth = run.corpus.labels("M")
+    train, test = (truth[run.corpus.splits == split] for split in ("train", "test"))
+    assert abs(np.median(train) - np.median(test)) > 0.05
+    found = fits.constant(run, fits.fits_of(run)[0], "M")
+    assert found["MAE"] == pytest.approx(np.abs(test - np.median(train)).mean())
+
+
 def test_the_first_sentence_is_about_what_validation_chose(make_run):
     run = make_run()
     for fit, error in (("sf", 0.9), ("late", 0.1), ("only_t", 0.9), ("only_a", 0.1)):
