@@ -63,7 +63,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "state dict alone: torch.save(model.state_dict(), file)"
         ) from error
     except Exception as error:  # what the reader of pickles meets in a damaged file is open
-        told = "an unknown mark in it" if isinstance(error, KeyError) else reason(error)
+        told = "it is no pickle" if isinstance(error, KeyError) else reason(error)
         raise _no_weights(path, told) from error
     for name in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):

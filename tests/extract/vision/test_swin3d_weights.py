@@ -134,7 +134,7 @@ def test_says_which_shape_differs(tmp_path):
         (b"", "this one is empty"),
         (
             b"i am a text, no weights",
-            r"cannot be read: .*Wanted is a state dict that torch.save wrote, or a .safetensors "
+            r"cannot be read: it is no pickle\. Wanted is a state dict that torch.save wrote, or a .safetensors "
             r"file; this one begins with b'i am a text,'$",
         ),
         (b"<html>not found</html>", r"Wanted is a state dict .* begins with b'<html>not fo'$"),
