@@ -133,9 +133,9 @@ def test_says_which_shape_differs(tmp_path):
         (b"h", "weights.pth' cannot be read: index out of range"),
         (b"", "this one is empty"),
         (
-            b"i am a text, no weights",
-            r"cannot be read: it is no pickle\. Wanted is a state dict that torch.save wrote, or a .safetensors "
-            r"file; this one begins with b'i am a text,'$",
+            b"hi, I am a text",
+            r"be read: it is no pickle\. Wanted is a state dict that torch.save wrote, or a "
+            r".safetensors file; this one begins with b'hi, I am a t'$",
         ),
         (b"<html>not found</html>", r"Wanted is a state dict .* begins with b'<html>not fo'$"),
         (b"PK\x03\x04 cut", "cannot be read: .*. Fetch or save it again$"),
