@@ -120,6 +120,22 @@ def test_networks_in_whose_weights_a_transform_belongs_get_it(tmp_path, talk):
         assert make_network("torchvision/inception_v3")[0].transform_input
 
 
+def test_a_network_of_timm_gives_what_its_own_last_layer_would_read(tmp_path, talk):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    network = of_ordinary_size(timm.create_model("test_byobnet", num_classes=7)).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    settings = {"network": "timm/test_byobnet", "size": 64, "dtype": "float32"}
+    node = extractor("face-embedding", checkpoint=str(tmp_path / "weights.pth"), **settings)
+    seen = []
+    network.head.fc.register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
+    crops = torch.from_numpy(crops_of(talk(3), 64)).permute(0, 3, 1, 2) / 255
+    colours = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    with torch.inference_mode():
+        network((crops - colours[0]) / colours[1])  # as its configuration says
+    assert_equal(node.extract(talk(3)).values, seen[0].numpy())
+
+
 def test_refuses_weights_of_another_network(mobile, talk):
     node = extractor("face-embedding", network="torchvision/resnet18", checkpoint=mobile)
     said = r"not those of torchvision/resnet18, which has 120 tensors; \d+ missing: bn1.bias"
