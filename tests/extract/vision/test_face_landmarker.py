@@ -1,4 +1,8 @@
-"""FaceLandmarker with MediaPipe itself, on a model file of three tiny networks made here."""
+"""FaceLandmarker with MediaPipe itself, on a model file of three tiny networks made here.
+
+They answer the same for every picture that is bright. What Google's released networks see in a face
+is shown in ``test_face_landmarks.py``, and there only beside a copy of their file.
+"""
 
 import struct
 import sys
@@ -9,6 +13,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall
+from affectflow.extract.registry import extractor
 from affectflow.extract.vision.face_landmarker import (
     BLENDSHAPES,
     N_LANDMARKS,
@@ -255,6 +260,25 @@ def test_sees_a_picture_alike_whatever_it_saw_before(task, bright):
     (again,) = network.faces(bright)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_extractor_gives_what_it_sees_in_the_faces_window(task, make_clip, still_faces):
+    """The window of a box of 120 pixels is the picture of the tests above, 20 pixels aside."""
+    picture = np.full((HEIGHT, WIDTH + 20, 3), 200, np.uint8)
+    clip = make_clip([picture, picture // 10, picture])
+    box = (20 + WIDTH / 4, HEIGHT / 2 - WIDTH / 4, 20 + 3 * WIDTH / 4, HEIGHT / 2 + WIDTH / 4)
+    clip.features["faces"] = still_faces(3, box, picture.shape[:2])
+    node = extractor("face-landmarks", model=str(task))
+    found = node.extract(clip)
+    assert found.mask.tolist() == [True, False, True]  # in the dark no face is seen
+    values = dict(zip(found.columns, found.values[0], strict=True))
+    places = np.array([[values[f"{axis}_{i}"] for axis in "xyz"] for i in range(N_LANDMARKS)])
+    wanted = pictured() + (20 + WIDTH / 2, HEIGHT / 2, 0)
+    np.testing.assert_allclose(places, wanted, atol=1e-3)
+    np.testing.assert_allclose(
+        [values[name] for name in BLENDSHAPES], np.arange(52) / 100, atol=1e-6
+    )
+    np.testing.assert_array_equal(found.values[2], found.values[0])
 
 
 def test_a_model_is_loaded_once(task):

@@ -1,4 +1,9 @@
-"""The extractor's rows, on a network that finds faces where each test puts them."""
+"""The extractor's rows, on a network that finds faces where each test puts them.
+
+With MediaPipe itself it runs in ``test_face_landmarker.py``. Google's released networks are tried
+by one test here, which is skipped unless their file lies in ``shared/weights``: without it,
+nothing shows what they see.
+"""
 
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
