@@ -136,8 +136,9 @@ def test_says_when_py_feat_does_not_load(tmp_path, installed, monkeypatch):
 
 
 # What follows runs py-feat's own classes where it is installed: pip install '.[action-units]'. The
-# extra 'dev' leaves it out, as its dependencies put another NCCL in the place of torch's. The network is small and its weights random: nothing here shows that the released file is read,
-# or what its network sees in a face.
+# extra 'dev' leaves it out, as its dependencies put another NCCL in the place of torch's. Its
+# network is small and its weights random: nothing here shows that the released file is read, or
+# what the network sees in a face.
 
 
 @pytest.fixture(scope="module")
