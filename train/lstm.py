@@ -97,9 +97,9 @@ class _Scan(torch.autograd.Function):
         """Map what the rows give to the gates (S, P, 4 H) to states and memories (S, P, H)."""
         ctx.set_materialize_grads(False)
         hidden = weight.shape[1]
-        opened = gates.clone()  # the state's share is added in place
-        states, memories, squashed = (gates.new_empty(*gates.shape[:2], hidden) for _ in range(3))
-        parts = (opened, opened[..., : 3 * hidden], *opened.chunk(4, dim=-1))
+        opened = packing.flat(gates)  # a copy: the state's share is added in place
+        states, memories, squashed = (gates.new_empty(len(opened), hidden) for _ in range(3))
+        parts = (opened, opened[:, : 3 * hidden], *opened.chunk(4, dim=1))
         steps = zip(
             *(packing.earlier(x) for x in (states, memories)),
             *(packing.steps(x) for x in (*parts, squashed, states, memories)),
@@ -111,9 +111,10 @@ class _Scan(torch.autograd.Function):
             candidate.tanh_()
             torch.mul(old, held, out=holds).addcmul_(new, candidate)
             torch.mul(show, torch.tanh(holds, out=size), out=now)
+        made = packing.stacked(states), packing.stacked(memories)
         ctx.packing = packing
-        ctx.save_for_backward(weight, opened, states, memories, squashed)
-        return states, memories
+        ctx.save_for_backward(weight, opened, *made, squashed)
+        return made
 
     @staticmethod
     def backward(
@@ -122,21 +123,24 @@ class _Scan(torch.autograd.Function):
         """Slopes by ``gates`` and ``weight``. What needs no loop is made for all rows at once."""
         weight, opened, states, memories, squashed = ctx.saved_tensors
         packing: Packing = ctx.packing
-        new, old, show, candidate = opened.chunk(4, dim=-1)
+        new, old, show, candidate = opened.chunk(4, dim=1)
         # of what stands before each squashing: of ``show`` by the state, of others by the memory
-        slopes = opened.new_empty(*states.shape[:2], 4, states.shape[2])
-        pairs = ((new, candidate), (old, packing.before(memories)), (show, squashed))
+        slopes = opened.new_empty(len(opened), 4, squashed.shape[1])
+        held_before = packing.flat(packing.before(memories))
+        pairs = ((new, candidate), (old, held_before), (show, squashed))
         for k, (gate, other) in enumerate(pairs):
-            torch.ops.aten.sigmoid_backward.grad_input(other, gate, grad_input=slopes[:, :, k])
-        torch.ops.aten.tanh_backward.grad_input(new, candidate, grad_input=slopes[:, :, 3])
+            torch.ops.aten.sigmoid_backward.grad_input(other, gate, grad_input=slopes[:, k])
+        torch.ops.aten.tanh_backward.grad_input(new, candidate, grad_input=slopes[:, 3])
         through = torch.ops.aten.tanh_backward(show, squashed)  # of the state by the memory
-        by_state = torch.zeros_like(states) if by_states is None else by_states.clone()
-        by_memory = torch.zeros_like(states) if by_memories is None else by_memories.clone()
-        by_gates, back = slopes.flatten(2), weight.transpose(1, 2)
-        parts = (by_state, by_memory, by_memory.unsqueeze(2), through, old, by_gates)
+        by_state, by_memory = (
+            torch.zeros_like(squashed) if x is None else packing.flat(x)
+            for x in (by_states, by_memories)
+        )
+        by_gates, back = slopes.flatten(1), weight.transpose(1, 2)
+        parts = (by_state, by_memory, by_memory.unsqueeze(1), through, old, by_gates)
         steps = zip(
             *(packing.earlier(x) for x in (by_state, by_memory)),
-            *(packing.steps(x) for x in (*parts, slopes[:, :, :2], *slopes[:, :, 2:].unbind(2))),
+            *(packing.steps(x) for x in (*parts, slopes[:, :2], *slopes[:, 2:].unbind(1))),
             strict=True,
         )
         for was, held, now, holds, twice, passed, kept, all_four, two, shows, rest in reversed(
@@ -148,5 +152,6 @@ class _Scan(torch.autograd.Function):
             rest.mul_(holds)
             held.addcmul_(holds, kept)
             was.baddbmm_(all_four, back)
-        by_weight = torch.bmm(packing.before(states).transpose(1, 2), by_gates)
-        return by_gates, by_weight, None
+        by_all = packing.stacked(by_gates)
+        by_weight = torch.bmm(packing.before(states).transpose(1, 2), by_all)
+        return by_all, by_weight, None

@@ -6,7 +6,6 @@ Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -49,6 +48,9 @@ class Packing:
         self._rows = (self._seed * n + utterance) * n_rows + row
         later = step > 0
         self._before = (place - sizes[step - 1])[later] + len(step) * self._seed  # (S, P - n)
+        # place of each row of (S, P) where a time step's lie side by side, and the other way
+        self._stacked = (n_seeds * starts[step] + rank + sizes[step] * self._seed).reshape(-1)
+        self._flat = self._stacked.argsort()
         self._starts = starts
         self._rank = torch.empty_like(order)  # (S, B)
         self._rank.scatter_(1, order, torch.arange(n, device=device).expand_as(order))
@@ -58,16 +60,30 @@ class Packing:
         packed = x.flatten(0, 2).index_select(0, self._rows.reshape(-1))
         return packed.view(*self._rows.shape, x.shape[-1])
 
-    def steps(self, packed: Tensor) -> Sequence[Tensor]:
-        """Views (S, n, ...) of the time steps of (S, P, ...)."""
-        return cast(Sequence[Tensor], packed.split(self.sizes, dim=1))
+    def flat(self, packed: Tensor) -> Tensor:
+        """A copy of (S, P, D) as (S * P, D), all rows of a time step side by side."""
+        if len(packed) == 1:
+            return packed.flatten(0, 1).clone()
+        return packed.flatten(0, 1).index_select(0, self._flat)
 
-    def earlier(self, packed: Tensor) -> list[Tensor]:
+    def stacked(self, flat: Tensor) -> Tensor:
+        """What ``flat`` made, as (S, P, D) again."""
+        n_seeds = len(self._seed)
+        rows = flat if n_seeds == 1 else flat.index_select(0, self._stacked)
+        return rows.view(n_seeds, -1, *flat.shape[1:])
+
+    def steps(self, flat: Tensor) -> Sequence[Tensor]:
+        """Views (S, n, ...) of the time steps of (S * P, ...); each lies in one piece."""
+        n_seeds = len(self._seed)
+        parts = flat.split([n_seeds * n for n in self.sizes])
+        return [part.unflatten(0, (n_seeds, -1)) for part in parts]
+
+    def earlier(self, flat: Tensor) -> list[Tensor]:
         """Of each time step, its sequences at the one before, (S, n, ...); first, a zeroed tensor.
 
         All but the first are views.
         """
-        steps = self.steps(packed)
+        steps = self.steps(flat)
         first = [torch.zeros_like(step) for step in steps[:1]]
         return first + [step[:, :n] for step, n in zip(steps, self.sizes[1:], strict=False)]
 

@@ -125,6 +125,17 @@ def test_packed_rows_are_the_real_ones_step_by_step(mask):
     )
 
 
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_time_steps_lie_in_one_piece(mask):
+    packing = Packing(mask)
+    packed = packing.pack(torch.arange(2 * 4 * 7).view(2, 4, 7, 1))
+    flat = packing.flat(packed)
+    assert torch.equal(packing.stacked(flat), packed)
+    steps = packing.steps(flat)
+    assert all(step.is_contiguous() for step in steps)
+    assert torch.equal(torch.cat(steps, dim=1), packed)
+
+
 def test_as_many_sequences_are_carried_on_as_a_seed_has():
     packing = Packing(RAGGED)
     assert packing.sizes == [4, 4, 3, 2, 2, 1, 1]  # of 3, 2, 2, 2, 1, 1, 1 and 4, 4, 3, 2, 2, 1, 1

@@ -27,8 +27,8 @@ class EfLstmNet(Model):
         are normalised by the training split.
     """
 
-    #: Five seeds of CH-SIMS' settings took 1.5 times as long in one stack as in a row
-    #: (``benchmarks/baselines.py ef-lstm``): steps of a packed stack do not lie together.
+    #: Five seeds of CH-SIMS' settings took 1.1 times as long in one stack as in a row: products of
+    #: a step cost more than its calls (``benchmarks/baselines.py ef-lstm``).
     stackable: ClassVar[bool] = False
 
     def build(self, settings: Any, streams: Streams) -> None:

@@ -73,11 +73,11 @@ class _Remember(torch.autograd.Function):
         write_bias: Tensor,
     ) -> Tensor:
         """Map the gates' share of each row (S, P, 2 U) and (S, P, M) to memories (S, P, M)."""
-        hidden, memories = shares.clone(), torch.empty_like(new)
-        keeps, writes = torch.empty_like(new), torch.empty_like(new)
-        units = keep_weight.shape[1]
+        hidden, new = packing.flat(shares), packing.flat(new)
+        keeps, writes, memories = (torch.empty_like(new) for _ in range(3))
+        kept = None if kept is None else packing.flat(kept)
         factors = [None] * len(packing.sizes) if kept is None else packing.steps(kept)
-        halves = hidden.split(units, dim=-1)
+        halves = hidden.split(keep_weight.shape[1], dim=1)
         parts = [packing.steps(x) for x in (new, hidden, *halves, keeps, writes, memories)]
         steps = zip(packing.earlier(memories), factors, *parts, strict=True)
         for memory, factor, its, both, by_keep, by_write, keep, write, after in steps:
@@ -87,11 +87,10 @@ class _Remember(torch.autograd.Function):
             torch.baddbmm(keep_bias, by_keep, keep_weight, out=keep).sigmoid_()
             torch.baddbmm(write_bias, by_write, write_weight, out=write).sigmoid_()
             torch.mul(keep, memory, out=after).addcmul_(write, its)
+        made = packing.stacked(memories)
         ctx.packing, ctx.kept = packing, kept
-        ctx.save_for_backward(
-            new, first, keep_weight, write_weight, hidden, keeps, writes, memories
-        )
-        return memories
+        ctx.save_for_backward(new, first, keep_weight, write_weight, hidden, keeps, writes, made)
+        return made
 
     @staticmethod
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
@@ -100,15 +99,15 @@ class _Remember(torch.autograd.Function):
         packing: Packing = ctx.packing
         before = packing.before(memories)
         # of each gate before its squashing by the memory; of the first layer by what it makes
-        by_keep = torch.ops.aten.sigmoid_backward(before, keeps)
+        by_keep = torch.ops.aten.sigmoid_backward(packing.flat(before), keeps)
         by_write = torch.ops.aten.sigmoid_backward(new, writes)
         through = (hidden > 0).to(hidden.dtype)
         if ctx.kept is not None:
             through.mul_(ctx.kept)
-        by_memory = given.clone()
+        by_memory = packing.flat(given)
         units = keep_weight.shape[1]
         back = [w.transpose(1, 2) for w in (first, keep_weight, write_weight)]
-        halves = through.split(units, dim=-1)
+        halves = through.split(units, dim=1)
         parts = (by_memory, by_keep, by_write, through, *halves, keeps)
         steps = zip(packing.earlier(by_memory), *map(packing.steps, parts), strict=True)
         for was, memory, keep_slope, write_slope, both, kept, written, keep in reversed(
@@ -120,8 +119,12 @@ class _Remember(torch.autograd.Function):
             written.mul_(torch.bmm(write_slope, back[2]))
             was.addcmul_(memory, keep)
             was.baddbmm_(both, back[0])
-        by_first = torch.bmm(before.transpose(1, 2), through)
+        by_shares = packing.stacked(through)
+        by_first = torch.bmm(before.transpose(1, 2), by_shares)
         layers = []
-        for part, by_gate in ((hidden[..., :units], by_keep), (hidden[..., units:], by_write)):
-            layers += [torch.bmm(part.transpose(1, 2), by_gate), by_gate.sum(dim=1, keepdim=True)]
-        return None, None, through, by_memory.mul_(writes), by_first, *layers
+        for part, by_gate in zip(hidden.split(units, dim=1), (by_keep, by_write), strict=True):
+            gate = packing.stacked(by_gate)
+            by_weight = torch.bmm(packing.stacked(part).transpose(1, 2), gate)
+            layers += [by_weight, gate.sum(dim=1, keepdim=True)]
+        by_new = packing.stacked(by_memory.mul_(writes))
+        return None, None, by_shares, by_new, by_first, *layers
