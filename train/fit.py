@@ -36,7 +36,7 @@ __all__ = ["Fitted", "encode", "fit", "predict"]
 
 #: Seeds run side by side while a stack of them has at most so many weights; beyond, arithmetic
 #: and not the calls is what a step costs: a stack gains nothing (``benchmarks/train_seeds.py``).
-STACK = 1_500_000
+STACK = 1_200_000
 
 
 def fit(
