@@ -167,7 +167,8 @@ def _fit_seeds(
     together = 1
     if kind.stackable and training.stackable:
         alone: Model = kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
-        together = max(1, STACK // sum(p.numel() for p in alone.parameters()))
+        size = sum(p.numel() for p in alone.parameters())
+        together = max(1, kind.stack_more * STACK // size)
     starts = list(range(0, len(training.seeds), together))
     if len(starts) == 1:
         stack = None

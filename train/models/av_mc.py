@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,10 @@ class AvMcNet(Model):
         Text is the mean of cached rows, theirs a frozen BERT's [CLS]. Defaults: its
         semi-supervised model's on CH-SIMS v2.
     """
+
+    #: Its LSTMs are torch's kernel, seed by seed, over as many rows as the longest utterance of all
+    #: seeds has: five seeds took 1.3 times as long in one stack (``benchmarks/baselines.py``).
+    stackable: ClassVar[bool] = False
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Subnets, the unimodal predictors, the fused one."""

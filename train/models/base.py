@@ -60,6 +60,7 @@ class Model(nn.Module, ABC):
 
     Class attributes:
         stackable: whether several seeds are trained in one stack; otherwise S is always 1 there.
+        stack_more: how many times as many weights as usual (``fit.STACK``) a stack of it gains by.
 
     Args:
         settings: the model's.
@@ -71,6 +72,7 @@ class Model(nn.Module, ABC):
     """
 
     stackable: ClassVar[bool] = True
+    stack_more: ClassVar[int] = 1
 
     def __init__(
         self,

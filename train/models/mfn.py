@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,10 @@ class MfnNet(Model):
         Zadeh et al. (2018), "Memory Fusion Network for Multi-view Sequential Learning", AAAI,
         arXiv:1802.00927, eq. 1-9, window of two rows. Defaults: those commonly used on CH-SIMS.
     """
+
+    #: Four loops over time: five seeds of CH-SIMS' settings in one stack took 0.7 of the time of
+    #: five in a row (``benchmarks/baselines.py mfn``).
+    stack_more: ClassVar[int] = 3
 
     def build(self, settings: Any, streams: Streams) -> None:
         """LSTMs, what their memories say, gated memory, read-out."""
