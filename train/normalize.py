@@ -44,24 +44,48 @@ def identity(width: int) -> Scaler:
     return Scaler(np.zeros(width), np.ones(width))
 
 
+class RunningMean:
+    """Mean of rows that come in blocks, and what sums of squares about it need (Chan et al., 1979).
+
+    Kept in float64, so that neither memory nor rounding grow with the corpus.
+
+    Attributes:
+        n: rows so far.
+        mean: (D,) of them.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.n, self.mean = 0, np.zeros(width)
+
+    def add(self, rows: Array) -> tuple[Array, Array, float]:
+        """Take in rows (n, D), n at least 1.
+
+        Returns:
+            The rows less their own mean (n, D), the step from the mean before to theirs (D,), and
+            how much the square of that step adds to the sum of squares about the mean of all.
+        """
+        own = rows.mean(axis=0)
+        delta, total = own - self.mean, self.n + len(rows)
+        weight = self.n * len(rows) / total
+        self.mean += delta * len(rows) / total
+        self.n = total
+        return rows - own, delta, weight
+
+
 def fit_scaler(blocks: Iterable[Array], width: int) -> Scaler:
     """Mean and population standard deviation over blocks of real rows, each (n_rows, width).
 
-    Two numbers a block are kept (Chan et al., 1979), in float64, so that neither memory nor
-    rounding grow with the corpus. No rows at all: nothing is changed.
+    No rows at all: nothing is changed.
     """
-    n, mean, squares = 0, np.zeros(width), np.zeros(width)
-    largest = np.zeros(width)
+    running = RunningMean(width)
+    squares, largest = np.zeros(width), np.zeros(width)
     for block in blocks:
         if not len(block):
             continue
         rows = np.asarray(block, np.float64)
-        its_mean = rows.mean(axis=0)
-        delta, total = its_mean - mean, n + len(rows)
-        squares += ((rows - its_mean) ** 2).sum(axis=0) + delta**2 * n * len(rows) / total
-        mean += delta * len(rows) / total
+        centred, delta, weight = running.add(rows)
+        squares += (centred**2).sum(axis=0) + delta**2 * weight
         np.maximum(largest, np.abs(rows).max(axis=0), out=largest)
-        n = total
-    scale = np.sqrt(squares / max(n, 1))
+    scale = np.sqrt(squares / max(running.n, 1))
     scale[scale <= CONSTANT * largest] = 1.0
-    return Scaler(mean, scale)
+    return Scaler(running.mean, scale)

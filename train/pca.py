@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import TrainingError
+from .normalize import RunningMean
 
 Array = npt.NDArray[Any]
 #: Raise it when the same rows and settings give other components.
@@ -48,8 +49,8 @@ def project(mean: Array, directions: Array, values: Array, mask: Array) -> Array
 def fit_components(blocks: Iterable[Array], width: int, columns: int) -> Components:
     """The first principal components of blocks of real rows, each (n_rows, width).
 
-    Mean and scatter (D x D) are kept in float64 and grow by a block at a time (Chan et al., 1979),
-    so that memory does not grow with the corpus: for 4464 columns, at most some 400 MB.
+    Mean and scatter (D x D) are kept in float64 and grow by a block at a time (``RunningMean``), so
+    that memory does not grow with the corpus: for 4464 columns, at most some 400 MB.
 
     Raises:
         TrainingError: more columns are asked for than rows have, or than rows vary in.
@@ -59,18 +60,14 @@ def fit_components(blocks: Iterable[Array], width: int, columns: int) -> Compone
             f"{columns} principal components of rows of {width} columns were asked for: ask for "
             f"{width} at most"
         )
-    n, mean, scatter = 0, np.zeros(width), np.zeros((width, width))
+    running, scatter = RunningMean(width), np.zeros((width, width))
     for block in blocks:
         if not len(block):
             continue
-        rows = np.asarray(block, np.float64)
-        its_mean = rows.mean(axis=0)
-        delta, total = its_mean - mean, n + len(rows)
-        centred = rows - its_mean
+        centred, delta, weight = running.add(np.asarray(block, np.float64))
         scatter += centred.T @ centred
-        scatter += np.outer(delta * (n * len(rows) / total), delta)
-        mean += delta * len(rows) / total
-        n = total
+        scatter += np.outer(delta * weight, delta)
+    n = running.n
     if n <= columns:
         raise TrainingError(
             f"{columns} principal components need more than {columns} real rows in the training "
@@ -78,7 +75,7 @@ def fit_components(blocks: Iterable[Array], width: int, columns: int) -> Compone
         )
     if not np.isfinite(scatter).all():
         raise TrainingError("a real row of the training split is not finite, or far too large")
-    return _components(n, mean, scatter, columns)
+    return _components(n, running.mean, scatter, columns)
 
 
 def _components(n: int, mean: Array, scatter: Array, columns: int) -> Components:
