@@ -8,7 +8,8 @@ nothing is won there. For each model:
 
     epoch     what ``fit`` does in one, for one seed; CPU seconds of one thread
     bare      forward, backward and Adam's step of the same module on batches made before
-    flops     what its matrix products would take at the speed of a large one, as a share of epoch
+    flops     what its matrix products would take at the speed of a large one, as a share of epoch;
+              those of loops over time (in place, or torch's LSTM kernel) are not counted
     five      epoch of five seeds over five epochs of one: below 1, a stack gains
     usual     the same model as it is usually written (``usual.py``), over ours
     others    what the framework that most use was seen to take for an epoch, over ours
@@ -150,7 +151,10 @@ def usual_of(case: Case, batches: int) -> Callable[[], None] | None:
         modality: rng.normal(size=(n, corpus.aligned if model.aligned else length, width))
         for modality, width, length in zip(MODALITIES, corpus.widths, corpus.rows, strict=True)
     }
-    padded = {modality: x.astype(np.float32) for modality, x in rows.items()}
+    padded = {  # means are made once, when the files are read
+        modality: (x.mean(1, keepdims=True) if model.reads(modality) == "mean" else x).astype("f4")
+        for modality, x in rows.items()
+    }
     return usual_epoch(model, padded, case.batch_size, training.lr)
 
 
