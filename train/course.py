@@ -11,6 +11,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 #: Called after each epoch: its number, the most there can be, each seed's best validation error.
 Progress = Callable[[int, int, Sequence[float]], None]
+#: Further values of an epoch by name; None where one is undefined.
+Watched = dict[str, float | None]
 
 
 @dataclass
@@ -24,6 +26,9 @@ class Curve:
         valid_metric: error of the primary task, of a value its mean absolute error; the smallest
             one is chosen.
         best_epoch: number of the chosen epoch, from 1.
+        watched: what the model shows of itself on the validation split (``Output.watched``, means
+            over utterances) and the metrics that it asks for (``ModelSettings.follows``), by name;
+            None where a value is undefined. Names ``chart/line`` are drawn in one chart.
     """
 
     seed: int
@@ -31,11 +36,24 @@ class Curve:
     valid_loss: list[float] = field(default_factory=list)
     valid_metric: list[float] = field(default_factory=list)
     best_epoch: int = 0
+    watched: dict[str, list[float | None]] = field(default_factory=dict)
 
     @property
     def best(self) -> float:
         """Validation error of the chosen epoch; infinite before the first."""
         return self.valid_metric[self.best_epoch - 1] if self.best_epoch else float("inf")
+
+    def note(self, train_loss: float, valid_loss: float, error: float, watched: Watched) -> bool:
+        """Write down an epoch; whether its error is the smallest so far."""
+        is_best = error < self.best
+        self.train_loss.append(train_loss)
+        self.valid_loss.append(valid_loss)
+        self.valid_metric.append(error)
+        for name, value in watched.items():
+            self.watched.setdefault(name, []).append(value)
+        if is_best:
+            self.best_epoch = len(self.valid_metric)
+        return is_best
 
 
 class Parted(Exception):

@@ -177,7 +177,8 @@ def _fit_seeds(
     for start in starts if stack is None else [starts[stack]]:
         streams = Streams(training.seeds[start : start + together], device)
         net: Model = kind(model, data.specs, tasks, streams, sizes, data.encoders).to(device)
-        loop = Loop(net, training, streams, *parts, truth.targets, primary_task(tasks), keeper)
+        primary = primary_task(tasks)
+        loop = Loop(net, training, streams, *parts, truth.targets, primary, keeper, truth.family)
         curves += loop.run(progress)
         if stack is not None:
             loop.keep()
@@ -193,7 +194,7 @@ def _predict(nets: Sequence[Model], targets: Sequence[Target], part: Part) -> Ar
     seeds = [len(next(net.parameters())) for net in nets]
     if not part.n:
         return np.empty((sum(seeds), 0, part.truth.shape[1]), np.float32)
-    done = [run_net(net, part.in_order(n))[0] for net, n in zip(nets, seeds, strict=True)]
+    done = [run_net(net, part.in_order(n)).predictions for net, n in zip(nets, seeds, strict=True)]
     return as_predictions(targets, torch.cat(done)).cpu().numpy()
 
 

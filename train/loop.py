@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from ..cache.errors import Diverged
 from .batches import Part
-from .course import Array, Curve, Keeper, Progress
-from .models.base import Batch, Model
+from .course import Array, Curve, Keeper, Progress, Watched
+from .models.base import Batch, Model, Output
 from .objectives import Objective, choosing_error, column_weights, label_weights, masked_loss
 from .optimizer import Adam
 from .schedule import rate
 from .seeds import Streams
 from .targets import Target, spans
 from .training import LOOP_VERSION, Training
+from .watching import Watch
 from .wide import WideParameter
 
 
@@ -71,6 +72,7 @@ class Loop:
         targets: what its tasks are.
         primary: the task whose validation error chooses the epoch.
         keeper: where the course is kept, to be gone on with after a break.
+        family: of the metrics that the model follows (``ModelSettings.follows``).
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Loop:
         targets: Sequence[Target],
         primary: str,
         keeper: Keeper | None = None,
+        family: str = "",
     ) -> None:
         net.remember(train.n)
         self.net, self.training, self.streams = net, training, streams
@@ -92,6 +95,8 @@ class Loop:
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = valid.every_epoch(len(streams))
+        span = spans(self.targets)[self.primary]
+        self.watch = Watch(net.settings.follows, targets[self.primary], span, family, valid)
         groups = by_rate(net, training.lr)
         self.parameters = [p for group, _ in groups for p in group]
         self.optimizer = Adam(groups, training)
@@ -111,12 +116,12 @@ class Loop:
             epoch = self.done + 1
             train_losses = self.epoch()  # (steps, S)
             self._check(train_losses, epoch)
-            losses, errors = self.validate()
+            losses, errors, watched = self.validate()
             for i in self.running:
                 if not math.isfinite(errors[i]):
                     raise self._diverged(i, f"epoch {epoch}, validation")
             self.done = epoch
-            self._note(epoch, train_losses.mean(dim=0).tolist(), losses, errors)
+            self._note(train_losses.mean(dim=0).tolist(), losses, errors, watched)
             if self.keeper is not None and self.keeper.due():
                 self.keep()
             if progress is not None:
@@ -129,19 +134,19 @@ class Loop:
         self.keeper.save(self.name, self._arrays(), self._record())
 
     def _note(
-        self, epoch: int, means: Sequence[float], losses: Sequence[float], errors: Sequence[float]
+        self,
+        means: Sequence[float],
+        losses: Sequence[float],
+        errors: Sequence[float],
+        watched: Sequence[Watched],
     ) -> None:
-        """Write the epoch into the curves; keep weights that are better, stop who got no better."""
+        """Write an epoch into the curves; keep weights that are better, stop who got no better."""
         better = []
         for i in sorted(self.running):
             curve = self.curves[i]
-            curve.train_loss.append(means[i])
-            curve.valid_loss.append(losses[i])
-            curve.valid_metric.append(errors[i])
-            if errors[i] < curve.best:
-                curve.best_epoch = epoch
+            if curve.note(means[i], losses[i], errors[i], watched[i]):
                 better.append(i)
-            elif epoch - curve.best_epoch >= self.training.patience:
+            elif self.done - curve.best_epoch >= self.training.patience:
                 self.running.discard(i)
         for name, value in self.net.weights().items():
             for i in better:
@@ -202,10 +207,10 @@ class Loop:
         return torch.autocast(self.optimizer.gradient.device.type, torch.bfloat16)
 
     @torch.no_grad()
-    def validate(self) -> tuple[list[float], list[float]]:
-        """Loss, and the primary task's error, of each seed on the validation split."""
-        scores, _ = run_net(self.net, self.valid_batches)  # (S, n, K)
-        valid, k = self.valid, self.primary
+    def validate(self) -> tuple[list[float], list[float], list[Watched]]:
+        """Of each seed on the validation split: loss, the primary task's error, what is watched."""
+        out = run_net(self.net, self.valid_batches)
+        scores, valid, k = out.predictions, self.valid, self.primary  # (S, n, K)
         truth = valid.truth.expand(len(scores), -1, -1)
         losses, _ = masked_loss(self.training.loss, truth, self.valid_weights, scores, self.targets)
         span = spans(self.targets)[k]
@@ -213,7 +218,7 @@ class Loop:
             self.targets[k], scores[..., span], valid.truth[:, span], valid.known[:, span]
         )
         both: list[list[float]] = torch.stack([losses, errors]).tolist()
-        return both[0], both[1]
+        return both[0], both[1], self.watch(out)
 
     def _arrays(self) -> dict[str, Array]:
         """All tensors that the next epoch follows from."""
@@ -278,11 +283,14 @@ class Loop:
         return error
 
 
-def run_net(net: Model, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
-    """Predictions (S, n, K) and hidden (S, n, H) of batches in order, dropout off."""
+def run_net(net: Model, batches: Iterable[Batch]) -> Output:
+    """What a network makes of batches in order, of all n utterances at once; dropout off."""
     net.eval()
     done = [net(batch) for batch in batches]
-    return (
+    return Output(
         torch.cat([out.predictions for out in done], dim=1),
         torch.cat([out.hidden for out in done], dim=1),
+        watched={
+            name: torch.cat([out.watched[name] for out in done], dim=1) for name in done[0].watched
+        },
     )

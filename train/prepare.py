@@ -28,12 +28,14 @@ class Truth:
         values: (n, columns of all targets) float64, NaN where there is no label.
         importance: (n, columns), how much each counts in the loss.
         notes: what a user should know of the labels.
+        family: metrics of sentiment that tasks are scored by.
     """
 
     targets: tuple[Target, ...]
     values: Array
     importance: Array
     notes: tuple[str, ...] = ()
+    family: str = ""
 
 
 def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family: str) -> Truth:
@@ -74,7 +76,7 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
                     f"{', '.join(target.names)}. Choose other 'classes'"
                 )
     whole = (np.concatenate(values, axis=1), np.concatenate(counts, axis=1))
-    return Truth(targets, *whole, tuple(notes))
+    return Truth(targets, *whole, tuple(notes), family)
 
 
 def _one_answer(target: Target, dataset: Dataset, truth: Array) -> Iterator[str]:

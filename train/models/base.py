@@ -44,11 +44,14 @@ class Output:
         predictions: (S, B, K), the columns of each task side by side in their order.
         hidden: (S, B, H), what ``encode`` stores.
         losses: further losses by name, (S,) each, added to those of the tasks.
+        watched: what the course of a fit is to show, (S, B) by name, NaN where an utterance has no
+            such value; only what a network makes in evaluation mode is looked at. See ``Curve``.
     """
 
     predictions: Tensor
     hidden: Tensor
     losses: Mapping[str, Tensor] = field(default_factory=dict)
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Model(nn.Module, ABC):

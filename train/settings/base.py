@@ -25,6 +25,8 @@ class ModelSettings:
         aligned: whether row i of every input must be the same word or moment.
         unlabelled: whether it learns from utterances of the training split that have no label of
             any of its tasks; others are not shown them.
+        follows: metrics of the task that chooses the epoch, whose course on the validation split
+            is kept and drawn, those of them that the corpus' family has; see ``train.watching``.
         encoder: modality of the input that comes with the layers above those whose states it
             holds (``Input.encoder``), which the model trains; empty: none does. Its rows are
             neither normalised nor cut.
@@ -35,6 +37,7 @@ class ModelSettings:
     training: ClassVar[Mapping[str, Any]] = {}
     aligned: ClassVar[bool] = False
     unlabelled: ClassVar[bool] = False
+    follows: ClassVar[tuple[str, ...]] = ()
     encoder: ClassVar[str] = ""
 
     def __post_init__(self) -> None:

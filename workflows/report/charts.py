@@ -7,7 +7,7 @@ them. A chart scales with its box: sizes below are pixels at its natural width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -144,6 +144,31 @@ def curves(title: str, seeds: Sequence[Curve]) -> Markup:
     return svg.picture(width, height, title, parts)
 
 
+def courses(title: str, lines: Mapping[str, Sequence[Sequence[float]]]) -> Markup:
+    """Values by epoch, a line a seed, a colour for each name: classes ``g0``, ``g1`` and so on.
+
+    Args:
+        title: what is drawn.
+        lines: name -> values of each seed, one an epoch, NaN where undefined.
+    """
+    width, height, left, bottom = 340, 214, 44, 176
+    seen = [value for seeds in lines.values() for seed in seeds for value in seed]
+    last = max([2, *(len(seed) for seeds in lines.values() for seed in seeds)])
+    x = Axis(1, last, left, width - 10, max(svg.step(1, last), 1))
+    y = axis(seen, bottom, 10)
+    parts = [svg.x_axis(x, 10, bottom), svg.y_axis(y, left, width - 10), svg.frame(x, y)]
+    for k, seeds in enumerate(lines.values()):
+        parts += [_curve(seed, x, y, f"g{k % 8}") for seed in seeds]
+    parts.append(svg.text((left + width - 10) / 2, height - 2, "epoch", "small middle"))
+    said = "; ".join(
+        f"{name} {_mean([seed[0] for seed in seeds])} to {_mean([seed[-1] for seed in seeds])}"
+        for name, seeds in lines.items()
+    )
+    return svg.picture(
+        width, height, f"{title}, mean over seeds, first to last epoch: {said}", parts
+    )
+
+
 def histograms(
     title: str, splits: Sequence[tuple[str, Sequence[int]]], low: float, high: float
 ) -> Markup:
@@ -170,7 +195,7 @@ def histograms(
     return svg.picture(width, bottom + 20, title, parts)
 
 
-def _curve(values: Sequence[float], x: Axis, y: Axis, kind: str, best: int) -> str:
+def _curve(values: Sequence[float], x: Axis, y: Axis, kind: str, best: int = 1) -> str:
     step = max(1, math.ceil(len(values) / VERTICES))
     kept = sorted({*range(0, len(values), step), len(values) - 1, best - 1})
     points = [i for i in kept if 0 <= i < len(values) and math.isfinite(values[i])]

@@ -7,7 +7,7 @@ corpus or an error message is escaped by the template engine.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..fit_view import FitView
 from ..result import Run
 from ..versus import LEVEL
 from . import again, content, corpus_part
-from .charts import TOOLTIPS, Curve, Row, curves, dots, scatter
+from .charts import TOOLTIPS, Curve, Row, courses, curves, dots, scatter
 from .clouds import cloud, heat
 from .figures import bars, boxes, confusion
 from .fits import (
@@ -88,6 +88,7 @@ def render(run: Run, inside: Inside | None = None) -> str:
         errors=errors(own, task),
         inside=views(inside),
         curves=[(fit, _curves(fit)) for fit in fits],
+        followed=[(fit, *drawn) for fit in fits for drawn in followed(fit)],
         others=other_tasks(run, fits, task),
         splits=corpus_part.split_rows(run.corpus),
         labels=corpus_part.distributions(run.corpus),
@@ -220,6 +221,19 @@ def _curves(fit: FitView) -> Markup:
     best = ", ".join(str(seed["best_epoch"]) for seed in fit.seeds)
     seeds = [Curve(s["train_loss"], s["valid_loss"], s["best_epoch"]) for s in fit.seeds]
     return curves(f"Learning curves of {fit.name}; best epoch of each seed: {best}", seeds)
+
+
+def followed(fit: FitView) -> Iterator[tuple[str, list[str], Markup]]:
+    """Charts of what a fit's course shows beside its losses: title, names of the lines, chart."""
+    charts: dict[str, dict[str, list[list[float]]]] = {}
+    for name in dict.fromkeys(name for seed in fit.seeds for name in seed.get("watched", ())):
+        title, _, line = name.partition("/")
+        seeds = [seed["watched"][name] for seed in fit.seeds]
+        values = [[math.nan if value is None else value for value in seed] for seed in seeds]
+        charts.setdefault(title, {})[line or title] = values
+    for title, lines in charts.items():
+        about = f"{title} of {fit.name} on the validation split"
+        yield title, list(lines), courses(about, lines)
 
 
 def other_tasks(run: Run, fits: Sequence[FitView], main: str) -> list[dict[str, Any]]:

@@ -75,6 +75,21 @@ def test_the_best_epoch_is_marked_and_survives_thinning():
     assert "best epoch 777: 0.000" in svg
 
 
+def test_a_course_is_a_line_a_seed_in_the_colour_of_its_name():
+    lines = {"audio": [[0.1, 0.2, 0.4], [0.3, math.nan, 0.6]], "text": [[0.9, 0.9, 0.9]]}
+    svg = charts.courses("cosine", lines)
+    found = re.findall(r'curve (g\d)" points="([^"]*)"', svg)
+    assert [name for name, _ in found] == ["g0", "g0", "g1"]
+    points = [[tuple(map(float, p.split(","))) for p in line.split()] for _, line in found]
+    assert [len(line) for line in points] == [3, 2, 3]  # an undefined value is left out
+    (x0, y0), _, (x2, y2) = points[0]
+    assert x0 < x2
+    assert y0 > y2  # larger values stand higher
+    assert (points[1][0][0], points[1][1][0]) == (x0, x2)
+    assert points[2][0][1] < y2
+    assert "audio 0.200 to 0.500; text 0.900 to 0.900" in svg
+
+
 def test_bars_are_shares_of_their_split():
     svg = charts.histograms("t", [("train", [10, 30]), ("test", [1, 3])], -1, 1)
     heights = [float(h) for h in re.findall(r'height="([\d.]+)"><title>', svg)]
@@ -90,6 +105,8 @@ def test_every_chart_is_well_formed_also_with_strange_names():
         charts.scatter(name, [0.1], [0.2], [0.1], [0.3], [name], [0, 1]),
         charts.curves(name, [Curve([1.0, 0.5], [1.0, 0.6], 2)]),
         charts.curves(name, []),
+        charts.courses(name, {name: [[0.1], [math.nan]]}),
+        charts.courses(name, {}),
         charts.histograms(name, [(name * 3, [1, 0])], 0, 1),
     ]
     for svg in made:

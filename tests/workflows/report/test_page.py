@@ -106,6 +106,20 @@ def test_every_seed_is_told(make_run):
         assert sorted(cells) == sorted(re.findall(r">([^<>]*)</td>", row[1])[1:])
 
 
+def test_what_a_model_shows_of_itself_is_drawn_a_chart_a_name(make_run):
+    run = make_run()
+    assert "validation split, a line a seed" not in render(run)
+    for k, seed in enumerate(run.states["sf"].checkpoint.meta["seeds"]):
+        seed["watched"] = {"cosine/audio": [0.1 * k, 0.2], "cosine/text": [0.9, None], "F1": [1, 1]}
+    html = render(run)
+    first, second = re.findall(r"<b>sf: (\w+)</b>(.*?)</figure>", html, re.S)
+    assert (first[0], second[0]) == ("cosine", "F1")
+    n = len(run.states["sf"].checkpoint.meta["seeds"])
+    assert first[1].count('class="curve g0"') == first[1].count('class="curve g1"') == n
+    assert "audio</li>" in first[1]
+    assert "</li>" not in second[1]
+
+
 def test_the_constant_answer_is_the_median_of_the_training_labels(make_run):
     run = make_run()
     truth = run.corpus.labels("M")
