@@ -6,30 +6,23 @@ checked against the type of the setting it fills, and all faults are reported at
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import pydantic
 import yaml
 
 from ..cache.errors import AffectflowError, BadRecipe, unknown
-from ..extract.base import TRANSCRIPT
-from ..extract.registry import EXTRACTORS, extractor_class
-from ..train.registry import MODELS, fit_settings
 from .corpora import CorpusSpec
 from .graph import Workflow
-from .nodes import PCA, Encode, Extract, Fit, Node, Reduce
-from .search import read_space
+from .nodes import Fit, Node
+from .recipe_nodes import read_node, unknown_keys
 from .subsets import expanded, possible
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
-KINDS = ("extract", "fit", "encode", "reduce")
 #: A recipe is a page of text; a file beyond this is not one.
 MAX_BYTES = 1 << 20
 
@@ -194,7 +187,7 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
         BadRecipe: with every fault that was found.
     """
     faults: list[str] = []
-    _unknown_keys(source, TOP_KEYS, "the recipe", faults)
+    unknown_keys(source, TOP_KEYS, "the recipe", faults)
     nodes = source.get("nodes")
     if not isinstance(nodes, dict) or not nodes:
         raise BadRecipe(f"recipe '{where}': 'nodes' must map names to nodes, got {nodes!r}")
@@ -227,7 +220,7 @@ def _built(
     for name, settings in nodes.items():
         try:
             parts = expanded(str(name), settings, modality)
-            made = {own: _node(own, its, fits) for own, its in parts.items()}
+            made = {own: read_node(own, its, fits) for own, its in parts.items()}
             made, note = possible(str(name), settings, made, modality)
         except AffectflowError as error:
             faults.extend(f"node '{name}': {line}" for line in str(error).split("\n"))
@@ -237,98 +230,3 @@ def _built(
         told |= {own: parts[own] for own in made}
         fits |= {own: node.on for own, node in made.items() if isinstance(node, Fit)}
     return built, told, notes
-
-
-def _unknown_keys(keys: Iterable[Any], known: Iterable[str], where: str, faults: list[str]) -> None:
-    known = list(known)
-    faults.extend(str(unknown(f"key in {where}", str(k), known)) for k in keys if k not in known)
-
-
-def _node(name: str, settings: Any, fits: Mapping[str, tuple[str, ...]]) -> Node:
-    if not re.fullmatch(r"[\w-]{1,64}", name) or name == "corpus":
-        raise BadRecipe("a node's name has 1 to 64 letters, digits, '_', '-', and is not 'corpus'")
-    kinds = [kind for kind in KINDS if isinstance(settings, dict) and kind in settings]
-    if len(kinds) != 1:
-        raise BadRecipe(
-            f"must be a mapping with one of {', '.join(KINDS)}, "
-            f"got {list(settings) if isinstance(settings, dict) else settings!r}"
-        )
-    rest = dict(settings)
-    what = str(rest.pop(kinds[0]))
-    if kinds[0] == "extract":
-        return _extract(name, what, rest)
-    if kinds[0] == "fit":
-        return _fit(name, what, rest)
-    if kinds[0] == "reduce":
-        return _reduce(name, what, rest)
-    faults: list[str] = []
-    _unknown_keys(rest, (), "an encode", faults)
-    if faults:
-        raise BadRecipe("\n".join(faults))
-    return Encode(name, what, fits.get(what, ()))
-
-
-def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:
-    if what not in EXTRACTORS:
-        raise unknown("extractor", what, EXTRACTORS)
-    kind = extractor_class(what)
-    on = rest.pop("on", {})
-    extractor = kind(**_settings(rest, kind, what))
-    if isinstance(on, str):
-        on = dict.fromkeys(extractor.needs.features[:1] or (TRANSCRIPT,), on)
-    if not isinstance(on, dict):
-        raise BadRecipe(f"'on' must name a node, or map roles to nodes, got {on!r}")
-    return Extract(name, extractor, {str(role): str(node) for role, node in on.items()})
-
-
-def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
-    if what not in MODELS:
-        raise unknown("model", what, MODELS)
-    lists = {key: rest.pop(key, None) for key in ("on", "tasks")}
-    for key, value in lists.items():
-        if isinstance(value, str):
-            lists[key] = value = [value]
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-            raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
-    search = rest.pop("search", {})
-    model, training = fit_settings(what, **rest)
-    on, tasks = (tuple(value) for value in lists.values() if value)
-    node = Fit(name, what, model, training, on, tasks)
-    return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
-
-
-def _reduce(name: str, what: str, rest: dict[str, Any]) -> Reduce:
-    if what != PCA:
-        raise unknown("reduction", what, [PCA])
-    faults: list[str] = []
-    _unknown_keys(rest, ("on", "columns"), "a reduction", faults)
-    on, columns = rest.get("on"), rest.get("columns")
-    on = on[0] if isinstance(on, list) and len(on) == 1 else on
-    if not isinstance(on, str):
-        faults.append(f"'on' must name the one node whose features are reduced, got {on!r}")
-    if type(columns) is not int or columns < 1:
-        faults.append(f"'columns' must be a whole number of at least 1, got {columns!r}")
-    if faults:
-        raise BadRecipe("\n".join(faults))
-    return Reduce(name, (str(on),), int(str(columns)))
-
-
-def _settings(given: Mapping[str, Any], kind: type[Any], what: str) -> dict[str, Any]:
-    """Bring each setting of a dataclass to its field's type; report all that do not fit."""
-    faults: list[str] = []
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    _unknown_keys(given, fields, f"'{what}'", faults)
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for name, field_ in fields.items():
-        if name in given:
-            try:
-                values[name] = pydantic.TypeAdapter(hints[name]).validate_python(given[name])
-            except pydantic.ValidationError as error:
-                reasons = "; ".join(part["msg"] for part in error.errors())
-                faults.append(f"'{name}' = {given[name]!r}: {reasons}")
-        elif field_.default is field_.default_factory is dataclasses.MISSING:
-            faults.append(f"'{what}' needs the setting '{name}'")
-    if faults:
-        raise BadRecipe("\n".join(faults))
-    return values
