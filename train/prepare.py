@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..cache.emotions import as_nine
 from ..cache.errors import BadCall, TrainingError, unknown
 from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS, names_of
 from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, rows_to_keep
@@ -56,6 +57,9 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
     _check_labels(dataset, training, columns)
     if any(c not in (*CLASSES, *DIMENSIONS) for c in columns.values()) and family not in FAMILIES:
         raise unknown("metric family", family, FAMILIES)
+    if training.emotions == "nine":
+        merged = as_nine(dataset.labels["emotion"], dataset.ids)
+        dataset = replace(dataset, labels={**dataset.labels, "emotion": merged})
     train = dataset.rows("train")
     targets = targets_of(tasks, training, dataset.labels, train)
     values: list[Array] = []

@@ -16,6 +16,7 @@ CHOICES = {
     "loss": ("l1", "mse", "huber"),
     "labels": ("own", "M"),
     "normalize": ("rows", "none"),
+    "emotions": ("own", "nine"),
     "class_weights": ("none", "balanced"),
     "schedule": ("constant", "linear", "cosine", "plateau"),
     "precision": ("float32", "bfloat16"),
@@ -52,6 +53,8 @@ class Training:
             the training split; ``none``.
         classes: names of the classes of a task such as ``emotion``, in the order of their columns;
             an utterance of another class has no label then. Empty: all that the training split has.
+        emotions: names of the task ``emotion``: the corpus' ``own``, or the ``nine`` that several
+            corpora share (``cache.emotions``), under which theirs are merged.
         multilabel: each class is predicted by itself, so that an utterance may have several.
         class_weights: ``balanced``: rare classes count more in the loss (``targets.importance``).
         schedule: of the learning rate. ``linear`` and ``cosine`` fall from ``lr`` to 0 over all
@@ -85,6 +88,7 @@ class Training:
     length_factor: float = 3.0
     normalize: str = "rows"
     classes: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
+    emotions: str = field(default="own", metadata=ADDED_LATER)
     multilabel: bool = field(default=False, metadata=ADDED_LATER)
     class_weights: str = field(default="none", metadata=ADDED_LATER)
     schedule: str = field(default="constant", metadata=ADDED_LATER)
@@ -169,6 +173,11 @@ def task_faults(training: Training, tasks: Sequence[str]) -> list[str]:
     n = len(training.task_weights)
     if n and n != len(tasks):
         faults.append(f"{n} task_weights do not fit {len(tasks)} tasks [{', '.join(tasks)}]")
+    if training.emotions != "own" and "emotion" not in tasks:
+        faults.append(
+            f"emotions: {training.emotions}: for the task 'emotion', which this fit has not: its "
+            f"tasks are [{', '.join(tasks)}]. Leave that out"
+        )
     if not set(tasks) & set(CLASSES):
         names = ("classes", "multilabel", "class_weights")
         idle = [name for name in names if getattr(training, name) != getattr(Training, name)]

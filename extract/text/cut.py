@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SUMMARY = {
     "bert": "first",
     "camembert": "first",
+    "convbert": "first",
     "deberta": "first",
     "deberta-v2": "first",
     "electra": "first",

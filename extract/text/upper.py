@@ -7,6 +7,9 @@ below.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ TOLERANCE = 1e-5
 SEES_TYPES = ("xlnet",)
 #: Families that mask by a number which mixed precision cannot hold.
 FLOAT32_ALONE = ("deberta",)
+#: Family whose layers convolve over tokens.
+CONVOLVES = "convbert"
 
 
 class UpperLayers(nn.Module):
@@ -50,6 +55,29 @@ class UpperLayers(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""
         given = {"attention_mask": mask.long(), **typed(mask, self.ending)}
+        with _padding_kept_out(self.model, mask):
+            return self._run(states, given)
+
+    def first(self, n: int) -> UpperLayers:
+        """The first n of these layers alone, as a module of its own.
+
+        Raises:
+            BadCall: there are fewer.
+        """
+        there: int = self.model.config.num_hidden_layers
+        if n > there:
+            raise BadCall(
+                f"{n} layers of a text model are to be trained, and only {there} stand above the "
+                "one whose states are cached: ask for fewer, or take a deeper model"
+            )
+        fewer = copy.deepcopy(self)
+        owner, name = _layer_list(fewer.model, there)
+        setattr(owner, name, getattr(owner, name)[:n])
+        fewer.model.config.num_hidden_layers = n
+        return fewer
+
+    def _run(self, states: Tensor, given: dict[str, Tensor]) -> Tensor:
+        """Last states (B, T, D)."""
         if self.mixes:
             out = self.model(inputs_embeds=states, return_dict=True, **given)
         else:
@@ -57,6 +85,36 @@ class UpperLayers(nn.Module):
                 out = self.model(inputs_embeds=states.float(), return_dict=True, **given)
         last: Tensor = out.last_hidden_state
         return last
+
+
+@contextmanager
+def _padding_kept_out(model: Any, mask: Tensor) -> Iterator[None]:
+    """Let ConvBERT's convolutions read zeros where mask (B, T) is False, as past a text's end.
+
+    Only attention is told of the padding there. Models of other families are left as they are.
+    """
+    if model.config.model_type != CONVOLVES:
+        yield
+        return
+    real = mask.unsqueeze(-1)
+
+    def rows(_: nn.Module, __: Any, made: Tensor) -> Tensor:
+        return made * real
+
+    def columns(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        return (given[0] * real.transpose(1, 2),)
+
+    hooks = []
+    for path, part in model.named_modules():
+        if path.endswith(".conv_out_layer"):  # (B, T, D), then a kernel of each token's own
+            hooks.append(part.register_forward_hook(rows))
+        elif path.endswith(".key_conv_attn_layer"):  # reads (B, D, T)
+            hooks.append(part.register_forward_pre_hook(columns))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def typed(mask: Tensor, ending: tuple[int, ...]) -> dict[str, Tensor]:
@@ -100,7 +158,7 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
     mask[1, 4:] = False
     ending = _ending(folder) if kind in SEES_TYPES else ()
     given = {"input_ids": ids, "attention_mask": mask.long(), **typed(mask, ending)}
-    with torch.no_grad():
+    with torch.no_grad(), _padding_kept_out(model, mask):
         whole = model(**given, output_hidden_states=True)
     n_layers = len(whole.hidden_states) - 1
     if not 0 <= k < n_layers:

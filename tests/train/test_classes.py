@@ -16,7 +16,7 @@ from affectflow.train.objectives import (
 )
 from affectflow.train.registry import fit_settings
 from affectflow.train.targets import Target, importance, targets_of, truth_of
-from affectflow.train.training import Training
+from affectflow.train.training import Training, task_faults
 
 EMOTION = Target("emotion", "class", ("angry", "happy", "sad"))
 SEVERAL = Target("emotion", "several", ("angry", "happy", "sad"))
@@ -221,3 +221,31 @@ def test_classes_are_those_of_the_training_split_in_the_order_of_the_alphabet():
     labels = {"emotion": np.array(["sad", "happy;angry", "none", "fear"])}
     (target,) = targets_of(("emotion",), Training(multilabel=True), labels, np.arange(3))
     assert (target.kind, target.names) == ("several", ("angry", "happy", "sad"))
+
+
+def test_emotions_of_several_corpora_are_merged_under_nine_names(dataset_of):
+    dataset = with_emotions(dataset_of(("text",)))
+    names = dataset.labels["emotion"].astype(object)
+    plain = fitted(dataset).predictions
+    for nth, own in enumerate([{"happy": "joy", "sad": "sadness"}, {"happy": "hap", "sad": "sad"}]):
+        names[nth::2] = [own.get(name, "ang") for name in dataset.labels["emotion"][nth::2]]
+
+    def mixed():
+        labels = {"emotion": names.astype(np.str_)}
+        return Dataset(dataset.ids, dataset.splits, labels, dataset.inputs)
+
+    merged = fitted(mixed(), emotions="nine")
+    assert merged.meta["targets"][0]["names"] == ["angry", "happy", "sad"]
+    assert merged.predictions.equals(plain)
+    names[5] = "oth"
+    with pytest.raises(
+        TrainingError, match=f"no such emotion.*'oth' .1, the first '{dataset.ids[5]}"
+    ):
+        fitted(mixed, emotions="nine")
+
+
+def test_nine_emotions_are_for_fits_that_learn_emotions():
+    training = Training(emotions="nine")
+    assert task_faults(training, ["M", "emotion"]) == []
+    (fault,) = task_faults(training, ["M"])
+    assert fault.startswith("emotions: nine: for the task 'emotion', which this fit has not")

@@ -11,10 +11,20 @@ from affectflow.extract.registry import extractor
 from affectflow.extract.text.upper import upper_layers
 
 TEXTS = ["The film was not good, but we all love this song!", "very happy", "so much love"]
-CAN = ("bert", "roberta", "electra", "deberta", "deberta-v2", "deberta-v2-conv", "xlnet", "t5")
+CAN = (
+    "bert",
+    "roberta",
+    "electra",
+    "deberta",
+    "deberta-v2",
+    "deberta-v2-conv",
+    "xlnet",
+    "t5",
+    "convbert",
+)
 
 
-@pytest.mark.parametrize("kind", [*CAN, "convbert", "gpt2", "llama", "qwen2"])
+@pytest.mark.parametrize("kind", [*CAN, "gpt2", "llama", "qwen2"])
 @pytest.mark.parametrize("k", [0, 1])
 def test_cached_states_and_the_layers_above_give_the_models_output(model_folder, kind, k):
     import torch
@@ -24,8 +34,6 @@ def test_cached_states_and_the_layers_above_give_the_models_output(model_folder,
     settings = {"model": folder, "dtype": "float32"}
     cached = [f.values for f in extractor("hf-text", layer=k, **settings).many(clips)]
     wanted = [f.values for f in extractor("hf-text", **settings).many(clips)]
-    if kind == "convbert":  # it sees padding, so its rows must be of one length
-        cached, wanted = cached[:1], wanted[:1]
     length = max(map(len, cached))
     states = torch.zeros(len(cached), length, cached[0].shape[1])
     mask = torch.zeros(len(cached), length, dtype=torch.bool)
@@ -50,7 +58,9 @@ def test_the_layers_above_learn_and_those_below_are_gone(model_folder):
     assert all(p.grad is not None for p in upper.parameters())
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta", "deberta-v2", "xlnet"])
+@pytest.mark.parametrize(
+    "kind", ["bert", "roberta", "electra", "deberta", "deberta-v2", "xlnet", "convbert"]
+)
 def test_the_layers_above_can_be_trained_in_mixed_precision(model_folder, kind):
     import torch
 
@@ -95,3 +105,25 @@ def test_xlnets_layers_see_the_types_that_its_tokenizer_gives(model_folder, tmp_
         found = upper(padded, mask)[0, : len(cached)]
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
     assert (wanted - plain).abs().max() > 1e-3  # types make a difference
+
+
+@pytest.mark.parametrize("kind", ["convbert", "deberta", "deberta-v2-conv"])
+def test_the_first_of_the_layers_above_give_that_layers_states(model_folder, kind):
+    import torch
+
+    folder = model_folder(kind)
+    cached, wanted = (
+        torch.from_numpy(
+            extractor("hf-text", model=str(folder), layer=k, dtype="float32")(t).values
+        )
+        for k, t in ((0, TEXTS[0]), (1, TEXTS[0]))
+    )
+    whole = upper_layers(folder, 0)
+    fewer = whole.first(1)
+    n_weights = [sum(p.numel() for p in one.parameters()) for one in (whole, fewer)]
+    with torch.no_grad():
+        found = fewer(cached[None], torch.ones(1, len(cached), dtype=torch.bool))[0]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    assert n_weights[1] < n_weights[0] == sum(p.numel() for p in whole.parameters())
+    with pytest.raises(BadCall, match="3 layers of a text model .* only 2 stand above .* deeper"):
+        whole.first(3)

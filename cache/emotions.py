@@ -1,0 +1,61 @@
+"""Nine emotions that several corpora share, and what each corpus calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import TrainingError
+from .labels import NO_CLASS, names_of
+from .records import Array
+from .validation import listing, show
+
+#: Each of the nine, and its names in the corpora: MELD's, MOSEI's, IEMOCAP's short and long ones.
+#: IEMOCAP's ``oth`` (another one) and ``xxx`` (no agreement) are none of them: leave those empty.
+#:
+#: Source: Hwang and Kim (2024), "EASUM", WACV, section 3.3, merge MELD's seven and IEMOCAP's six
+#: (joy is happy); the spellings are those of the corpora's own label files.
+NINE: dict[str, tuple[str, ...]] = {
+    "angry": ("anger", "ang"),
+    "disgust": ("disgusted", "dis"),
+    "excited": ("excitement", "exc"),
+    "fear": ("fearful", "fea"),
+    "frustrated": ("frustration", "fru"),
+    "happy": ("happiness", "joy", "hap"),
+    "neutral": ("neu",),
+    "sad": ("sadness",),
+    "surprise": ("surprised", "sur"),
+}
+_MERGED = {name: merged for merged, own in NINE.items() for name in (merged, *own)}
+
+
+def as_nine(labels: Array, ids: Sequence[str]) -> Array:
+    """Labels with their emotions by the names of the nine.
+
+    >>> as_nine(np.array(["joy", "Anger; sad", "", "none"]), ["a", "b", "c", "d"]).tolist()
+    ['happy', 'angry;sad', '', 'none']
+
+    Args:
+        labels: (n,) text, as in a corpus' column ``emotion``.
+        ids: the utterances.
+
+    Raises:
+        TrainingError: a name is none of theirs; it says which, how often, and where first.
+    """
+    strange: dict[str, list[str]] = {}
+    made = []
+    for label, where in zip(labels, ids, strict=True):
+        names = names_of(str(label))
+        for name in names:
+            if name.lower() not in _MERGED and name != NO_CLASS:
+                strange.setdefault(name, []).append(where)
+        made.append(";".join(_MERGED.get(name.lower(), name) for name in names))
+    if strange:
+        found = [f"{show(n)} ({len(own)}, the first '{own[0]}')" for n, own in strange.items()]
+        known = "; ".join(f"{one}: {', '.join(own)}" for one, own in NINE.items())
+        raise TrainingError(
+            f"'emotions: nine' knows no such emotion(s): {listing(found)}. It knows {known}. "
+            "Rename them in the corpus, or leave the labels of those utterances empty"
+        )
+    return np.array(made, np.str_)
