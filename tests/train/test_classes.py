@@ -241,7 +241,7 @@ def test_emotions_of_several_corpora_are_merged_under_nine_names(dataset_of):
     with pytest.raises(
         TrainingError, match=f"no such emotion.*'oth' .1, the first '{dataset.ids[5]}"
     ):
-        fitted(mixed, emotions="nine")
+        fitted(mixed(), emotions="nine")
 
 
 def test_nine_emotions_are_for_fits_that_learn_emotions():
