@@ -62,6 +62,7 @@ def pack_model(
     out: Path,
     *,
     corpus: str | Path | None = None,
+    variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Path:
     """Write the model of a fit, and all it needs, to one file.
@@ -70,7 +71,7 @@ def pack_model(
         BadCall: the node is not a fit.
         NotCached: it was not trained yet.
     """
-    loaded, opened, board = look(recipe, cache, corpus, overrides, (node,), again=False)
+    loaded, opened, board = look(recipe, cache, corpus, variants, overrides, (node,), again=False)
     if not isinstance(loaded.workflow[node], Fit):
         raise BadCall(f"only a fit can be packed, '{node}' is {loaded.workflow[node].what}")
     states = {state.node.name: state for state in board.look_all()}
@@ -78,7 +79,7 @@ def pack_model(
     if waiting:
         raise NotCached(
             f"cannot pack '{node}': {', '.join(waiting)} not done yet; run the workflow first: "
-            f"affectflow run {loaded.name}"
+            f"affectflow run {loaded.called}"
         )
     fitted = {
         name: checkpoint

@@ -93,12 +93,26 @@ def complete(names: Callable[[click.Context], Iterable[str]]) -> Any:
 
 
 def nodes(ctx: click.Context) -> Iterable[str]:
-    """Names of the nodes of the recipe on the command line so far."""
+    """Names of the nodes of the recipe on the command line so far, its variants considered."""
     from .recipe import load_recipe
 
-    # An option without its value yet leaves the words before it unparsed.
+    word = _recipe_so_far(ctx)
+    chosen = ctx.params.get("variants") or ()
+    return load_recipe(word, variants=chosen).workflow.nodes if word else ()
+
+
+def variants(ctx: click.Context) -> Iterable[str]:
+    """Names of the variants of the recipe on the command line so far."""
+    from .recipe import load_recipe
+
+    word = _recipe_so_far(ctx)
+    return load_recipe(word).known_variants if word else ()
+
+
+def _recipe_so_far(ctx: click.Context) -> str:
+    """The recipe; an option without its value yet leaves the words before it unparsed."""
     words = [ctx.params.get("recipe"), *ctx.args]
-    return load_recipe(next(word for word in words if word)).workflow.nodes if any(words) else ()
+    return next((str(word) for word in words if word), "")
 
 
 RECIPE = click.argument("recipe", type=RecipeName())
@@ -119,6 +133,15 @@ DEVICE = click.option(
 PACK_OPTIONS = (
     CACHE,
     click.option("--corpus", type=click.Path(path_type=Path), help="Run on this folder or table."),
+    click.option(
+        "--variant",
+        "variants",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete(variants),
+        help="A variant of the recipe, as 'affectflow recipes RECIPE' lists them. Repeatable: "
+        "later ones on top of earlier ones.",
+    ),
     click.option(
         "--set",
         "overrides",

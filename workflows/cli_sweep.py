@@ -59,6 +59,7 @@ def sweep(
     no_test: bool,
     sweep_seed: int,
     corpus: Path | None,
+    variants: tuple[str, ...],
     overrides: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -73,7 +74,7 @@ def sweep(
     from .sweep import sweep as start
 
     told = [f"{node}.search.{one}" for one in search]
-    loaded = load_recipe(recipe, (*overrides, *told), corpus)
+    loaded = load_recipe(recipe, (*overrides, *told), corpus, variants)
     with ConsoleReporter() as reporter:
         done = start(
             loaded,

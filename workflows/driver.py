@@ -117,7 +117,8 @@ class Driver:
                 if isinstance(node, Extract | Reduce):
                     raise NotCached(
                         f"node '{node.name}': features of {len(state.todo)} utterances are not "
-                        f"cached; run the workflow first: affectflow extract {self.run.recipe.name}"
+                        "cached; run the workflow first: affectflow extract "
+                        f"{self.run.recipe.called}"
                     )
                 continue
             self.reporter.start(node.name, len(state.todo))

@@ -142,14 +142,14 @@ def _read_cache(source: str, cache: Path, corpus: Path | None, array: str) -> Fe
 def _of_recipe(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:
     from .notebook import NodeRef
     from .result import Reporter
-    from .run import open_corpus, prepared
+    from .run import prepared
 
     recipe_name, _, name = source.rpartition(":")
-    recipe = prepared(recipe_name, corpus, (), ())
+    recipe, opened = prepared(recipe_name, corpus, (), (), (), Reporter())
     if not isinstance(recipe.workflow[name], Extract):
         raise BadCall(f"node '{name}' of '{recipe_name}' is no extract; only those can be compared")
     part = recipe.workflow.upto([name])
-    return open_corpus(recipe, Reporter()), NodeRef(part, name)
+    return opened, NodeRef(part, name)
 
 
 def _of_fingerprint(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:

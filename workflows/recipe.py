@@ -6,25 +6,52 @@ checked against the type of the setting it fills, and all faults are reported at
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ..cache.errors import AffectflowError, BadRecipe, unknown
 from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import Fit, Node
 from .recipe_nodes import read_node, unknown_keys
+from .safe_yaml import load_yaml
 from .subsets import expanded, possible
+from .variants import changed, variant_faults, variants_of
 
-TOP_KEYS = ("name", "paper", "about", "corpus", "nodes")
+TOP_KEYS = ("name", "paper", "about", "corpus", "nodes", "variants")
 #: A recipe is a page of text; a file beyond this is not one.
 MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a recipe is built from, before its variants.
+
+    Args:
+        source: the file as plain data.
+        where: its name or path, for messages.
+        corpus: folder or table that takes the place of the recipe's corpus.
+        overrides: ``node.setting=value``.
+    """
+
+    source: Mapping[str, Any]
+    where: str
+    corpus: str | Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    def built(self, variants: Sequence[str]) -> Recipe:
+        """The recipe with these variants.
+
+        Raises:
+            BadRecipe: it cannot be built so.
+            UnknownName: it has no such variant.
+        """
+        source = changed(self.source, self.where, variants, self.corpus, self.overrides)
+        applied = tuple(dict.fromkeys(variants))
+        return replace(build(source, self.where), variants=applied, origin=self)
 
 
 @dataclass(frozen=True)
@@ -37,6 +64,8 @@ class Recipe:
         corpus: where the utterances come from.
         source: the recipe as plain data, overrides applied: enough to make it again.
         notes: what a user should know of how it was read.
+        variants: those of its variants that are applied, in order.
+        origin: what it was built from; None of one that was put together in Python.
     """
 
     name: str
@@ -44,43 +73,18 @@ class Recipe:
     corpus: CorpusSpec
     source: Mapping[str, Any] = field(repr=False)
     notes: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def called(self) -> str:
+        """What names it on the command line: ``fmlmsn --variant m``."""
+        return " ".join([self.name, *(f"--variant {name}" for name in self.variants)])
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars (``on`` is a word, 1e-3 a number), no anchors, no doubled keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise BadRecipe(
-                f"line {mark.line + 1}: anchors and aliases are not allowed in a recipe"
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise BadRecipe(f"line {line}: a key must be a word, not a list or a mapping")
-            if key.value in seen:
-                raise BadRecipe(f"line {line}: '{key.value}' stands there twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false|True|False", "tfTF"),
-    ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
-    ("float", r"[-+]?(?:(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
+    @property
+    def known_variants(self) -> Mapping[str, Mapping[str, Any]]:
+        """All its variants as they stand in the recipe, by name."""
+        return variants_of(self.source)
 
 
 def shipped() -> tuple[str, ...]:
@@ -91,7 +95,10 @@ def shipped() -> tuple[str, ...]:
 
 
 def load_recipe(
-    name: str | Path, overrides: Sequence[str] = (), corpus: str | Path | None = None
+    name: str | Path,
+    overrides: Sequence[str] = (),
+    corpus: str | Path | None = None,
+    variants: Sequence[str] = (),
 ) -> Recipe:
     """Read a recipe by its name, or from a YAML file, and check all of it.
 
@@ -100,17 +107,14 @@ def load_recipe(
         overrides: ``node.setting=value``, ``node.search.setting=values`` or
             ``corpus.option=value``, values in YAML.
         corpus: folder or table to run on instead of the recipe's own corpus.
+        variants: of the recipe, later ones on top of earlier ones; overrides on top of all.
 
     Raises:
         BadRecipe: the file is not a recipe; the message lists every fault.
-        UnknownName: no recipe has this name.
+        UnknownName: no recipe has this name, or this one no such variant.
     """
     source = parse(_text(name), str(name))
-    if corpus is not None:
-        source["corpus"] = {"root": str(corpus)}
-    for override in overrides:
-        _override(source, override)
-    return build(source, str(name))
+    return Origin(source, str(name), corpus, tuple(overrides)).built(variants)
 
 
 def _text(name: str | Path) -> str:
@@ -138,46 +142,10 @@ def parse(text: str, where: str) -> dict[str, Any]:
     Raises:
         BadRecipe: it is not YAML, or not a mapping at its top.
     """
-    source = _load(text, f"recipe '{where}'")
+    source = load_yaml(text, f"recipe '{where}'")
     if not isinstance(source, dict):
         raise BadRecipe(f"recipe '{where}' must be a mapping with 'name' and 'nodes'")
     return source
-
-
-def _override(source: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    place, dot, key = path.partition(".")
-    if not (equals and dot and key):
-        raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
-    value = _load(text, f"value of override '{override}'")
-    nodes = source.get("nodes")
-    nodes = nodes if isinstance(nodes, dict) else {}
-    if place == "corpus":
-        source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
-    elif place in nodes and key.startswith("search."):
-        whole = _mapping(nodes[place], f"node '{place}'")
-        space = _mapping(whole.get("search") or {}, "'search'")
-        nodes[place] = {**whole, "search": {**space, key.removeprefix("search."): value}}
-    elif place in nodes:
-        nodes[place] = {**_mapping(nodes[place], f"node '{place}'"), key: value}
-    else:
-        raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
-
-
-def _mapping(value: Any, what: str) -> dict[Any, Any]:
-    if not isinstance(value, dict):
-        raise BadRecipe(f"{what} must map settings to values, got {value!r}")
-    return value
-
-
-def _load(text: str, where: str) -> Any:
-    """Any YAML value."""
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, see above
-    except BadRecipe as error:
-        raise BadRecipe(f"{where}, {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadRecipe(f"{where} is not YAML: {error}") from error
 
 
 def build(source: Mapping[str, Any], where: str) -> Recipe:
@@ -188,6 +156,7 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
     """
     faults: list[str] = []
     unknown_keys(source, TOP_KEYS, "the recipe", faults)
+    faults += variant_faults(source)
     nodes = source.get("nodes")
     if not isinstance(nodes, dict) or not nodes:
         raise BadRecipe(f"recipe '{where}': 'nodes' must map names to nodes, got {nodes!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cache import runs
 from ..cache.corpus import Corpus
-from ..cache.errors import BadCall
+from ..cache.errors import AffectflowError, BadCall
 from ..cache.keys import canonical
 from ..cache.labels import CLASSES
 from ..cache.store import FeatureStore
@@ -31,6 +31,7 @@ def run(
     cache: str | Path | FeatureStore = "features",
     *,
     corpus: str | Path | None = None,
+    variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
     kinds: Sequence[str] = KINDS,
     until: Sequence[str] = (),
@@ -48,7 +49,8 @@ def run(
         recipe: name of a shipped recipe, path of a YAML file, or a loaded recipe.
         cache: folder of the feature store; made if missing.
         corpus: folder or table to run on instead of the recipe's own corpus.
-        overrides: ``node.setting=value``.
+        variants: of the recipe, later ones on top of earlier ones; a loaded recipe has its own.
+        overrides: ``node.setting=value``, on top of all variants.
         kinds: which kinds of node may be made (with ``extract``, reductions too); features that a
             fit lacks are an error then.
         until: only these nodes and what they need; empty: all.
@@ -69,14 +71,13 @@ def run(
     check_scheduler(scheduler)
     if "://" not in scheduler:
         check_device(device)
-    loaded = prepared(recipe, corpus, overrides, until)
+    loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
         reporter.note(
             "this script has no 'if __name__ == \"__main__\":', so worker processes cannot import "
             "it: running in this process instead"
         )
-    opened = open_corpus(loaded, reporter)
     check(loaded, opened, training="fit" in kinds, reporter=reporter)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     driver = Driver(
@@ -103,18 +104,21 @@ def plan_run(
     cache: str | Path | FeatureStore = "features",
     *,
     corpus: str | Path | None = None,
+    variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
     until: Sequence[str] = (),
     reporter: Reporter | None = None,
 ) -> list[NodeState]:
     """What ``run`` would do, node by node; arguments as there. Makes nothing."""
-    return look(recipe, cache, corpus, overrides, until, reporter or Reporter())[2].look_all()
+    reporter = reporter or Reporter()
+    return look(recipe, cache, corpus, variants, overrides, until, reporter)[2].look_all()
 
 
 def look(
     recipe: str | Path | Recipe,
     cache: str | Path | FeatureStore,
     corpus: str | Path | None,
+    variants: Sequence[str],
     overrides: Sequence[str],
     until: Sequence[str],
     reporter: Reporter | None = None,
@@ -122,8 +126,7 @@ def look(
 ) -> tuple[Recipe, Corpus, Board]:
     """A recipe, its corpus, and the board on which to look at its nodes; ``again`` as there."""
     reporter = reporter or Reporter()
-    loaded = prepared(recipe, corpus, overrides, until)
-    opened = open_corpus(loaded, reporter)
+    loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
     check(loaded, opened, training=False, reporter=reporter)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     store.adopt()
@@ -135,12 +138,41 @@ def look(
 def prepared(
     recipe: str | Path | Recipe,
     corpus: str | Path | None,
+    variants: Sequence[str],
     overrides: Sequence[str],
     until: Sequence[str],
-) -> Recipe:
-    """Load a recipe, unless it is loaded, and keep the part of its graph that is asked for."""
-    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus)
-    return replace(loaded, workflow=loaded.workflow.upto(until)) if until else loaded
+    reporter: Reporter,
+) -> tuple[Recipe, Corpus]:
+    """A recipe, the part of its graph that is asked for, and its corpus.
+
+    A variant that the recipe says is for corpora without some label columns is put beneath the
+    others where the corpus lacks one of these, and has all that the variant learns from.
+    """
+    loaded = (
+        recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus, variants)
+    )
+    opened = open_corpus(loaded, reporter)
+    for name, lacking in unlabelled(loaded, opened).items():
+        other = loaded.origin.built((name, *loaded.variants)) if loaded.origin else loaded
+        if other is not loaded and not missing_labels(other.workflow.fits, opened):
+            loaded = other
+            reporter.note(
+                f"this corpus has no labels {', '.join(lacking)}: running variant '{name}'"
+            )
+    if until:
+        loaded = replace(loaded, workflow=loaded.workflow.upto(until))
+    return loaded, opened
+
+
+def unlabelled(recipe: Recipe, corpus: Corpus) -> dict[str, list[str]]:
+    """Variants for corpora without some labels, not applied yet, and those that are lacking."""
+    found = {}
+    for name, own in recipe.known_variants.items():
+        there = set(corpus.label_columns)
+        lacking = [label for label in own.get("without_labels", ()) if label not in there]
+        if lacking and name not in recipe.variants:
+            found[name] = lacking
+    return found
 
 
 def open_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
@@ -157,36 +189,62 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     """
     check_reductions(recipe.workflow)
     fits = recipe.workflow.fits if training else ()
-    columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
-    missing = sorted(set(columns) - set(corpus.label_columns))
+    missing = missing_labels(fits, corpus)
     if missing:
-        raise _no_labels(fits, missing, corpus.label_columns)
+        raise _no_labels(recipe, fits, missing, corpus)
+    columns = _columns(fits)
     faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
     for line in (*recipe.notes, *corpus.notes, *faults.warnings):
         reporter.note(line)
     faults.raise_if_any()
 
 
-def _no_labels(fits: Sequence[Fit], missing: Sequence[str], there: Sequence[str]) -> BadCall:
+def _columns(fits: Sequence[Fit]) -> list[str]:
+    """Label columns that fits learn from."""
+    return [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
+
+
+def missing_labels(fits: Sequence[Fit], corpus: Corpus) -> list[str]:
+    """Label columns that fits learn from and the corpus has not, sorted."""
+    return sorted(set(_columns(fits)) - set(corpus.label_columns))
+
+
+def _no_labels(
+    recipe: Recipe, fits: Sequence[Fit], missing: Sequence[str], corpus: Corpus
+) -> BadCall:
     """The error of the first fit whose label columns a corpus lacks, with what would mend it."""
-    asked = {fit.name: set(label_columns(fit.training, fit.tasks).values()) for fit in fits}
+    asked = {fit.name: set(_columns([fit])) for fit in fits}
+    there = corpus.label_columns
     name = next(name for name, columns in asked.items() if columns & {*missing})
     own = [column for column in missing if column in asked[name]]
     mend = "Give its table such a column, or choose tasks among those"
     if "M" in there and not set(own) & set(CLASSES):  # a class is never learned from M
-        mend = (
-            f"To train every task on M instead (FmlMSN-m): --set {name}.labels=M, for each such fit"
-        )
+        mend = f"To train every task on M instead: --set {name}.labels=M, for each such fit"
+    would_do = [name for name in recipe.known_variants if _does(recipe, name, corpus)]
+    if would_do:
+        mend = " or ".join(f"--variant {name}" for name in would_do) + " would do with these"
     return BadCall(
         f"node '{name}' learns from the label column(s) {', '.join(own)}, which this corpus has "
         f"not; it has {', '.join(there) or 'no labels'}. {mend}"
     )
 
 
+def _does(recipe: Recipe, variant: str, corpus: Corpus) -> bool:
+    """Whether a corpus has all labels of a variant on top of the recipe as it is."""
+    if recipe.origin is None or variant in recipe.variants:
+        return False
+    try:
+        made = recipe.origin.built((*recipe.variants, variant))
+    except AffectflowError:
+        return False  # it changes what another variant has taken away
+    return not missing_labels(made.workflow.fits, corpus)
+
+
 def run_id(recipe: Recipe, corpus: Corpus) -> str:
-    """The recipe's name and a digest of what was asked: the nodes and the corpus table."""
+    """Recipe, variants, and a digest of what was asked: the nodes and the corpus table."""
     asked = canonical([recipe.source.get("nodes"), sorted(recipe.workflow.nodes), corpus.digest()])
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in recipe.name)[:40]
+    told = "-".join([recipe.name, *recipe.variants])
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in told)[:40]
     return f"{name}-{hashlib.sha256(asked).hexdigest()[:12]}"
 
 

@@ -21,7 +21,7 @@ from .nodes import Fit
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe
 from .result import Reporter, Run
-from .run import check, open_corpus, peak_memory, prepared, run
+from .run import check, peak_memory, prepared, run
 from .search import Space
 from .sweep_study import TrialRow, load_optuna
 from .sweep_trials import Searcher, set_on
@@ -67,6 +67,7 @@ def sweep(
     test: bool = True,
     seed: int = 0,
     corpus: str | Path | None = None,
+    variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
     scheduler: str = "processes",
     workers: int | None = None,
@@ -88,6 +89,7 @@ def sweep(
         test: fit the best setting on the whole corpus and score it on the test split.
         seed: of the values that are drawn.
         corpus: as for ``run``, like all that follow.
+        variants: as there.
         overrides: as there.
         scheduler: as there.
         workers: as there.
@@ -103,10 +105,10 @@ def sweep(
     check_scheduler(scheduler)
     if trials < 1:
         raise BadCall(f"trials must be at least 1, not {trials}")
-    loaded = prepared(recipe, corpus, overrides, (node,))
+    loaded, opened = prepared(recipe, corpus, variants, overrides, (node,), reporter)
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
-    check(loaded, open_corpus(loaded, reporter), training=True, reporter=reporter)
+    check(loaded, opened, training=True, reporter=reporter)
     inputs = run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
     searcher = Searcher(loaded.name, fit, space, inputs, prune, seed, reporter, options)
     if scheduler == "processes" and not main_is_guarded():

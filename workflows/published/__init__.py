@@ -1,0 +1,1 @@
+"""Tables that papers print, as YAML; data, no logic. Read by ``published_tables``."""

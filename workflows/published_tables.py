@@ -1,0 +1,197 @@
+"""Tables that papers print, and which of our nodes measures each of their rows.
+
+One file a paper, ``published/PAPER.yaml``::
+
+    tables:
+      "4":
+        title: Modality subsets on CH-SIMS v2
+        corpus: CH-SIMS v2                # what the numbers were measured on
+        note: one sentence on the table, where there is something to know
+        metrics: {Acc-2: Acc2, F1: F1_predweighted, MAE: MAE}   # heading -> ours (affectflow names)
+        percent: [Acc-2, F1]              # headings whose numbers are printed times 100
+        rows:
+          - {name: T, variant: subsets, node: sf_T, task: M, published: {Acc-2: 80.1, MAE: 0.3}}
+          - {name: Self-MM, published: {Acc-2: 80.0}}       # printed beside, run by nobody
+
+A heading may stand for two of our metrics, as ``Acc-2: [Acc2_has0, Acc2_non0]``; its numbers are
+then lists too. ``seconds`` is the time of an epoch of one seed, of the row's node and those that
+are ``timed`` with it. A row's ``variant`` may be a list, its ``recipe`` another one than the
+paper's, its ``corpus`` another one than the table's; ``group`` names the block it stands in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Annotated, Any
+
+import pydantic
+
+from ..cache.errors import BadRecipe, unknown
+from ..train.metrics import FAMILIES
+from .safe_yaml import load_yaml
+
+#: Time of an epoch of one seed.
+SECONDS = "seconds"
+#: Metrics of one class: ``F1_happy``.
+OF_A_CLASS = re.compile("(F1|WA)_[a-z]+")
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_listed)]
+#: A published number, several of one heading, or None where the paper has a dash.
+Number = float | tuple[float | None, ...] | None
+
+
+class Row(pydantic.BaseModel):
+    """One row of a published table.
+
+    Args:
+        name: as the paper prints it.
+        group: the block of rows it stands in; empty: none.
+        recipe: whose node measures it; empty: the paper's.
+        variant: variants of that recipe, in order.
+        node: the fit that measures it; empty: none of ours does.
+        task: of the fit, whose scores are meant.
+        timed: nodes whose epochs count towards the row's ``seconds``, beside its own.
+        corpus: what its numbers were measured on; empty: the table's.
+        published: heading -> number.
+        note: a sentence on it.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    group: str = ""
+    recipe: str = ""
+    variant: Names = ()
+    node: str = ""
+    task: str = "M"
+    timed: tuple[str, ...] = ()
+    corpus: str = ""
+    published: dict[str, Number] = {}
+    note: str = ""
+
+
+class Table(pydantic.BaseModel):
+    """One published table.
+
+    Args:
+        title: what it is about.
+        corpus: what its numbers were measured on, as the paper calls it.
+        metrics: heading -> our metrics.
+        percent: headings whose numbers are printed times 100.
+        rows: in the paper's order.
+        note: a sentence on the whole.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    corpus: str
+    metrics: dict[str, Names]
+    percent: tuple[str, ...] = ()
+    rows: tuple[Row, ...]
+    note: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Table:
+        known = metric_names()
+        for heading, names in self.metrics.items():
+            for name in names:
+                if not OF_A_CLASS.fullmatch(name):
+                    _known(f"metric of heading '{heading}'", name, known)
+        for heading in self.percent:
+            _known("heading in 'percent'", heading, self.metrics)
+        for row in self.rows:
+            for heading, number in row.published.items():
+                _known(f"heading in row '{row.name}'", heading, self.metrics)
+                n = len(self.metrics[heading])
+                if isinstance(number, tuple) and len(number) != n:
+                    raise ValueError(
+                        f"row '{row.name}', '{heading}': {len(number)} numbers for {n} metric(s)"
+                    )
+            if row.variant and not row.node:
+                raise ValueError(f"row '{row.name}' has a variant, and no node that measures it")
+        return self
+
+    @property
+    def ours(self) -> tuple[Row, ...]:
+        """Rows that a node of ours measures."""
+        return tuple(row for row in self.rows if row.node)
+
+
+class _File(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    tables: dict[str, Table]
+
+
+def papers() -> tuple[str, ...]:
+    """Recipes with published tables, sorted."""
+    folder = resources.files(__package__) / "published"
+    names = (entry.name for entry in folder.iterdir())
+    return tuple(sorted(name[: -len(".yaml")] for name in names if name.endswith(".yaml")))
+
+
+def tables_of(paper: str) -> Mapping[str, Table]:
+    """Tables of a paper by number, in the paper's order.
+
+    Raises:
+        UnknownName: no paper is called so.
+        BadRecipe: its file is not what it should be; the message says where.
+    """
+    if paper not in papers():
+        raise unknown("paper with published tables", paper, papers())
+    file = resources.files(__package__) / "published" / f"{paper}.yaml"
+    return read_tables(file.read_text(encoding="utf-8"), paper)
+
+
+def read_tables(text: str, where: str) -> Mapping[str, Table]:
+    """Published tables from YAML text, by number.
+
+    Raises:
+        BadRecipe: with every fault and the place of each.
+    """
+    try:
+        return _File.model_validate(load_yaml(text, f"published tables '{where}'")).tables
+    except pydantic.ValidationError as error:
+        told = [
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
+        listed = "\n".join(f"  {i}. {fault}" for i, fault in enumerate(told, 1))
+        raise BadRecipe(
+            f"published tables '{where}' have {len(told)} fault(s):\n{listed}"
+        ) from error
+
+
+def table_of(paper: str, number: str) -> Table:
+    """One table of a paper.
+
+    Raises:
+        UnknownName: no paper, or none of its tables, is called so.
+    """
+    found = tables_of(paper)
+    if number not in found:
+        raise unknown(f"table of '{paper}'", number, found)
+    return found[number]
+
+
+def metric_names() -> frozenset[str]:
+    """Every name that a metric of ours can have, those of single classes apart."""
+    import numpy as np
+
+    ends = np.array([-1.0, 1.0])
+    found = {name for family in FAMILIES.values() for name in family(ends, ends)}
+    return frozenset({*found, "CCC", "R2", "Acc", "MacroF1", "UAR", "WA", SECONDS})
+
+
+def _known(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse what is not known, as pydantic wants to hear it."""
+    if name not in known:
+        raise ValueError(str(unknown(what, name, known)))

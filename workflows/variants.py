@@ -1,0 +1,158 @@
+"""What is changed of a recipe before it is built: its variants, the corpus, single settings.
+
+A variant is a change that the recipe's own author has named: an ablation, another corpus'
+hyper-parameters, the same graph on frozen features. All of this is done on plain data, so that what
+comes out is checked like any recipe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..cache.errors import AffectflowError, BadRecipe, unknown
+from .safe_yaml import load_yaml
+
+KEYS = ("about", "without_labels", "drop", "nodes", "set")
+#: Settings of a node that name other nodes.
+READS = ("on", "encode", "start", "labels_from")
+
+
+def changed(
+    source: Mapping[str, Any],
+    where: str,
+    variants: Sequence[str] = (),
+    corpus: str | Path | None = None,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A recipe with its variants put on top of each other, in order; then corpus and overrides.
+
+    Args:
+        source: the recipe as plain data.
+        where: its name, for messages.
+        variants: names of variants of the recipe.
+        corpus: folder or table that takes the place of the recipe's corpus.
+        overrides: ``node.setting=value``, values in YAML.
+
+    Raises:
+        BadRecipe: a variant changes what is not there, or an override cannot be read.
+        UnknownName: the recipe has no such variant, or an override names no node.
+    """
+    found = dict(source)
+    faults = variant_faults(source) if variants else []
+    if faults:
+        raise BadRecipe(f"recipe '{where}': " + "; ".join(faults))
+    known = variants_of(source) if variants else {}
+    for name in dict.fromkeys(variants):
+        if name not in known:
+            raise unknown(f"variant of recipe '{where}'", name, known)
+        try:
+            _apply(found, known[name])
+        except AffectflowError as error:
+            raise BadRecipe(f"recipe '{where}', variant '{name}': {error}") from error
+    if corpus is not None:
+        found["corpus"] = {"root": str(corpus)}
+    for override in overrides:
+        _override(found, override)
+    return found
+
+
+def variants_of(source: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Variants of a well-formed recipe by name, in its order."""
+    return {str(name): own for name, own in source.get("variants", {}).items()}
+
+
+def variant_faults(source: Mapping[str, Any]) -> list[str]:
+    """What is wrong with how a recipe writes its variants, a sentence each."""
+    found = source.get("variants", {})
+    if not isinstance(found, dict):
+        return [f"'variants' must map names to changes, got {found!r}"]
+    return [
+        f"variant '{name}': {fault}"
+        for name, own in found.items()
+        for fault in _faults(str(name), own)
+    ]
+
+
+def _faults(name: str, own: Any) -> Iterator[str]:
+    if not re.fullmatch(r"[\w-]{1,64}", name):
+        yield "its name must have 1 to 64 letters, digits, '_', '-'"
+    if not isinstance(own, dict):
+        yield f"must map some of {', '.join(KEYS)} to what they change, got {own!r}"
+        return
+    yield from (str(unknown("key in a variant", str(k), KEYS)) for k in own if k not in KEYS)
+    for key in ("set", "drop", "without_labels"):
+        value = own.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            kind = "node.setting=value" if key == "set" else "names"
+            yield f"'{key}' must be a list of {kind}, got {value!r}"
+    if not isinstance(own.get("nodes", {}), dict):
+        yield f"'nodes' must map names to nodes, got {own['nodes']!r}"
+
+
+def _apply(source: dict[str, Any], variant: Mapping[str, Any]) -> None:
+    """Leave nodes out, add or replace some, then set; nodes stand after what they read again."""
+    nodes = dict(_mapping(source.get("nodes"), "'nodes'"))
+    for name in variant.get("drop", ()):
+        if name not in nodes:
+            raise BadRecipe(f"'drop': {unknown('node', name, nodes)}")
+        del nodes[name]
+    nodes.update(variant.get("nodes", {}))
+    source["nodes"] = _in_order(nodes)
+    for override in variant.get("set", ()):
+        _override(source, override)
+
+
+def _in_order(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Each node after those that it reads, else as they stand; a circle is left as it is."""
+    placed: dict[str, Any] = {}
+    todo = list(nodes)
+    while todo:
+        ready = (n for n in todo if not any(one in todo and one != n for one in _read(n, nodes)))
+        name = next(ready, todo[0])
+        placed[name] = nodes[name]
+        todo.remove(name)
+    return placed
+
+
+def _read(name: str, nodes: Mapping[str, Any]) -> set[str]:
+    """Nodes that a node reads; ``sf_TA`` is one of those that ``subsets`` of ``sf`` make."""
+    settings = nodes[name] if isinstance(nodes[name], dict) else {}
+    words: list[Any] = []
+    for value in (settings.get(key) for key in READS):
+        many = list(value.values()) if isinstance(value, dict) else value
+        words += many if isinstance(many, list) else [many]
+    whole = [n for n, own in nodes.items() if isinstance(own, dict) and "subsets" in own]
+    return {
+        next((n for n in whole if str(word).startswith(f"{n}_")), str(word))
+        for word in words
+        if word is not None
+    }
+
+
+def _override(source: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    place, dot, key = path.partition(".")
+    if not (equals and dot and key):
+        raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
+    value = load_yaml(text, f"value of override '{override}'")
+    nodes = source.get("nodes")
+    nodes = dict(nodes) if isinstance(nodes, dict) else {}
+    if place == "corpus":
+        source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
+        return
+    if place not in nodes:
+        raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
+    whole = _mapping(nodes[place], f"node '{place}'")
+    if key.startswith("search."):
+        space = _mapping(whole.get("search") or {}, "'search'")
+        key, value = "search", {**space, key.removeprefix("search."): value}
+    source["nodes"] = {**nodes, place: {**whole, key: value}}
+
+
+def _mapping(value: Any, what: str) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise BadRecipe(f"{what} must map settings to values, got {value!r}")
+    return value
