@@ -29,8 +29,9 @@ class Input:
         modality: ``text``, ``audio``, ``vision``, or ``fused`` for what a fit has encoded.
         table: ragged rows of all utterances; one without rows has this modality masked.
         encoder: the layers above those whose states the rows are, for models that train them: a
-            torch module that maps rows (B, T, width) and mask (B, T) to rows, whose attribute
-            ``summary`` says which real one stands for all, ``first`` or ``last``; or None.
+            torch module as ``extract.cut`` makes them; or None. It maps rows (B, T, columns) and
+            mask (B, T) to rows (B, ceil(T / ``stride``), ``width``), and its ``summary`` says
+            what stands for all of them: the ``first`` or ``last`` real one, or their ``mean``.
     """
 
     name: str

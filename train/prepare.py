@@ -191,11 +191,13 @@ def encoders_of(model: ModelSettings, inputs: Sequence[Input]) -> dict[str, Any]
     Raises:
         BadCall: the input comes without them.
     """
-    named = [given for given in inputs if model.encoder and given.modality == model.encoder]
+    named = [given for given in inputs if given.modality in model.encoder]
     for given in named:
-        if given.encoder is None:
+        if given.encoder is None and model.every_encoder:
             raise BadCall(
                 f"model '{model.name}' trains the layers above those whose states '{given.name}' "
                 "holds, and they were not handed in with it"
             )
-    return {given.name: given.encoder for given in named}
+    found = {given.name: given.encoder for given in named if given.encoder is not None}
+    model.check_encoders(list(found), [given.name for given in inputs])
+    return found

@@ -237,7 +237,7 @@ class Bundle:
         return answer.cast(self.workflow.spec(node))
 
     def _inputs(self, fit: str, made: Mapping[str, Features]) -> list[Any]:
-        from ..extract.text.cut import upper_of
+        from ..extract.cut import upper_of
         from ..train.dataset import Input
 
         node = self.workflow[fit]

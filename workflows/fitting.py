@@ -27,7 +27,7 @@ from .machine import memory, n_threads
 from .news import EpochNews
 
 if TYPE_CHECKING:
-    from ..extract.text.hf_text import HfText
+    from ..extract.base import Extractor
     from ..train.dataset import Dataset
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
@@ -50,7 +50,7 @@ class InputRef:
     name: str
     modality: str
     places: tuple[Place | None, ...]
-    encoder: HfText | None = None
+    encoder: Extractor | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def read_inputs(
     Raises:
         TrainingError: none of the utterances has an input whose width is not known.
     """
-    from ..extract.text.cut import upper_of
+    from ..extract.cut import upper_of
     from ..train.dataset import Input
 
     inputs = []

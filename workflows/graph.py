@@ -10,17 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall, BadRecipe, unknown
 from ..cache.keys import fingerprint, settings_of
 from ..cache.records import FeatureSpec
-from ..extract.base import TRANSCRIPT
+from ..extract.base import TRANSCRIPT, Extractor
+from ..extract.cut import CUTS, check_cut, is_cut
 from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce, decoding_of
-
-if TYPE_CHECKING:
-    from ..extract.text.hf_text import HfText
 
 
 class Workflow:
@@ -120,7 +118,7 @@ class Workflow:
             {role: self.modality(upstream) for role, upstream in node.on.items()}
         )
 
-    def encoder(self, fit: Fit, name: str) -> HfText | None:
+    def encoder(self, fit: Fit, name: str) -> Extractor | None:
         """The extractor of an input of a fit that trains the layers above what it stores.
 
         None of an input that is only read.
@@ -128,22 +126,24 @@ class Workflow:
         Raises:
             BadCall: the fit is to train such layers, and there are none.
         """
-        if not fit.settings.encoder or self.modality(name) != fit.settings.encoder:
+        modality, node = self.modality(name), self[name]
+        if modality not in fit.settings.encoder:
             return None
-        from ..extract.text.cut import cached_layer
-        from ..extract.text.hf_text import HfText
-
-        node = self[name]
-        if not isinstance(node, Extract) or not isinstance(node.extractor, HfText):
+        made = node.extractor if isinstance(node, Extract) else None
+        if not fit.settings.every_encoder and not (made and is_cut(made)):
+            return None
+        wanted = CUTS[modality][0]
+        if made is None or made.name != wanted:
+            level = "level: token and " if modality == "text" else ""
             raise BadCall(
                 f"model '{fit.model}' trains the layers above those whose states are cached: "
-                f"'{name}' must be an hf-text node with level: token and a layer, not {node.what}"
+                f"'{name}' must be an {wanted} node with {level}a layer, not {node.what}"
             )
         try:
-            cached_layer(node.extractor)
+            check_cut(made)
         except BadCall as error:
             raise BadCall(f"model '{fit.model}' on '{name}': {error}") from error
-        return node.extractor
+        return made
 
     def contents(self, node: Extract) -> tuple[str, ...]:
         """Which of media, text and name enter the keys of an extract's features."""
@@ -272,8 +272,8 @@ class Workflow:
         if isinstance(node, Fit):
             try:
                 node.settings.check({name: self.modality(name) for name in node.on}, node.tasks)
-                for name in node.on:
-                    self.encoder(node, name)
+                trained = [name for name in node.on if self.encoder(node, name)]
+                node.settings.check_encoders(trained, node.on)
             except BadCall as error:
                 raise BadRecipe(f"{where}: {error}") from error
         if isinstance(node, Reduce) and not isinstance(upstream := self[node.on[0]], Extract):

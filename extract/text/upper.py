@@ -43,7 +43,10 @@ class UpperLayers(nn.Module):
 
     Attributes:
         summary: which real token stands for the text: ``first``, ``last``; empty: none is known to.
+        width, stride: see ``extract.cut``.
     """
+
+    stride = 1
 
     def __init__(self, model: Any, ending: tuple[int, ...] = (), summary: str = "") -> None:
         super().__init__()
@@ -51,6 +54,12 @@ class UpperLayers(nn.Module):
         self.mixes = model.config.model_type not in FLOAT32_ALONE
         self.ending = ending
         self.summary = summary
+        self.width = int(model.config.hidden_size)
+
+    def blocks(self) -> list[nn.Module]:
+        """Its layers."""
+        owner, name = _layer_list(self.model, self.model.config.num_hidden_layers)
+        return list(getattr(owner, name))
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""

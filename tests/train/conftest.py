@@ -88,7 +88,7 @@ def with_encoder(dataset, name, **settings):
     """The same inputs, those with an encoder that a model of this name trains."""
     wanted = model_class(name).encoder
     inputs = [
-        replace(i, encoder=tiny_encoder(i.width, **settings)) if i.modality == wanted else i
+        replace(i, encoder=tiny_encoder(i.width, **settings)) if i.modality in wanted else i
         for i in dataset.inputs
     ]
     return replace(dataset, inputs=tuple(inputs))

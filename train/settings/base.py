@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -27,9 +27,10 @@ class ModelSettings:
             any of its tasks; others are not shown them.
         follows: metrics of the task that chooses the epoch, whose course on the validation split
             is kept and drawn, those of them that the corpus' family has; see ``train.watching``.
-        encoder: modality of the input that comes with the layers above those whose states it
-            holds (``Input.encoder``), which the model trains; empty: none does. Its rows are
-            neither normalised nor cut.
+        encoder: modalities whose inputs come with the layers above those whose states they hold
+            (``Input.encoder``), which the model trains; their rows are neither normalised nor cut.
+        every_encoder: whether all inputs of these modalities do; else at least one does, and
+            others are read as they are.
     """
 
     name: ClassVar[str]
@@ -38,7 +39,8 @@ class ModelSettings:
     aligned: ClassVar[bool] = False
     unlabelled: ClassVar[bool] = False
     follows: ClassVar[tuple[str, ...]] = ()
-    encoder: ClassVar[str] = ""
+    encoder: ClassVar[tuple[str, ...]] = ()
+    every_encoder: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -98,6 +100,23 @@ class ModelSettings:
                 f"model '{self.name}' reads every row of its inputs, for what sums a text up may "
                 f"be its last token: 'length' must be 'longest', not {training.length!r}. Set "
                 "'max_length' and 'long: truncate' of hf-text for shorter texts"
+            )
+
+    def check_encoders(self, trained: Sequence[str], inputs: Iterable[str]) -> None:
+        """See that there are layers to be trained.
+
+        Args:
+            trained: the inputs that come with some.
+            inputs: names of all.
+
+        Raises:
+            BadCall: none does, and the model is there to train them.
+        """
+        if self.encoder and not trained:
+            raise BadCall(
+                f"model '{self.name}' trains the layers above those whose states are cached, and "
+                f"none of {', '.join(inputs)} has any above it. Give at least one a 'layer' (0: "
+                "all layers are trained)"
             )
 
     def distinct(self, inputs: Mapping[str, str], least: int, most: int) -> None:

@@ -31,7 +31,7 @@ class MagEncoder(Shifting):
 
     name: ClassVar[str] = "mag-encoder"
     positive: ClassVar[tuple[str, ...]] = (*Shifting.positive, "encoder_lr")
-    encoder: ClassVar[str] = "text"
+    encoder: ClassVar[tuple[str, ...]] = ("text",)
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 32,
         "patience": 8,
