@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..cache.errors import BadInput, InputWarning
-from ..cache.records import ArraySpec, Features, FeatureSpec
+from ..cache.records import Array, ArraySpec, Features, FeatureSpec
 from .clip import Clip
 
 #: Role that whatever extract node is named can fill: features to be pooled, whatever they are.
@@ -57,8 +57,8 @@ class Extractor(ABC):
     Class attributes:
         name: registry name, lower case with hyphens.
         version: raise it when the output changes for the same settings and input.
-        modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for; ``ANY``
-            where that follows from what it reads.
+        modality: ``text``, ``audio`` or ``vision``: what a fusion model takes it for; ``marks``:
+            it marks the rows of another node; ``ANY`` where that follows from what it reads.
         provides: the role, or roles, that it can fill for others (``faces``); empty: none.
         libraries: distributions that compute whatever the settings are; see ``used_libraries``.
         paper: what to cite for the features, in short; empty: nothing.
@@ -133,6 +133,14 @@ class Extractor(ABC):
     def weights(self) -> Mapping[str, Path | str]:
         """Weights behind the numbers: name to a file or folder (digested), or to a fixed commit."""
         return {}
+
+    def unfit(self, values: Array) -> str:
+        """Why what it made of a whole corpus cannot serve as labels of a fit; empty: it can.
+
+        Args:
+            values: (n, n_columns), a row an utterance; NaN where there is none.
+        """
+        return ""
 
     def used_libraries(self) -> tuple[str, ...]:
         """Distributions whose version is recorded beside the features."""

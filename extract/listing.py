@@ -26,7 +26,8 @@ class Row:
 
     Args:
         name: registry name.
-        modality: ``text``, ``audio``, ``vision``; ``any`` where it follows from what is read.
+        modality: ``text``, ``audio``, ``vision``, ``marks``; ``any`` where it follows from what is
+            read.
         columns: how many, at the default settings.
         rate: rows a second, or what there is a row for.
         licence: a restriction on the use of what computes; empty: there is none.
@@ -43,7 +44,7 @@ class Row:
 
 def table() -> list[Row]:
     """One row for each extractor, by modality and name."""
-    order = ("text", "audio", "vision", ANY)
+    order = ("text", "audio", "vision", "marks", ANY)
     rows = [_row(extractor_class(name)) for name in EXTRACTORS]
     return sorted(rows, key=lambda row: (order.index(row.modality), row.name))
 

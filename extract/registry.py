@@ -33,6 +33,8 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "librosa": ("audio.librosa_features", "Librosa"),
     "librosa-33": ("audio.librosa33", "Librosa33"),
     "logmel-64": ("audio.logmel64", "LogMel64"),
+    "mask-sentiment": ("text.mask_sentiment", "MaskSentiment"),
+    "masked-tokens": ("text.masked_tokens", "MaskedTokens"),
     "mouth-motion": ("vision.mouth_motion", "MouthMotion"),
     "mtcnn-face": ("vision.mtcnn_face", "MtcnnFace"),
     "mvit": ("vision.swin3d", "Mvit"),

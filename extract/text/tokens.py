@@ -12,6 +12,10 @@ from ...cache.errors import BadCall, BadInput
 from ...cache.records import Array
 from ..hf_model import load_part
 
+#: Stands in a transcript for a masked word, in one character that no text has (Unicode keeps it
+#: for such use): every tokenizer reads it as its own mask token, whatever that is called.
+MASK = "\ufdd0"
+
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
@@ -53,15 +57,19 @@ def plain_tokens(ids: Array) -> Tokens:
 def tokenized(tokenizer: Any, text: str) -> Tokens:
     """The whole text, however long, with the tokens that a tokenizer adds.
 
+    A masked word (``MASK``) is the tokenizer's mask token.
+
     Raises:
-        BadInput: it is no text: it holds half of a surrogate pair.
+        BadInput: it is no text: it holds half of a surrogate pair; or it has a masked word, and
+            the tokenizer no such token.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise BadInput(f"{text[:60]!r} is no text: {error.reason}") from error
+    read, places = with_mask_token(tokenizer, text)
     found = tokenizer(
-        text,
+        read,
         add_special_tokens=True,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
@@ -75,8 +83,31 @@ def tokenized(tokenizer: Any, text: str) -> Tokens:
         ids,
         np.zeros(len(ids), np.int64) if types is None else np.array(types, np.int64),
         np.array(found["special_tokens_mask"], bool),
-        np.array(found["offset_mapping"], np.int32).reshape(-1, 2),
+        places[np.array(found["offset_mapping"], np.int32).reshape(-1, 2)],
     )
+
+
+def with_mask_token(tokenizer: Any, text: str) -> tuple[str, Array]:
+    """A text as a tokenizer is to read it: with its own mask token for ``MASK``.
+
+    Returns:
+        The text, and for each boundary between its characters, ends included, (n + 1,) int32,
+        which one of the given text it is.
+    """
+    if MASK not in text:
+        return text, np.arange(len(text) + 1, dtype=np.int32)
+    if tokenizer.mask_token is None:
+        raise BadInput(
+            f"the transcript {text.replace(MASK, '***')[:60]!r} has a masked word, and the "
+            f"tokenizer {tokenizer.name_or_path!r} has no mask token: use a model that "
+            "learned to fill masks (BERT, RoBERTa, DeBERTa, XLNet ...)"
+        )
+    token = str(tokenizer.mask_token)
+    places = [0]
+    for i, character in enumerate(text):
+        length = len(token) if character == MASK else 1
+        places += [i] * (length - 1) + [i + 1]
+    return text.replace(MASK, token), np.array(places, np.int32)
 
 
 def load_tokenizer(folder: Path, spans: bool = True) -> Any:

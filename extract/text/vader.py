@@ -84,7 +84,7 @@ class Vader(Extractor):
             EmptyTranscript: it has no word, emoticon or emoji.
             BadInput: it has letters but no Latin one; the lexicon is English.
         """
-        analyzer = _analyzer()
+        analyzer = load_analyzer()
         read, origin = emoji_as_words(clip.text, analyzer.emojis)
         words, spans = split_words(read, origin)
         entries = [analyzer.lexicon.get(word.lower(), 0.0) for word in words]
@@ -114,7 +114,8 @@ class Vader(Extractor):
 
 
 @lru_cache(maxsize=1)
-def _analyzer() -> Any:
+def load_analyzer() -> Any:
+    """The library's reader of sentiment, with its lexicon; loaded once in each process."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()

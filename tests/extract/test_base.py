@@ -139,7 +139,7 @@ def test_every_registered_extractor_keeps_the_contract(name):
     assert issubclass(kind, Extractor)
     assert dataclasses.is_dataclass(kind)
     assert kind.__dataclass_params__.frozen
-    assert kind.modality in ("text", "audio", "vision", ANY)
+    assert kind.modality in ("text", "audio", "vision", "marks", ANY)
     assert kind.version >= 1
     assert kind.__doc__
     assert "Source" in kind.__doc__

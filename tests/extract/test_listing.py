@@ -22,7 +22,7 @@ def test_every_extractor_is_listed_once_by_modality():
     rows = table()
     assert sorted(r.name for r in rows) == sorted(EXTRACTORS)
     modalities = [r.modality for r in rows]
-    assert sorted(modalities, key=["text", "audio", "vision", "any"].index) == modalities
+    assert sorted(modalities, key=["text", "audio", "vision", "marks", "any"].index) == modalities
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
