@@ -227,9 +227,10 @@ def _summary(root: Path, name: str) -> NodeSummary:
 
 
 def _checkpoint_of(description: Mapping[str, Any]) -> dict[str, str]:
-    """An encode has no settings of its own: what tells it apart is the checkpoint it applies."""
+    """What tells an encode apart: the checkpoint that it applies, and what it gives of it."""
     checkpoint = description.get("checkpoint")
-    return {"checkpoint": str(checkpoint)[:12]} if checkpoint else {}
+    told = {name: str(description[name]) for name in ("gives", "dtype") if name in description}
+    return {"checkpoint": str(checkpoint)[:12], **told} if checkpoint else {}
 
 
 def _fault_of_shard(path: Path) -> str:

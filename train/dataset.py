@@ -26,7 +26,8 @@ class Input:
 
     Args:
         name: the node's name.
-        modality: ``text``, ``audio``, ``vision``, or ``fused`` for what a fit has encoded.
+        modality: ``text``, ``audio``, ``vision``; of what a fit has encoded: that of its only
+            input, ``fused`` where it has several, ``soft`` where it is what the fit predicts.
         table: ragged rows of all utterances; one without rows has this modality masked.
         encoder: the layers above those whose states the rows are, for models that train them: a
             torch module as ``extract.cut`` makes them; or None. It maps rows (B, T, columns) and
@@ -55,6 +56,7 @@ class InputSpec:
         width: columns of a row.
         reads: ``mean`` or ``sequence``.
         length: rows kept of each utterance, the first ones.
+        columns: names of the columns of what a fit predicts (modality ``soft``); of others empty.
     """
 
     name: str
@@ -62,6 +64,10 @@ class InputSpec:
     width: int
     reads: str
     length: int
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))  # JSON has lists
 
 
 @dataclass(frozen=True, eq=False)

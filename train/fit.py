@@ -18,7 +18,8 @@ from .absent import only, subsets
 from .batches import Part
 from .course import Curve, Keeper, Parted, Progress
 from .dataset import SPLITS, Array, Dataset
-from .fitted import Fitted, encode, predict
+from .encoding import encode, encoded
+from .fitted import Fitted, predict
 from .loop import Loop, denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
@@ -32,7 +33,7 @@ from .settings.base import ModelSettings
 from .targets import Target, as_meta
 from .training import Training, primary_task
 
-__all__ = ["Fitted", "encode", "fit", "predict"]
+__all__ = ["Fitted", "encode", "encoded", "fit", "predict"]
 
 #: Seeds run side by side while a stack of them has at most so many weights; beyond, arithmetic
 #: and not the calls is what a step costs: a stack gains nothing (``benchmarks/train_seeds.py``).

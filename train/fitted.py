@@ -1,4 +1,4 @@
-"""What a fit leaves behind, and what can be done with it: predict, encode."""
+"""What a fit leaves behind; the network as it was fitted, and what it predicts."""
 
 from __future__ import annotations
 
@@ -64,31 +64,13 @@ def predict(
     Raises:
         TrainingError: an input is missing, of another width or modality, or not finite.
     """
-    predictions, _ = _apply(weights, meta, inputs, device, range(len(meta["seeds"])))
     seeds = [seed["seed"] for seed in meta["seeds"]]
+    with denormals_flushed(), torch.no_grad():
+        net, part = opened(weights, meta, inputs, device, range(len(seeds)))
+        out = run_net(net, part.in_order(len(seeds)))
+        predictions = as_predictions(from_meta(meta), out.predictions).cpu().numpy()
     columns = [column for target in from_meta(meta) for column in target.columns]
     return long_table(inputs[0].table.ids, seeds, columns, predictions)
-
-
-def encode(
-    weights: Mapping[str, Array],
-    meta: Mapping[str, Any],
-    inputs: Sequence[Input],
-    device: str = "cpu",
-) -> dict[str, Array]:
-    """Hidden activations (H,) float32 of each utterance, from the seed chosen by validation.
-
-    An utterance without any of the inputs is left out: there is nothing to encode, and whoever
-    reads the encoding sees it masked.
-
-    Raises:
-        TrainingError: as in ``predict``.
-    """
-    chosen = [s["seed"] for s in meta["seeds"]].index(meta["chosen"])
-    _, hidden = _apply(weights, meta, inputs, device, [chosen])
-    names = {spec["name"] for spec in meta["inputs"]}
-    present = np.any([given.table.present for given in inputs if given.name in names], axis=0)
-    return {name: hidden[0, i] for i, name in enumerate(inputs[0].table.ids) if present[i]}
 
 
 def specs_of(meta: Mapping[str, Any]) -> list[InputSpec]:
@@ -167,24 +149,24 @@ def readings_of(
     return readings
 
 
-def _apply(
+def opened(
     weights: Mapping[str, Array],
     meta: Mapping[str, Any],
     inputs: Sequence[Input],
     device: str,
     chosen: Sequence[int],
-) -> tuple[Array, Array]:
-    """Predictions (S, n, K) and hidden (S, n, H) of the chosen seeds, float32."""
+) -> tuple[Model, Part]:
+    """The network of the chosen seeds, and what it reads of all utterances.
+
+    Raises:
+        TrainingError: as in ``predict``.
+    """
     if not inputs:
         raise TrainingError("nothing to apply the model to: no inputs given")
     ids = inputs[0].table.ids
     lined_up = join(ids, [""] * len(ids), {}, inputs).inputs
-    with denormals_flushed(), torch.no_grad():
-        readings = readings_of(weights, specs_of(meta), lined_up)
-        if model_class(meta["model"]).aligned:
-            check_aligned([given for given in lined_up if given.name in readings])
-        net = rebuild(weights, meta, lined_up, chosen, device)
-        part = Part(readings, np.full((len(ids), 0), np.nan), device)
-        out = run_net(net, part.in_order(len(chosen)))
-        predictions = as_predictions(from_meta(meta), out.predictions)
-    return predictions.cpu().numpy(), out.hidden.cpu().numpy()
+    readings = readings_of(weights, specs_of(meta), lined_up)
+    if model_class(meta["model"]).aligned:
+        check_aligned([given for given in lined_up if given.name in readings])
+    net = rebuild(weights, meta, lined_up, chosen, device)
+    return net, Part(readings, np.full((len(ids), 0), np.nan), device)

@@ -15,7 +15,7 @@ from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, ro
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
 from .reading import MappedReading, Reading, check_finite, read, scaler_of
-from .settings.base import ModelSettings
+from .settings.base import SOFT, ModelSettings
 from .targets import Target, importance, targets_of, truth_of
 from .training import Training, label_columns, task_faults
 
@@ -173,13 +173,15 @@ def prepare(
     for given in dataset.inputs:
         check_finite(given)
         length = kept[given.name]
+        as_it_is = given.name in done.encoders or given.modality == SOFT
         scaler = (
             scaler_of(given, length, train)
-            if training.normalize == "rows" and given.name not in done.encoders
+            if training.normalize == "rows" and not as_it_is
             else identity(given.width)
         )
         reads = model.reads(given.modality)
-        done.specs.append(InputSpec(given.name, given.modality, given.width, reads, length))
+        names = given.table.columns if given.modality == SOFT else ()
+        done.specs.append(InputSpec(given.name, given.modality, given.width, reads, length, names))
         done.scalers[given.name] = scaler
         done.readings[given.name] = read(given, reads, length, scaler)
     return done

@@ -22,6 +22,8 @@ CHOICES = {
     "precision": ("float32", "bfloat16"),
 }
 LENGTHS = ("fmlmsn", "longest")
+#: What a fitted model can give of an utterance; see ``encoding.encoded``.
+GIVES = ("hidden", "scores", "rows")
 #: Of the loop and of the layers that models share; raise it when the same fit comes out otherwise.
 LOOP_VERSION = 3
 #: Of FmlMSN's length rule; raise it when the same lengths give another number of rows.

@@ -14,7 +14,8 @@ import numpy as np
 from ..cache.records import FeatureSpec
 from ..train.training import label_columns
 from .batch import Batch, Job
-from .fitting import EncodeTask, FitTask, InputRef
+from .encoding import EncodeTask
+from .fitting import FitTask, InputRef
 from .node_state import NodeState
 from .nodes import Encode, Extract, Fit, Reduce
 from .output import SHARD_BYTES
@@ -29,7 +30,7 @@ SMALLEST, LARGEST = 8, 256
 #: between these two.
 SMALLEST_GROUP, LARGEST_GROUP = 4, 64
 TYPICAL_SECONDS, TYPICAL_ROWS = 10.0, 50
-#: Utterances of an encode's shard: hidden vectors are small.
+#: Utterances that an encode is applied to at once: one vector each is small.
 ENCODE_PARTITION = 8192
 
 
@@ -207,8 +208,9 @@ class Assignment:
             "fit": fit.fingerprint,
         }
         inputs = self._inputs(node.on, fit.node)
-        for at in range(0, len(todo), ENCODE_PARTITION):
-            numbers = todo[at : at + ENCODE_PARTITION]
+        size = LARGEST if node.gives == "rows" else ENCODE_PARTITION
+        for at in range(0, len(todo), size):
+            numbers = todo[at : at + size]
             yield EncodeTask(
                 root=self._root,
                 node=node.name,
@@ -220,6 +222,8 @@ class Assignment:
                 inputs=_only(inputs, numbers),
                 device=self.device,
                 allow_mixed=self.allow_mixed,
+                gives=node.gives,
+                dtype=node.dtype,
             )
 
 

@@ -16,21 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import __version__
 from ..cache import checkpoints as store
 from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
 from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NewerCache, NotCached
 from ..cache.publish import publish
-from ..cache.records import ArraySpec, Features, no_times
+from ..cache.records import ArraySpec, Features
 from ..cache.table import concat
 from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from ..train.targets import from_meta
+from .encoding import encode_spec
 from .graph import Workflow
 from .machine import check_device
-from .nodes import Extract, Fit, Reduce
+from .nodes import Encode, Extract, Fit, Reduce
 from .recipe import Recipe, build
 from .reducing import reduced
 from .run import look
@@ -219,7 +218,7 @@ class Bundle:
                 if node.on[0] in made:
                     made[node.name] = reduced(self.weights[node.name], made[node.on[0]])
             elif any(name in made for name in node.on):
-                made[node.name] = self._encode(node.of, made)
+                self._encode(node, made)
         raise AssertionError("a bundle holds the fit that it is for")
 
     def _extract(
@@ -253,12 +252,14 @@ class Bundle:
             inputs.append(Input(name, self.workflow.modality(name), table, encoder))
         return inputs
 
-    def _encode(self, fit: str, made: Mapping[str, Features]) -> Features:
-        from ..train.fit import encode
+    def _encode(self, node: Encode, made: dict[str, Features]) -> None:
+        """Add what a fit makes of the clip, unless there are no rows that its own would follow."""
+        from ..train.fit import encoded
 
-        inputs = self._inputs(fit, made)
-        hidden = encode(self.weights[fit], self.checkpoints[fit].meta, inputs)["clip"]
-        return Features(np.asarray(hidden, np.float32)[None], no_times(1))
+        inputs, fit = self._inputs(node.of, made), node.of
+        meta = self.checkpoints[fit].meta
+        for _, features in encoded(self.weights[fit], meta, inputs, gives=node.gives):
+            made[node.name] = features.cast(encode_spec(features, node.dtype))
 
     def _predict(
         self, node: Fit, made: Mapping[str, Features], errors: Sequence[AffectflowError]

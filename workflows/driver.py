@@ -19,7 +19,8 @@ from ..cache.leases import Lease
 from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
-from .fitting import Begun, EncodeTask, FitTask, make_encode, make_fit
+from .encoding import EncodeTask, make_encode
+from .fitting import Begun, FitTask, make_fit
 from .node_state import NodeState
 from .nodes import Extract, Fit, Reduce, stage_of
 from .plan import Board

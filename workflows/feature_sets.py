@@ -20,7 +20,8 @@ from ..cache.records import MAIN, Array, Features, no_times
 from ..cache.store import FeatureStore, NodeKeys
 from ..cache.validation import count
 from .comparison import FeatureSet, listed
-from .nodes import CONTENTS, Extract, content_digests, extract_key
+from .descriptions import content_digests, extract_key
+from .nodes import CONTENTS, Extract
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""What a worker trains or encodes: one fit, or one checkpoint applied to many utterances."""
+"""What a worker trains: one fit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache import checkpoints, statistics
-from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
-from ..cache.errors import CacheError, TrainingError
-from ..cache.records import ArraySpec, Features, no_times
-from ..cache.runs import Failure
+from ..cache.errors import TrainingError
+from ..cache.records import ArraySpec
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
 from ..cache.table import concat
 from ..train.course import Parted
 from ..train.training import Training
-from .batch import Made
 from .code_version import code_version
 from .machine import memory, n_threads
 from .news import EpochNews
@@ -29,6 +26,7 @@ from .news import EpochNews
 if TYPE_CHECKING:
     from ..extract.base import Extractor
     from ..train.dataset import Dataset
+    from .encoding import EncodeTask
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
 #: take more than memory / MAPPED_FROM: copied, made float32, padded and split they take several
@@ -90,32 +88,6 @@ class FitTask:
     def n(self) -> int:
         """One checkpoint is to be made."""
         return 1
-
-
-@dataclass(frozen=True)
-class EncodeTask:
-    """One encode: a fitted checkpoint, and the utterances it is applied to."""
-
-    root: str
-    node: str
-    fingerprint: str
-    fit: str
-    origin: Mapping[str, Any]
-    ids: tuple[str, ...]
-    keys: tuple[bytes, ...]
-    inputs: tuple[InputRef, ...]
-    device: str = "cpu"
-    allow_mixed: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of its claim."""
-        return f"{self.fingerprint[:16]}-{self.keys[0].hex()}-{len(self.keys)}"
-
-    @property
-    def n(self) -> int:
-        """Features that are to be made."""
-        return len(self.keys)
 
 
 @dataclass(frozen=True)
@@ -261,47 +233,3 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     course.forget()
     notes = [f"'{task.node}': {told}" for told in fitted.meta["notes"]]
     return Trained(published.digest, (*([note] if note else []), *notes))
-
-
-def applied(task: EncodeTask) -> Checkpoint:
-    """The checkpoint that a task applies.
-
-    Raises:
-        CacheError: it was there when the run was planned, and is no more.
-    """
-    checkpoint = checkpoints.load(Path(task.root), task.fit)
-    if checkpoint is None:
-        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
-    return checkpoint
-
-
-def make_encode(task: EncodeTask) -> Made:
-    """Apply a checkpoint to cached features and publish its hidden activations."""
-    from ..train import fit as training
-
-    store = FeatureStore(task.root)
-    found = store.published(task.fingerprint, task.keys)
-    if found:
-        return Made((found,))
-    checkpoint = applied(task)
-    begin = time.perf_counter()
-    widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
-    note = must_map(task, store)
-    inputs = read_inputs(task, store, widths, mapped=bool(note))
-    hidden = training.encode(checkpoint.weights(), checkpoint.meta, inputs, device=task.device)
-    made: dict[bytes, Features] = {}
-    failures: list[Failure] = []
-    for name, key in zip(task.ids, task.keys, strict=True):
-        if name in hidden:
-            made[key] = Features(np.asarray(hidden[name], np.float32)[None], no_times(1))
-        else:
-            message = f"none of {', '.join(ref.name for ref in task.inputs)} has a real row"
-            failures.append(
-                Failure(name, task.node, task.fingerprint, key.hex(), "BadInput", message)
-            )
-    shards = []
-    if made:
-        spec = {"values": ArraySpec(next(iter(made.values())).values.shape[1:])}
-        shards.append(store.write(task.fingerprint, made, spec=spec, origin=task.origin))
-    seconds = {task.node: time.perf_counter() - begin}
-    return Made(tuple(shards), tuple(failures), seconds, (note,) if note else ())

@@ -7,7 +7,6 @@ fingerprint.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from ..cache.keys import fingerprint, settings_of
 from ..cache.records import FeatureSpec
 from ..extract.base import TRANSCRIPT, Extractor
 from ..extract.cut import CUTS, check_cut, is_cut
-from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce, decoding_of
+from .descriptions import decoding_of
+from .graph_checks import check_inputs, check_order, said_of
+from .nodes import CONTENTS, STREAM_CONTENT, Encode, Extract, Fit, Node, Reduce
 
 
 class Workflow:
@@ -41,9 +42,9 @@ class Workflow:
         if len(self.nodes) != len(nodes):
             twice = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
             raise BadRecipe(f"workflow '{name}': two nodes are called {', '.join(twice)}")
-        self._check_order()
+        check_order(self)
         for node in nodes:
-            self._check_inputs(node)
+            check_inputs(self, node)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
@@ -104,7 +105,7 @@ class Workflow:
             BadCall: a file that says how many columns there are cannot be read; the node is named.
         """
         inputs = {role: self.spec(self[name]) for role, name in node.on.items()}  # type: ignore[arg-type]
-        with _said_of(node):
+        with said_of(node):
             return node.extractor.spec_on(inputs)
 
     def modality(self, name: str) -> str:
@@ -112,7 +113,9 @@ class Workflow:
         node = self[name]
         if isinstance(node, Reduce):
             return self.modality(node.on[0])
-        if not isinstance(node, Extract):
+        if isinstance(node, Encode):
+            return node.modality_on({self.modality(read) for read in node.on})
+        if isinstance(node, Fit):
             return node.modality
         return node.extractor.modality_on(
             {role: self.modality(upstream) for role, upstream in node.on.items()}
@@ -183,7 +186,7 @@ class Workflow:
             BadCall: its weights are not there, or cannot be read; the node is named.
         """
         if node.name not in self._descriptions:
-            with _said_of(node):
+            with said_of(node):
                 weights = {
                     name: digest_weights(source, default_memory())
                     if isinstance(source, Path)
@@ -207,92 +210,3 @@ class Workflow:
     @cached_property
     def _descriptions(self) -> dict[str, dict[str, Any]]:
         return {}
-
-    def _check_order(self) -> None:
-        seen: set[str] = set()
-        for node in self:
-            for name in node.inputs:
-                if name not in self.nodes:
-                    raise BadRecipe(
-                        f"workflow '{self.name}': node '{node.name}' reads "
-                        f"{unknown('node', name, self.nodes)}"
-                    )
-                if name not in seen:
-                    path = self._path(name, node.name)
-                    if path:
-                        circle = " -> ".join([node.name, *path])
-                        raise BadRecipe(f"workflow '{self.name}': nodes in a circle: {circle}")
-                    raise BadRecipe(
-                        f"workflow '{self.name}': node '{node.name}' needs '{name}', which does "
-                        f"not stand before it ({', '.join(sorted(seen)) or 'nothing'} does). "
-                        f"Move '{name}' up."
-                    )
-            seen.add(node.name)
-
-    def _path(self, start: str, goal: str) -> list[str] | None:
-        stack, seen = [[start]], {start}
-        while stack:
-            path = stack.pop()
-            if path[-1] == goal:
-                return path
-            for name in self.nodes[path[-1]].inputs if path[-1] in self.nodes else ():
-                if name == goal or name not in seen:
-                    seen.add(name)
-                    stack.append([*path, name])
-        return None
-
-    def _check_inputs(self, node: Node) -> None:
-        where = f"workflow '{self.name}': node '{node.name}'"
-        if isinstance(node, Extract):
-            with _said_of(node):
-                needs = node.extractor.needs  # which may follow from a model's configuration
-            wanted = needs.features
-            given = set(node.on)
-            if needs.text:
-                given.discard(TRANSCRIPT)
-            if given != set(wanted):
-                raise BadRecipe(
-                    f"{where}: '{node.what}' reads {_listed(wanted)}, "
-                    f"its 'on' names {_listed(node.on)}"
-                )
-            for role, name in node.on.items():
-                upstream = self[name]
-                fits = isinstance(upstream, Extract) and upstream.extractor.fills(role)
-                if not fits:
-                    raise BadRecipe(
-                        f"{where}: '{name}' ({upstream.what}) does not provide '{role}'"
-                    )
-            return
-        for name in node.on:
-            if isinstance(self[name], Fit):
-                raise BadRecipe(
-                    f"{where} reads '{name}', which is a fit and makes no features. "
-                    f"Add a node '{{encode: {name}}}' and read that."
-                )
-        if isinstance(node, Fit):
-            try:
-                node.settings.check({name: self.modality(name) for name in node.on}, node.tasks)
-                trained = [name for name in node.on if self.encoder(node, name)]
-                node.settings.check_encoders(trained, node.on)
-            except BadCall as error:
-                raise BadRecipe(f"{where}: {error}") from error
-        if isinstance(node, Reduce) and not isinstance(upstream := self[node.on[0]], Extract):
-            raise BadRecipe(
-                f"{where}: a reduction reads the features of one extract, '{upstream.name}' "
-                f"({upstream.what}) is none"
-            )
-        if isinstance(node, Encode) and not isinstance(self[node.of], Fit):
-            raise BadRecipe(f"{where}: only a fit can be encoded, '{node.of}' is none")
-
-
-def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "no features"
-
-
-@contextmanager
-def _said_of(node: Extract) -> Iterator[None]:
-    """Errors of its files name the node: several nodes of a recipe may have such files."""
-    try:
-        yield
-    except BadCall as error:
-        raise BadCall(f"node '{node.name}': {error}") from error

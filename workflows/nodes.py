@@ -1,4 +1,4 @@
-"""The four kinds of node, and what the output of each was made from; nothing is run here.
+"""The four kinds of node; nothing is run here.
 
 ``Extract`` makes features of one utterance and never sees a label. ``Fit`` trains on cached
 features and labels. ``Encode`` applies a fitted checkpoint to cached features. ``Reduce`` makes
@@ -8,20 +8,15 @@ fewer columns of cached features, by what the training split's are like; it sees
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
-from typing import Any
 
-from ..cache.errors import BadCall
-from ..cache.keys import feature_key, name_digest, segment_digest, settings_of, text_digest
-from ..cache.records import Utterance
-from ..cache.statistics import describe
-from ..extract.base import Extractor, Needs
-from ..train.pca import PCA_VERSION
-from ..train.settings.base import ModelSettings
-from ..train.training import LOOP_VERSION, Training, task_faults
+from ..cache.errors import BadCall, unknown
+from ..extract.base import Extractor
+from ..train.settings.base import FUSED, LETTERS, SOFT, ModelSettings
+from ..train.training import GIVES, Training, task_faults
 from .search import Space
 
 #: What an utterance can give a node, in the order in which it enters a key.
@@ -29,8 +24,8 @@ CONTENTS = ("media", "text", "name")
 STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text", "name": "name"}
 #: The one way to reduce features, as recipes call it.
 PCA = "pca"
-#: Of how a stream is decoded, where it is not the first way: raise it when a file gives others.
-STREAM_VERSIONS = {"frames": 2}
+#: In which an encode's features may be stored.
+STORED = ("float32", "float16")
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -121,18 +116,42 @@ class Fit:
 
 @dataclass(frozen=True)
 class Encode:
-    """Hidden activations of a fitted model, as features of their own.
+    """What a fitted model makes of each utterance, as features of their own.
 
     Args:
         name: the node's name in its recipe.
-        of: the fit whose winning checkpoint is applied.
+        of: the fit whose winning checkpoint is applied, by its seed that validation chose.
         on: the features it is applied to: those that the fit was trained on.
+        gives: ``hidden``, the last hidden layer; ``scores``, what the fit predicts (a column a
+            value, or the probability of a class: ``emotion=happy``); ``rows``, the model's own
+            rows, with the times of the input that they follow. See ``train.encoding.encoded``.
+        dtype: ``float32`` or ``float16``, in which they are stored.
+
+    Raises:
+        UnknownName: there is no such thing to give, or no such dtype.
     """
 
     name: str
     of: str
     on: tuple[str, ...]
-    modality: str = "fused"
+    gives: str = "hidden"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.gives not in GIVES:
+            raise unknown("thing that an encode gives", str(self.gives), GIVES)
+        if self.dtype not in STORED:
+            raise unknown("dtype of an encode", str(self.dtype), STORED)
+
+    def modality_on(self, given: Collection[str]) -> str:
+        """What its features are for a fusion model, by the modalities that its fit reads.
+
+        Those of a single text, audio or vision input are still that; what is predicted is ``soft``.
+        """
+        if self.gives == "scores":
+            return SOFT
+        (first, *others) = {*given} or {FUSED}
+        return first if first in LETTERS and not others else FUSED
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -184,97 +203,3 @@ def kind_of(node: Node) -> str:
 def stage_of(node: Node) -> str:
     """With which kind of node it is made: what needs no labels is made with the extracts."""
     return "extract" if isinstance(node, Reduce) else kind_of(node)
-
-
-def basis_description(node: Reduce, features: str, keys: Iterable[bytes]) -> dict[str, Any]:
-    """What a reduction's components are made from.
-
-    Args:
-        node: the reduction.
-        features: fingerprint of the node that it reads.
-        keys: of the training split's features there.
-    """
-    return describe(PCA, PCA_VERSION, {"columns": node.columns}, features, keys)
-
-
-def reduce_description(node: Reduce, digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """What a reduction's output is made from: as of an encode, the content of its components.
-
-    Args:
-        node: the reduction.
-        digest: of the components' checkpoint.
-        inputs: input name -> fingerprint.
-    """
-    return {
-        "kind": "reduce",
-        "name": PCA,
-        "version": PCA_VERSION,
-        "settings": {"columns": node.columns},
-        "checkpoint": digest,
-        "inputs": dict(inputs),
-    }
-
-
-def encode_description(digest: str, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """What an encode's output is made from: the content of a checkpoint, not how it came to be.
-
-    Args:
-        digest: of the checkpoint: its fit's fingerprint and its weights.
-        inputs: input name -> fingerprint.
-    """
-    return {"kind": "encode", "checkpoint": digest, "inputs": dict(inputs)}
-
-
-def fit_description(
-    node: Fit, inputs: Mapping[str, str], table: str, family: str
-) -> dict[str, Any]:
-    """What a fit is made from.
-
-    Args:
-        node: the fit.
-        inputs: input name -> fingerprint.
-        table: digest of its joined table: utterances, splits, labels, feature keys present.
-        family: metric family; early stopping looks at it.
-    """
-    return {
-        "kind": "fit",
-        "name": node.model,
-        "version": node.settings.version,
-        "loop": LOOP_VERSION,
-        "settings": settings_of(node.settings),
-        "training": settings_of(node.training),
-        "tasks": list(node.tasks),
-        "inputs": dict(inputs),
-        "table": table,
-        "family": family,
-    }
-
-
-def decoding_of(needs: Needs) -> dict[str, Any]:
-    """What a description says of how the streams that an extractor reads are decoded."""
-    found = {name: n for name, n in STREAM_VERSIONS.items() if name in needs.streams}
-    return {"decoding": found} if found else {}
-
-
-def content_digests(
-    utterance: Utterance, media: bytes | None, reads: Collection[str]
-) -> dict[str, bytes]:
-    """Digests of what is read of an utterance; without its media where that file has none."""
-    found = {}
-    if "media" in reads and media is not None:
-        found["media"] = segment_digest(media, utterance.start, utterance.end)
-    if "text" in reads:
-        found["text"] = text_digest(utterance.text)
-    if "name" in reads:
-        found["name"] = name_digest(utterance.id, utterance.media)
-    return found
-
-
-def extract_key(node: str, digests: Mapping[str, bytes], contents: Sequence[str]) -> bytes:
-    """Key of an utterance's features at an extract node, from the digests of what it reads."""
-    return feature_key(node, [digests[content] for content in contents])
-
-
-def encode_key(node: str, inputs: Sequence[bytes | None]) -> bytes:
-    """Key of an utterance's hidden features: changes when an input appears that was missing."""
-    return feature_key(node, [b"missing" if key is None else key for key in inputs])

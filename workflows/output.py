@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from ..cache.records import Features
+from ..cache.records import Features, FeatureSpec
 from ..cache.runs import Failure, Warned, write_warnings
 from ..cache.store import FeatureStore, Place, Shard
 from .batch import ClipRef, Job
@@ -118,6 +119,41 @@ class Output:
         rows = {key: Place(shard.path, row) for row, key in enumerate(shard.keys)}
         self._places.update({number: rows[key] for number, key in keys.items()})
         self.shards.append(shard)
+
+
+def write_shards(
+    store: FeatureStore,
+    fingerprint: str,
+    made: Iterable[tuple[bytes, Features]],
+    spec: Callable[[Features], FeatureSpec],
+    origin: Mapping[str, Any],
+) -> list[Shard]:
+    """Publish features by key as they come, a shard whenever those that wait fill one.
+
+    Args:
+        store: where shards go.
+        fingerprint: the node's.
+        made: key and features, cast already.
+        spec: the named arrays of such features.
+        origin: JSON stored beside the features.
+    """
+    shards: list[Shard] = []
+    waiting: dict[bytes, Features] = {}
+    size = 0
+
+    def publish() -> None:
+        arrays = spec(next(iter(waiting.values())))
+        shards.append(store.write(fingerprint, waiting, spec=arrays, origin=origin))
+
+    for key, features in made:
+        waiting[key] = features
+        size += _size(features)
+        if size >= SHARD_BYTES:
+            publish()
+            waiting, size = {}, 0
+    if waiting:
+        publish()
+    return shards
 
 
 def _size(features: Features) -> int:

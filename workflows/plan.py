@@ -23,16 +23,10 @@ from ..cache.keys import canonical, fingerprint
 from ..cache.records import Utterance
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
+from ..train.settings.base import FUSED
 from ..train.training import LENGTH_VERSION, label_columns
 from .batch import ClipRef
-from .graph import Workflow
-from .node_state import NodeState
-from .nodes import (
-    Encode,
-    Extract,
-    Fit,
-    Node,
-    Reduce,
+from .descriptions import (
     basis_description,
     content_digests,
     encode_description,
@@ -41,6 +35,9 @@ from .nodes import (
     fit_description,
     reduce_description,
 )
+from .graph import Workflow
+from .node_state import NodeState
+from .nodes import Encode, Extract, Fit, Node, Reduce
 
 
 class Board:
@@ -113,7 +110,7 @@ class Board:
         checkpoint = self.states[node.of].checkpoint
         assert checkpoint is not None  # the caller saw the fit done
         inputs = {name: self.states[name].fingerprint for name in node.on}
-        return encode_description(checkpoint.digest, inputs)
+        return encode_description(node, checkpoint.digest, inputs)
 
     def _contents(
         self, progress: Callable[[int, int], None] | None
@@ -233,7 +230,10 @@ class Board:
         columns = label_columns(node.training, node.tasks)
         inputs = {name: self.states[name].fingerprint for name in node.on}
         table = self._table_digest(node, sorted(set(columns.values())))
-        return fit_description(node, inputs, table, self.corpus.family)
+        encoded = [name for name in node.on if isinstance(self.workflow[name], Encode)]
+        modalities = {name: self.workflow.modality(name) for name in encoded}
+        told = {name: modality for name, modality in modalities.items() if modality != FUSED}
+        return fit_description(node, inputs, table, self.corpus.family, told)
 
     def _table_digest(self, node: Fit, columns: Sequence[str]) -> str:
         labels = [self.corpus.labels(column) for column in columns]

@@ -56,10 +56,10 @@ def read_node(name: str, settings: Any, fits: Mapping[str, tuple[str, ...]]) -> 
     if kinds[0] == "reduce":
         return _reduce(name, what, rest)
     faults: list[str] = []
-    unknown_keys(rest, (), "an encode", faults)
+    unknown_keys(rest, ("gives", "dtype"), "an encode", faults)
     if faults:
         raise BadRecipe("\n".join(faults))
-    return Encode(name, what, fits.get(what, ()))
+    return Encode(name, what, fits.get(what, ()), **rest)
 
 
 def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:

@@ -18,10 +18,11 @@ from ..cache.table import BLOCK, FeatureTable
 from ..train.pca import fit_components, project
 from .batch import Made
 from .code_version import code_version
-from .fitting import EncodeTask, InputRef, Trained, applied
+from .encoding import EncodeTask, applied
+from .fitting import InputRef, Trained
 from .machine import n_threads
 from .nodes import PCA, Extract, Reduce
-from .output import SHARD_BYTES
+from .output import write_shards
 
 if TYPE_CHECKING:
     from .graph import Workflow
@@ -138,15 +139,10 @@ def make_reduced(task: ReduceTask) -> Made:
     weights = applied(task).weights()
     begin = time.perf_counter()
     (ref,) = task.inputs
-    shards, waiting, size = [], dict[bytes, Features](), 0
     table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)
-    for i, key in enumerate(task.keys):
-        waiting[key] = reduced(weights, table[i])
-        size += waiting[key].values.nbytes
-        if size >= SHARD_BYTES or i + 1 == len(task.keys):
-            spec = spec_of(len(weights["directions"]))
-            shards.append(store.write(task.fingerprint, waiting, spec=spec, origin=task.origin))
-            waiting, size = {}, 0
+    made = ((key, reduced(weights, table[i])) for i, key in enumerate(task.keys))
+    spec = spec_of(len(weights["directions"]))
+    shards = write_shards(store, task.fingerprint, made, lambda _: spec, task.origin)
     return Made(tuple(shards), seconds={task.node: time.perf_counter() - begin})
 
 

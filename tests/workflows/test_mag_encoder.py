@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.corpus import Corpus
-from affectflow.cache.errors import BadRecipe
+from affectflow.cache.errors import BadInput, BadRecipe
 from affectflow.cache.records import Utterance
 from affectflow.extract.clip import Clip
 from affectflow.extract.registry import extractor
@@ -187,3 +187,21 @@ def test_a_recipe_that_cannot_be_fitted_is_refused_when_it_is_read(folder_of, ch
         source["nodes"][node] |= settings
     with pytest.raises(BadRecipe, match=message):
         build(source, "inside")
+
+
+def test_a_packed_model_reads_the_rows_of_another(folder_of, corpus):
+    source = recipe_of(folder_of("bert"), corpus / "times")
+    over = {"fit": "unimodal", "on": ["rows"], "tasks": ["M"], "seeds": 1, "epochs": 2}
+    source["nodes"] |= {"rows": {"encode": "mag", "gives": "rows"}, "over": over}
+    recipe = build({**source, "corpus": {"root": str(corpus)}}, "inside")
+    done = run(recipe, corpus / "cache", scheduler="sync")
+    rows, text = done.table("rows"), done.table("text")
+    np.testing.assert_array_equal(rows.offsets, text.offsets)
+    np.testing.assert_array_equal(rows.mask, text.mask)
+    read = Bundle.read(pack_model(recipe, corpus / "cache", "over", corpus / "over.zip"))
+    table = done.states["over"].checkpoint.predictions()
+    wanted = table[table["id"] == "v/6"]["prediction"].mean()
+    found = read.score(corpus / "6.wav", TEXTS[-1]).values["M"]
+    assert found == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(BadInput, match="no token in its transcript"):
+        read.score(corpus / "6.wav", "")

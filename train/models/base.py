@@ -46,12 +46,17 @@ class Output:
         losses: further losses by name, (S,) each, added to those of the tasks.
         watched: what the course of a fit is to show, (S, B) by name, NaN where an utterance has no
             such value; only what a network makes in evaluation mode is looked at. See ``Curve``.
+        rows: (S, B, T, H), what ``encode`` stores of models with rows of their own: row i follows
+            row i of the input that the settings name (``ModelSettings.rows_of``).
+        rows_mask: (S, B, T) bool, which of them are real.
     """
 
     predictions: Tensor
     hidden: Tensor
     losses: Mapping[str, Tensor] = field(default_factory=dict)
     watched: Mapping[str, Tensor] = field(default_factory=dict)
+    rows: Tensor | None = None
+    rows_mask: Tensor | None = None
 
 
 class Model(nn.Module, ABC):

@@ -51,15 +51,16 @@ class MagNet(Model):
         self.score = Linear(units, sum(self.sizes), streams)
 
     def forward(self, batch: Batch) -> Output:
-        """Scores (S, B, K) and the layer before them (S, B, units)."""
+        """Scores (S, B, K), the layer before them (S, B, units), what the layers made as rows."""
         rows, masks, _ = aligned_rows(batch, self.inputs)
         text, mask = rows.pop(self.text), masks.pop(self.text)
         x = self.enter(self.gate(text, rows, masks))
         x = x + positions(x)
         for layer in self.layers:
             x = layer(x, None, mask.unsqueeze(2))
-        hidden = torch.relu(self.hidden(real_mean(self.last(x), mask)))
-        return Output(self.score(self.drop(hidden)), hidden)
+        x = self.last(x)
+        hidden = torch.relu(self.hidden(real_mean(x, mask)))
+        return Output(self.score(self.drop(hidden)), hidden, rows=x, rows_mask=mask)
 
 
 def real_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class MagEncoderNet(Model):
         return encoder_lr if parameter.startswith("encoder.") else lr
 
     def forward(self, batch: Batch) -> Output:
-        """Scores (S, B, K) and the state that they are read from (S, B, D)."""
+        """Scores (S, B, K), the state that they are read from (S, B, D), all states as rows."""
         rows, masks, _ = aligned_rows(batch, self.inputs)
         text, mask = rows.pop(self.text), masks.pop(self.text)
         step = torch.arange(mask.shape[-1], device=mask.device)
@@ -71,4 +71,4 @@ class MagEncoderNet(Model):
         place = last if self.from_end else torch.zeros_like(last)
         place = place.unsqueeze(-1).expand(-1, -1, -1, states.shape[-1])
         hidden: Tensor = states.gather(2, place).squeeze(2)
-        return Output(self.score(self.drop(hidden)), hidden)
+        return Output(self.score(self.drop(hidden)), hidden, rows=states, rows_mask=mask)

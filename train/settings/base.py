@@ -11,7 +11,11 @@ from ..training import Training, number
 
 #: Letter of a modality in task names (``TA`` is the task of text and audio together).
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
-MODALITIES = (*LETTERS, "fused")
+#: Modality of what a fit has encoded of several inputs.
+FUSED = "fused"
+#: Modality of what a fit predicts, as features: never normalised, for probabilities stay such.
+SOFT = "soft"
+MODALITIES = (*LETTERS, FUSED, SOFT)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,13 @@ class ModelSettings:
         """How inputs of a modality are read: ``mean`` over the real rows, or ``sequence``."""
         return "mean"
 
+    def rows_of(self, inputs: Mapping[str, str]) -> str:
+        """The input, of name to modality, whose rows the model's own rows (``Output.rows``) follow.
+
+        They are as many, in that order, so that they have its times. Empty: the model has none.
+        """
+        return ""
+
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """See that the model can work on these inputs (name to modality) and tasks.
 
@@ -123,7 +134,7 @@ class ModelSettings:
         """Insist on ``least`` to ``most`` inputs, each of another one of text, audio, vision."""
         got = ", ".join(f"{name} ({modality})" for name, modality in inputs.items())
         kinds = set(inputs.values())
-        if not least <= len(inputs) <= most or len(kinds) < len(inputs) or "fused" in kinds:
+        if not least <= len(inputs) <= most or len(kinds) < len(inputs) or kinds - {*LETTERS}:
             many = str(least) if least == most else f"{least} to {most}"
             raise BadCall(
                 f"model '{self.name}' needs {many} inputs, each of another modality out of "

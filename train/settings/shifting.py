@@ -41,6 +41,10 @@ class Shifting(ModelSettings):
         """Rows of every modality."""
         return "sequence"
 
+    def rows_of(self, inputs: Mapping[str, str]) -> str:
+        """The text's."""
+        return next(name for name, modality in inputs.items() if modality == "text")
+
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """Text and one or two other inputs of different modalities."""
         super().check(inputs, tasks)

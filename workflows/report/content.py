@@ -83,7 +83,8 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
         if state.basis is not None:
             settings += f" ({state.basis.meta['share']:.1%} of the training rows' variance)"
     if isinstance(node, Encode):
-        settings = f"on={','.join(node.on)}"
+        told = {"on": ",".join(node.on), "gives": node.gives, "dtype": node.dtype}
+        settings = _settings({k: v for k, v in told.items() if v != getattr(Encode, k, "")})
     elif node.inputs:
         settings = ", ".join(filter(None, [settings, f"on={','.join(node.inputs)}"]))
     libraries, damage = _libraries(run, state)

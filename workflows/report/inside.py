@@ -16,8 +16,9 @@ from ...cache.labels import DIMENSIONS
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, sims_bins
 from ...train.targets import Target
+from ..encoding import EncodeTask
 from ..fit_view import FitView, labelled
-from ..fitting import EncodeTask, InputRef, must_map, read_inputs
+from ..fitting import InputRef, must_map, read_inputs
 from ..nodes import Fit
 from ..result import Run, places
 from .fits import chosen, fits_of, main_task

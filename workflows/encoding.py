@@ -1,0 +1,117 @@
+"""What a worker encodes: one checkpoint, applied to many utterances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..cache import checkpoints
+from ..cache.checkpoints import Checkpoint
+from ..cache.errors import BadInput, CacheError
+from ..cache.records import MAIN, ArraySpec, Features, FeatureSpec
+from ..cache.runs import Failure
+from ..cache.store import FeatureStore
+from .batch import Made
+from .fitting import InputRef, must_map, read_inputs
+from .output import write_shards
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """One encode: a fitted checkpoint, and the utterances it is applied to.
+
+    ``gives`` and ``dtype`` as in ``nodes.Encode``.
+    """
+
+    root: str
+    node: str
+    fingerprint: str
+    fit: str
+    origin: Mapping[str, Any]
+    ids: tuple[str, ...]
+    keys: tuple[bytes, ...]
+    inputs: tuple[InputRef, ...]
+    device: str = "cpu"
+    allow_mixed: bool = False
+    gives: str = "hidden"
+    dtype: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """Name of its claim."""
+        return f"{self.fingerprint[:16]}-{self.keys[0].hex()}-{len(self.keys)}"
+
+    @property
+    def n(self) -> int:
+        """Features that are to be made."""
+        return len(self.keys)
+
+
+def applied(task: EncodeTask) -> Checkpoint:
+    """The checkpoint that a task applies.
+
+    Raises:
+        CacheError: it was there when the run was planned, and is no more.
+    """
+    checkpoint = checkpoints.load(Path(task.root), task.fit)
+    if checkpoint is None:
+        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
+    return checkpoint
+
+
+def make_encode(task: EncodeTask) -> Made:
+    """Apply a checkpoint to cached features and publish what it makes of them."""
+    store = FeatureStore(task.root)
+    found = store.published(task.fingerprint, task.keys)
+    if found:
+        return Made((found,))
+    checkpoint = applied(task)
+    begin = time.perf_counter()
+    widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
+    note = must_map(task, store)
+    inputs = read_inputs(task, store, widths, mapped=bool(note))
+    failures: list[Failure] = []
+    made = _encoded(task, checkpoint, inputs, failures)
+    shards = write_shards(
+        store,
+        task.fingerprint,
+        made,
+        lambda features: encode_spec(features, task.dtype),
+        task.origin,
+    )
+    seconds = {task.node: time.perf_counter() - begin}
+    return Made(tuple(shards), tuple(failures), seconds, (note,) if note else ())
+
+
+def _encoded(
+    task: EncodeTask, checkpoint: Checkpoint, inputs: Sequence[Any], failures: list[Failure]
+) -> Iterator[tuple[bytes, Features]]:
+    """Features by key as they come; those that could not be made join the failures."""
+    from ..train.fit import encoded
+
+    keys = dict(zip(task.ids, task.keys, strict=True))
+
+    def failed(name: str, message: str) -> None:
+        mark, key = task.fingerprint, keys.pop(name).hex()
+        failures.append(Failure(name, task.node, mark, key, "BadInput", message))
+
+    weights = checkpoint.weights()
+    for name, made in encoded(weights, checkpoint.meta, inputs, task.device, task.gives):
+        try:
+            features = made.cast(encode_spec(made, task.dtype))
+        except BadInput as error:
+            failed(name, str(error))
+        else:
+            yield keys.pop(name), features
+    names = ", ".join(ref.name for ref in task.inputs)
+    what = "a row that its own would follow" if task.gives == "rows" else "a real row"
+    for name in list(keys):
+        failed(name, f"none of {names} has {what}")
+
+
+def encode_spec(features: Features, dtype: str) -> FeatureSpec:
+    """The arrays of an encode that gives such features."""
+    return {MAIN: ArraySpec(features.values.shape[1:], dtype, features.columns)}

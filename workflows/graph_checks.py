@@ -1,0 +1,126 @@
+"""What is checked of a graph when it is made: order, circles, what each node can work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..cache.errors import BadCall, BadRecipe, unknown
+from ..extract.base import TRANSCRIPT
+from .nodes import Encode, Extract, Fit, Node, Reduce
+
+if TYPE_CHECKING:
+    from .graph import Workflow
+
+
+def check_order(workflow: Workflow) -> None:
+    """See that each node stands after what it reads.
+
+    Raises:
+        BadRecipe: a node reads one that is unknown, or that stands after it; a cycle is printed
+            as its path.
+    """
+    seen: set[str] = set()
+    for node in workflow:
+        for name in node.inputs:
+            if name not in workflow.nodes:
+                raise BadRecipe(
+                    f"workflow '{workflow.name}': node '{node.name}' reads "
+                    f"{unknown('node', name, workflow.nodes)}"
+                )
+            if name not in seen:
+                path = _path(workflow, name, node.name)
+                if path:
+                    circle = " -> ".join([node.name, *path])
+                    raise BadRecipe(f"workflow '{workflow.name}': nodes in a circle: {circle}")
+                raise BadRecipe(
+                    f"workflow '{workflow.name}': node '{node.name}' needs '{name}', which does "
+                    f"not stand before it ({', '.join(sorted(seen)) or 'nothing'} does). "
+                    f"Move '{name}' up."
+                )
+        seen.add(node.name)
+
+
+def _path(workflow: Workflow, start: str, goal: str) -> list[str] | None:
+    stack, seen = [[start]], {start}
+    while stack:
+        path = stack.pop()
+        if path[-1] == goal:
+            return path
+        for name in workflow.nodes[path[-1]].inputs if path[-1] in workflow.nodes else ():
+            if name == goal or name not in seen:
+                seen.add(name)
+                stack.append([*path, name])
+    return None
+
+
+def check_inputs(workflow: Workflow, node: Node) -> None:
+    """See that a node can work on what it reads.
+
+    Raises:
+        BadRecipe: it cannot; the message says what it needs and what it got.
+    """
+    where = f"workflow '{workflow.name}': node '{node.name}'"
+    if isinstance(node, Extract):
+        with said_of(node):
+            needs = node.extractor.needs  # which may follow from a model's configuration
+        wanted = needs.features
+        given = set(node.on)
+        if needs.text:
+            given.discard(TRANSCRIPT)
+        if given != set(wanted):
+            raise BadRecipe(
+                f"{where}: '{node.what}' reads {_listed(wanted)}, its 'on' names {_listed(node.on)}"
+            )
+        for role, name in node.on.items():
+            upstream = workflow[name]
+            fits = isinstance(upstream, Extract) and upstream.extractor.fills(role)
+            if not fits:
+                raise BadRecipe(f"{where}: '{name}' ({upstream.what}) does not provide '{role}'")
+        return
+    for name in node.on:
+        if isinstance(workflow[name], Fit):
+            raise BadRecipe(
+                f"{where} reads '{name}', which is a fit and makes no features. "
+                f"Add a node '{{encode: {name}}}' and read that."
+            )
+    if isinstance(node, Fit):
+        try:
+            node.settings.check({name: workflow.modality(name) for name in node.on}, node.tasks)
+            trained = [name for name in node.on if workflow.encoder(node, name)]
+            node.settings.check_encoders(trained, node.on)
+        except BadCall as error:
+            raise BadRecipe(f"{where}: {error}") from error
+    if isinstance(node, Reduce) and not isinstance(upstream := workflow[node.on[0]], Extract):
+        raise BadRecipe(
+            f"{where}: a reduction reads the features of one extract, '{upstream.name}' "
+            f"({upstream.what}) is none"
+        )
+    if isinstance(node, Encode):
+        _check_encode(workflow, node, where)
+
+
+def _check_encode(workflow: Workflow, node: Encode, where: str) -> None:
+    fit = workflow[node.of]
+    if not isinstance(fit, Fit):
+        raise BadRecipe(f"{where}: only a fit can be encoded, '{node.of}' is none")
+    given = {name: workflow.modality(name) for name in fit.on}
+    if node.gives == "rows" and not fit.settings.rows_of(given):
+        raise BadRecipe(
+            f"{where}: model '{fit.model}' of '{fit.name}' has no rows of its own to give, only "
+            "one vector an utterance: set 'gives: hidden'"
+        )
+
+
+def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "no features"
+
+
+@contextmanager
+def said_of(node: Extract) -> Iterator[None]:
+    """Errors of its files name the node: several nodes of a recipe may have such files."""
+    try:
+        yield
+    except BadCall as error:
+        raise BadCall(f"node '{node.name}': {error}") from error
