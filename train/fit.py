@@ -146,6 +146,13 @@ def _about(
     }
 
 
+def seeds_together(alone: Model) -> int:
+    """How many seeds are fitted side by side, in one stack, of a network of a single seed."""
+    if not alone.stackable:
+        return 1
+    return max(1, alone.stack_more * STACK // sum(p.numel() for p in alone.parameters()))
+
+
 def _fit_seeds(
     model: ModelSettings,
     training: Training,
@@ -167,9 +174,9 @@ def _fit_seeds(
     sizes = [target.size for target in truth.targets]
     together = 1
     if kind.stackable and training.stackable:
-        alone: Model = kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
-        size = sum(p.numel() for p in alone.parameters())
-        together = max(1, kind.stack_more * STACK // size)
+        together = seeds_together(
+            kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
+        )
     starts = list(range(0, len(training.seeds), together))
     if len(starts) == 1:
         stack = None

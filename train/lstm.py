@@ -10,13 +10,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .packing import Packing
 from .seeds import Streams
 
-#: Columns of a row and of the state, together, below which torch's own kernel, one call a seed, is
-#: quicker on a CPU although it computes padding: up to seven times (``benchmarks/lstm.py``).
-KERNEL_COLUMNS = 256
+#: What our way takes in products of torch's kernel: so many for the calls of a time step, and so
+#: much for each product. The kernel computes padding too and is called seed by seed; in 144 cases
+#: the quicker of both as this tells them apart took 1.02 times the quickest, the slower one 2.0
+#: times (``benchmarks/lstm.py --grid``).
+STEP, PRODUCT = 320_000, 0.8
+
+
+def kernel_is_quicker(mask: Tensor, n_in: int, hidden: int) -> bool:
+    """Whether torch's kernel is the quicker way on a CPU: of rows as in ``mask`` (S, B, T)."""
+    a_row = hidden * (n_in + hidden)  # products, times 8
+    ours = STEP * mask.shape[2] + PRODUCT * int(mask.sum()) * a_row
+    return mask.numel() * a_row < ours
 
 
 class Lstm(nn.Module):
@@ -59,8 +69,8 @@ class Lstm(nn.Module):
 
     def _after(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
         """The states (S, B, N, H) after so many real rows each, ``n_read`` (S, B, N)."""
-        small = x.shape[-1] + self.hidden < KERNEL_COLUMNS
-        if small and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        here = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if here and kernel_is_quicker(mask, x.shape[-1], self.hidden):
             return self._by_kernel(x, mask, n_read)
         packing = Packing(mask)
         states, _ = self.packed(packing.pack(x), packing)
@@ -117,6 +127,7 @@ class _Scan(torch.autograd.Function):
         return made
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, by_states: Tensor | None, by_memories: Tensor | None
     ) -> tuple[Tensor, Tensor, None]:

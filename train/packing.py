@@ -32,7 +32,7 @@ class Packing:
         n_seeds, n, n_rows = mask.shape
         device = mask.device
         lengths, order = mask.sum(dim=2).sort(dim=1, descending=True, stable=True)  # (S, B)
-        steps = torch.arange(int(lengths.max()), device=device)
+        steps = torch.arange(int(lengths.max()) if n else 0, device=device)
         sizes = (lengths.unsqueeze(2) > steps).sum(dim=1).amax(dim=0)  # (T',)
         self.sizes: list[int] = sizes.tolist()
         starts = functional.pad(sizes.cumsum(0), (1, 0))

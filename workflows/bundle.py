@@ -8,7 +8,6 @@ and lengths are part of each checkpoint. Scores are means over the fit's seeds.
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -19,13 +18,14 @@ from typing import Any
 from .. import __version__
 from ..cache import checkpoints as store
 from ..cache.checkpoints import MODEL_FILES, Checkpoint, checkpoint_folder
-from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NewerCache, NotCached
+from ..cache.errors import AffectflowError, BadCall, BadInput, BadMedia, NotCached
 from ..cache.publish import publish
 from ..cache.records import ArraySpec, Features
 from ..cache.table import concat
 from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from ..train.targets import from_meta
+from .bundle_content import FORMAT, BundleContent, CorpusName, Origin, parse_content
 from .encoding import encode_spec
 from .graph import Workflow
 from .machine import check_device
@@ -34,7 +34,6 @@ from .recipe import Recipe, build
 from .reducing import reduced
 from .run import look
 
-FORMAT = 1
 CONTENT = "bundle.json"
 
 
@@ -85,19 +84,22 @@ def pack_model(
         for name, state in states.items()
         if (checkpoint := state.checkpoint or state.basis) is not None
     }
-    content = {
-        "format": FORMAT,
-        "affectflow": __version__,
-        "name": loaded.name,
-        "nodes": {name: loaded.source["nodes"][name] for name in loaded.workflow.nodes},
-        "node": node,
-        "extracts": {extract.name: board.origin(extract) for extract in loaded.workflow.extracts},
-        "fits": {name: checkpoint.fingerprint for name, checkpoint in fitted.items()},
-        "corpus": {"name": opened.name, "note": opened.note, "family": opened.family},
-    }
+    content = BundleContent(
+        format=FORMAT,
+        affectflow=__version__,
+        name=loaded.name,
+        nodes={name: loaded.source["nodes"][name] for name in loaded.workflow.nodes},
+        node=node,
+        extracts={
+            extract.name: Origin.model_validate(board.origin(extract))
+            for extract in loaded.workflow.extracts
+        },
+        fits={name: checkpoint.fingerprint for name, checkpoint in fitted.items()},
+        corpus=CorpusName(name=opened.name, note=opened.note, family=opened.family),
+    )
     image = io.BytesIO()
     with zipfile.ZipFile(image, "w") as archive:
-        archive.writestr(CONTENT, json.dumps(content, indent=1))
+        archive.writestr(CONTENT, content.model_dump_json(indent=1))
         for checkpoint in fitted.values():
             for name in MODEL_FILES:
                 archive.writestr(
@@ -145,15 +147,10 @@ class Bundle:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
                 if unpacked > Path(path).stat().st_size:  # ours are stored as they are
                     raise BadInput(f"'{path}' unpacks to more than it weighs: no packed model")
-                content = json.loads(archive.read(CONTENT))
-                if content["format"] > FORMAT:
-                    raise NewerCache(
-                        f"'{path}' has format {content['format']}, this affectflow ({__version__}) "
-                        f"reads up to {FORMAT}; it was packed by {content['affectflow']}"
-                    )
+                content = parse_content(archive.read(CONTENT), str(path))
                 checkpoints = {
                     name: _unpack(archive, Path(folder), mark)
-                    for name, mark in content["fits"].items()
+                    for name, mark in content.fits.items()
                 }
                 weights = {name: found.weights() for name, found in checkpoints.items()}
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
@@ -164,13 +161,21 @@ class Bundle:
             ) from error
         nodes = {
             name: {**source, **(overrides or {}).get(name, {})}
-            for name, source in content["nodes"].items()
+            for name, source in content.nodes.items()
         }
-        workflow = build({"name": content["name"], "nodes": nodes}, str(path)).workflow
-        notes = [content["corpus"]["note"]] if content["corpus"]["note"] else []
+        workflow = build({"name": content.name, "nodes": nodes}, str(path)).workflow
+        wanted = {node.name for node in workflow if not isinstance(node, Extract | Encode)}
+        for what, missing in (
+            ("node", {content.node} - {fit.name for fit in workflow.fits}),
+            ("checkpoint", wanted - set(checkpoints)),
+            ("origin", {node.name for node in workflow.extracts} - set(content.extracts)),
+        ):
+            if missing:
+                raise BadInput(f"'{path}' lacks the {what} of {', '.join(sorted(missing))}")
+        notes = [content.corpus.note] if content.corpus.note else []
         for node in workflow.extracts:
-            notes += _compare(workflow, node, content["extracts"][node.name])
-        return cls(workflow, content["node"], checkpoints, weights, tuple(notes))
+            notes += _compare(workflow, node, content.extracts[node.name])
+        return cls(workflow, content.node, checkpoints, weights, tuple(notes))
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -286,8 +291,8 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, mark: str) -> Checkpoint:
     return found
 
 
-def _compare(workflow: Workflow, node: Extract, origin: Mapping[str, Any]) -> list[str]:
-    here, there = workflow.description(node), origin["description"]
+def _compare(workflow: Workflow, node: Extract, origin: Origin) -> list[str]:
+    here, there = workflow.description(node), origin.description
     if here != there:
         parts = [key for key in here if here[key] != there.get(key)]
         raise BadCall(
@@ -298,6 +303,6 @@ def _compare(workflow: Workflow, node: Extract, origin: Mapping[str, Any]) -> li
     versions = node.libraries()
     return [
         f"'{node.name}': trained with {library} {version}, here is {versions.get(library)}"
-        for library, version in origin["libraries"].items()
+        for library, version in origin.libraries.items()
         if versions.get(library) != version
     ]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from affectflow.train.lstm import Lstm
+from affectflow.train.lstm import Lstm, kernel_is_quicker
 from affectflow.train.packing import Packing
 from affectflow.train.seeds import Streams
 
@@ -12,10 +12,10 @@ HOLES = FULL & torch.tensor([True, True, False, True, False, False, True])
 MASKS = {"full": FULL, "ragged": RAGGED, "holes": HOLES & RAGGED, "late": RAGGED.flip(2)}
 
 
-@pytest.fixture(params=[0, 256], ids=["ours", "kernel"], autouse=True)
-def columns(request, monkeypatch):
-    """Both ways of the LSTM: ours for every width, torch's kernel for narrow ones."""
-    monkeypatch.setattr("affectflow.train.lstm.KERNEL_COLUMNS", request.param)
+@pytest.fixture(params=[False, True], ids=["ours", "kernel"], autouse=True)
+def way(request, monkeypatch):
+    """Both ways of the LSTM: ours, and torch's kernel."""
+    monkeypatch.setattr("affectflow.train.lstm.kernel_is_quicker", lambda *_: request.param)
 
 
 def rows_and_lstm(dtype=torch.float32):
@@ -140,3 +140,33 @@ def test_time_steps_lie_in_one_piece(mask):
 def test_as_many_sequences_are_carried_on_as_a_seed_has():
     packing = Packing(RAGGED)
     assert packing.sizes == [4, 4, 3, 2, 2, 1, 1]  # of 3, 2, 2, 2, 1, 1, 1 and 4, 4, 3, 2, 2, 1, 1
+
+
+@pytest.mark.parametrize(
+    ("n", "rows", "n_in", "hidden", "real", "quicker"),
+    [
+        (32, 50, 33, 16, 1.0, True),  # calls are all that a step costs
+        (128, 50, 793, 128, 0.25, False),  # arithmetic is, and three quarters of it padding
+        (8, 50, 128, 128, 1.0, True),
+        (8, 50, 793, 256, 1.0, False),
+    ],
+)
+def test_kernel_is_chosen_where_calls_cost_more_than_padding(n, rows, n_in, hidden, real, quicker):
+    mask = (torch.arange(rows) < rows * real).expand(1, n, rows)
+    assert kernel_is_quicker(mask, n_in, hidden) is quicker
+
+
+def test_slopes_of_the_scan_cannot_be_differentiated_again():
+    """Rather than silently as if they were constants."""
+    x, lstm = rows_and_lstm()
+    packing = Packing(FULL)
+    states, _ = lstm.packed(packing.pack(x), packing)
+    (slope,) = torch.autograd.grad(states.square().sum(), lstm.from_state, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_packing_of_no_utterances():
+    packing = Packing(torch.ones(2, 0, 7, dtype=torch.bool))
+    assert packing.sizes == []
+    assert packing.pack(torch.ones(2, 0, 7, 3)).shape == (2, 0, 3)

@@ -145,6 +145,40 @@ def test_refuses_a_file_that_is_no_bundle(tmp_path, image):
         Bundle.read(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[]", "valid dictionary"),
+        ("{}", "nodes: Field required"),
+        ('{"format": "one"}', "format: Input should be a valid integer"),
+        ('{"fits": {"m": "../../etc"}}', "fits.m: String should match pattern"),
+        ('{"extracts": {"text": []}}', "extracts.text: Input should be a valid dictionary"),
+        ('{"corpus": "mine"}', "corpus: Input should be a valid dictionary"),
+    ],
+)
+def test_says_what_of_a_bundle_is_no_such_thing(tmp_path, content, fault):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bundle.json", content)
+    with pytest.raises(BadInput, match=f"x.zip' is not a packed model.*{fault}"):
+        Bundle.read(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: content.update(node="text"), "lacks the node of text"),
+        (lambda content: content["fits"].clear(), "lacks the checkpoint of "),
+        (lambda content: content["extracts"].clear(), "lacks the origin of "),
+    ],
+)
+def test_says_what_a_bundle_lacks(packed, spoil, said):
+    rewrite(packed[1], lambda content, _: spoil(content))
+    with pytest.raises(BadInput, match=said):
+        Bundle.read(packed[1])
+
+
 def test_refuses_an_archive_that_unpacks_to_far_more_than_it_weighs(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

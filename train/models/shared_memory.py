@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ..packing import Packing
 from ..seeds import Dropout, Linear, Streams
@@ -93,6 +94,7 @@ class _Remember(torch.autograd.Function):
         return made
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         """Slopes by ``shares``, ``new``, ``first`` and both second layers."""
         new, first, keep_weight, write_weight, hidden, keeps, writes, memories = ctx.saved_tensors
