@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .dataset import Array
+from .domains import Domains
 from .models.base import Batch
 from .objectives import label_weights
 from .reading import MappedReading, Reading
@@ -120,6 +121,11 @@ class Part:
         truth: (n, K) float64, NaN where there is no label.
         device: where the tensors lie.
         importance: (n, K), how much each label counts in the loss; None: all alike.
+        domains: of the utterances, where the model asks.
+
+    Attributes:
+        n: utterances.
+        shown: how many an epoch shows, those that it shows again counted again.
     """
 
     def __init__(
@@ -128,8 +134,14 @@ class Part:
         truth: Array,
         device: str,
         importance: Array | None = None,
+        domains: Domains | None = None,
     ) -> None:
-        self.n = len(truth)
+        self.n = self.shown = len(truth)
+        self.domain = torch.from_numpy(domains.number).to(device) if domains else None  # (n,)
+        self.places: Tensor | None = None  # (shown,) which utterance stands at each
+        if domains and len(domains.again):
+            places = np.concatenate([np.arange(self.n), domains.again])
+            self.places, self.shown = torch.from_numpy(places).to(device), len(places)
         known = np.isfinite(truth)
         self.known = torch.from_numpy(known).to(device)  # (n, K)
         self.truth = torch.from_numpy(np.where(known, truth, 0.0).astype(np.float32)).to(device)
@@ -152,7 +164,8 @@ class Part:
         means, values, masks = self.means.take(index) if self.means else (None, {}, {})
         for name, rows in self.sequences.items():
             values[name], masks[name] = rows.take(index)
-        return Batch(values, masks, means, index)
+        domain = None if self.domain is None else self.domain[index]
+        return Batch(values, masks, means, index, domain)
 
     def every_epoch(self, n_seeds: int) -> Iterable[Batch]:
         """What ``in_order`` gives, any number of times: kept, unless there is a mapped input."""
@@ -183,15 +196,19 @@ class Part:
     def steps(
         self, order: Tensor, size: int, task_weights: Tensor, together: int = 1
     ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """One epoch: batches, truth and label weights (S, B, K) in an order (S, n) a seed.
+        """One epoch: batches, truth and label weights (S, B, K) in an order (S, shown) a seed.
 
         The weights of ``together`` batches in a row are those of one large batch.
         """
         order = order.to(self.device)
-        weights = self._weights(order, size * together, task_weights)
-        parts = (order, self.truth[order], weights)
-        for index, truth, weights in zip(*(t.split(size, dim=1) for t in parts), strict=True):
-            yield self.batch(index), truth, weights
+        index = order if self.places is None else self.places[order]
+        weights = self._weights(index, size * together, task_weights)
+        parts = (order, index, self.truth[index], weights)
+        for place, own, truth, weights in zip(*(t.split(size, dim=1) for t in parts), strict=True):
+            batch = self.batch(own)
+            if self.places is not None:
+                batch = replace(batch, copied=place >= self.n)
+            yield batch, truth, weights
 
     def _weights(self, order: Tensor, size: int, task_weights: Tensor) -> Tensor:
         """Label weights (S, n, K) of several steps of ``size``, each step for itself."""

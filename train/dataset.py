@@ -80,12 +80,14 @@ class Dataset:
         labels: label column to (n,) float64, NaN where there is no label; columns of classes are
             text, empty where there is none.
         inputs: tables over exactly these utterances.
+        domains: (n,) text, the corpus that each utterance is of; None: all are of one.
     """
 
     ids: tuple[str, ...]
     splits: Array
     labels: Mapping[str, Array]
     inputs: tuple[Input, ...]
+    domains: Array | None = None
 
     def rows(self, split: str) -> Array:
         """Numbers of a split's utterances, in order."""
@@ -111,6 +113,7 @@ def join(
     splits: Sequence[str],
     labels: Mapping[str, Array],
     inputs: Sequence[Input],
+    domains: Sequence[str] | None = None,
 ) -> Dataset:
     """Line up splits, labels and inputs by utterance.
 
@@ -119,12 +122,14 @@ def join(
         splits: ``train``, ``valid``, ``test`` or empty for each.
         labels: label column to (n,) values; NaN, or empty text, where there is no label.
         inputs: their tables may hold more utterances, in any order.
+        domains: the corpus that each utterance is of; None: all are of one.
 
     Raises:
         TrainingError: lengths differ, an id stands twice, or a table lacks an utterance.
     """
     ids = tuple(ids)
     columns: dict[str, Sequence[str] | Array] = {"splits": splits, **labels}
+    columns |= {} if domains is None else {"domains": domains}
     for name, column in columns.items():
         if len(column) != len(ids):
             raise TrainingError(f"{len(ids)} utterances, but {len(column)} values of '{name}'")
@@ -140,7 +145,11 @@ def join(
             where = ids[int(np.flatnonzero(np.isinf(values))[0])]
             raise TrainingError(f"label '{name}' of utterance '{where}' is infinite")
     return Dataset(
-        ids, np.asarray(splits, dtype=str), kept, tuple(_line_up(i, ids) for i in inputs)
+        ids,
+        np.asarray(splits, dtype=str),
+        kept,
+        tuple(_line_up(i, ids) for i in inputs),
+        None if domains is None else np.asarray(domains, dtype=str),
     )
 
 

@@ -18,6 +18,7 @@ from .absent import only, subsets
 from .batches import Part
 from .course import Curve, Keeper, Parted, Progress
 from .dataset import SPLITS, Array, Dataset
+from .domains import Domains, domains_of
 from .encoding import encode, encoded
 from .fitted import Fitted, predict
 from .loop import Loop, denormals_flushed, run_net
@@ -86,10 +87,12 @@ def fit(
     by_split = {split: dataset.rows(split) for split in SPLITS}
 
     def part(
-        chosen: Array, readings: Mapping[str, Reading | MappedReading] = data.readings
+        chosen: Array,
+        readings: Mapping[str, Reading | MappedReading] = data.readings,
+        domains: Domains | None = None,
     ) -> Part:
         kept = {name: reading.select(chosen) for name, reading in readings.items()}
-        return Part(kept, truth.values[chosen], device, truth.importance[chosen])
+        return Part(kept, truth.values[chosen], device, truth.importance[chosen], domains)
 
     def scored(subset: Sequence[str]) -> Array:
         return _predict(nets, truth.targets, part(by_split["test"], only(data.readings, subset)))
@@ -98,7 +101,8 @@ def fit(
     if not model.unlabelled:  # they would only thin out its batches
         learned = learned[np.isfinite(truth.values[learned]).any(axis=1)]
     with denormals_flushed():
-        parts = (part(learned), part(by_split["valid"]))
+        of_each = domains_of(model, dataset, learned)
+        parts = (part(learned, domains=of_each), part(by_split["valid"]))
         curves, nets = _fit_seeds(
             model, training, data, truth, parts, device, progress, keeper, stack
         )

@@ -155,7 +155,7 @@ class Loop:
     def epoch(self) -> Tensor:
         """One pass over the training split: the loss of each step and seed, (steps, S)."""
         self.net.train()
-        training, n = self.training, self.train.n
+        training, n = self.training, self.train.shown
         size = training.batch_size * training.accumulate
         n_steps = -(-n // size)
         errors = self.curves[0].valid_metric  # where rates depend on it, seeds run alone

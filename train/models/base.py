@@ -28,12 +28,18 @@ class Batch:
         means: (S, B, sum of D), the inputs that are read as means side by side, in their order;
             None where there are none.
         index: (S, B) which utterances of their split these are; None where nobody asks.
+        domain: (S, B) int64, number of each one's corpus; None where the model does not ask
+            (``ModelSettings.domains``), in a corpus of its own, and where nothing is learned.
+        copied: (S, B) bool, True on utterances that are shown once more in this epoch; None where
+            none is.
     """
 
     values: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]
     means: Tensor | None
     index: Tensor | None = None
+    domain: Tensor | None = None
+    copied: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

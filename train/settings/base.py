@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ...cache.errors import BadCall, unknown
+from ...cache.records import Array
 from ..training import Training, number
 
 #: Letter of a modality in task names (``TA`` is the task of text and audio together).
@@ -35,6 +38,7 @@ class ModelSettings:
             (``Input.encoder``), which the model trains; their rows are neither normalised nor cut.
         every_encoder: whether all inputs of these modalities do; else at least one does, and
             others are read as they are.
+        domains: whether it is told which of several corpora an utterance is of (``Batch.domain``).
     """
 
     name: ClassVar[str]
@@ -45,6 +49,7 @@ class ModelSettings:
     follows: ClassVar[tuple[str, ...]] = ()
     encoder: ClassVar[tuple[str, ...]] = ()
     every_encoder: ClassVar[bool] = True
+    domains: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -83,6 +88,14 @@ class ModelSettings:
         They are as many, in that order, so that they have its times. Empty: the model has none.
         """
         return ""
+
+    def shown_again(self, domain: Array) -> Array:
+        """Utterances of the training split that an epoch shows once more: their numbers, (m,).
+
+        Args:
+            domain: (n,) number of each utterance's corpus.
+        """
+        return np.empty(0, np.int64)
 
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """See that the model can work on these inputs (name to modality) and tasks.
