@@ -18,7 +18,7 @@ from .cli_cache import cache_group
 from .cli_compare import compare, results
 from .cli_features import features_group
 from .cli_inspect import inspect
-from .cli_names import extractors, models, recipes
+from .cli_names import extractors, models
 from .cli_options import (
     DEVICE,
     PACK_OPTIONS,
@@ -30,6 +30,7 @@ from .cli_options import (
     nodes,
     with_options,
 )
+from .cli_papers import recipes, reproduce
 from .cli_sweep import sweep
 
 
@@ -44,6 +45,8 @@ def main() -> None:
     Look before you run, then run it on your own corpus:
       affectflow plan demo --corpus MY_CORPUS
       affectflow run demo --corpus MY_CORPUS --set tfn.lr=0.002
+    Print a paper's table with your own numbers below:
+      affectflow reproduce fmlmsn 6 --corpus MY_CORPUS
     Score a new clip with what was trained:
       affectflow pack demo --node fmlmsn --out fmlmsn.zip
       affectflow predict fmlmsn.zip clip.mp4 --text "what a lovely day"
@@ -203,5 +206,5 @@ def completion(shell: str) -> None:
 
 
 LISTS = (recipes, extractors, models, results)
-for command in (*LISTS, inspect, compare, cache_group, features_group, sweep):
+for command in (*LISTS, inspect, compare, reproduce, cache_group, features_group, sweep):
     main.add_command(command)

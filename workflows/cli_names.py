@@ -1,4 +1,4 @@
-"""Commands that list what there is: recipes, extractors, models."""
+"""Commands that list what there is: extractors, models; recipes are in ``cli_papers``."""
 
 from __future__ import annotations
 
@@ -21,26 +21,6 @@ def _model_names(_: click.Context) -> Iterable[str]:
     from ..train.registry import MODELS
 
     return MODELS
-
-
-@click.command()
-def recipes() -> None:
-    """List the recipes that come with affectflow."""
-    from .console import show_rows
-    from .recipe import load_recipe, shipped
-
-    loaded = [load_recipe(name) for name in shipped()]
-    show_rows(
-        ("recipe", "nodes", "about"),
-        [
-            (
-                r.name,
-                len(r.workflow.nodes),
-                r.workflow.about.get("paper") or r.workflow.about["about"],
-            )
-            for r in loaded
-        ],
-    )
 
 
 @click.command()

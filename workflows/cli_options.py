@@ -111,7 +111,7 @@ def variants(ctx: click.Context) -> Iterable[str]:
 
 def _recipe_so_far(ctx: click.Context) -> str:
     """The recipe; an option without its value yet leaves the words before it unparsed."""
-    words = [ctx.params.get("recipe"), *ctx.args]
+    words = [ctx.params.get("recipe"), ctx.params.get("paper"), *ctx.args]
     return next((str(word) for word in words if word), "")
 
 

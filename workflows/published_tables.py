@@ -17,20 +17,23 @@ A heading may stand for two of our metrics, as ``Acc-2: [Acc2_has0, Acc2_non0]``
 then lists too. ``seconds`` is the time of an epoch of one seed, of the row's node and those that
 are ``timed`` with it. A row's ``variant`` may be a list, its ``recipe`` another one than the
 paper's, its ``corpus`` another one than the table's; ``group`` names the block it stands in.
+
+Tables of your own lie in such a file too, which is named by its path; ``recipe: NAME`` at its top
+says whose nodes measure them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Annotated, Any
 
 import pydantic
 
 from ..cache.errors import BadRecipe, unknown
 from ..train.metrics import FAMILIES
-from .safe_yaml import load_yaml
+from .recipe import MAX_BYTES
+from .safe_yaml import load_yaml, named_text, shipped_in
 
 #: Time of an epoch of one seed.
 SECONDS = "seconds"
@@ -53,7 +56,7 @@ class Row(pydantic.BaseModel):
     Args:
         name: as the paper prints it.
         group: the block of rows it stands in; empty: none.
-        recipe: whose node measures it; empty: the paper's.
+        recipe: whose node measures it; left out: the paper's.
         variant: variants of that recipe, in order.
         node: the fit that measures it; empty: none of ours does.
         task: of the fit, whose scores are meant.
@@ -128,37 +131,37 @@ class Table(pydantic.BaseModel):
 class _File(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
+    recipe: str = ""
     tables: dict[str, Table]
 
 
 def papers() -> tuple[str, ...]:
     """Recipes with published tables, sorted."""
-    folder = resources.files(__package__) / "published"
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name[: -len(".yaml")] for name in names if name.endswith(".yaml")))
+    return shipped_in("published")
 
 
 def tables_of(paper: str) -> Mapping[str, Table]:
     """Tables of a paper by number, in the paper's order.
 
+    Args:
+        paper: name of a recipe with published tables, or path of a YAML file.
+
     Raises:
         UnknownName: no paper is called so.
         BadRecipe: its file is not what it should be; the message says where.
     """
-    if paper not in papers():
-        raise unknown("paper with published tables", paper, papers())
-    file = resources.files(__package__) / "published" / f"{paper}.yaml"
-    return read_tables(file.read_text(encoding="utf-8"), paper)
+    text = named_text("paper with published tables", "published", paper, MAX_BYTES)
+    return read_tables(text, paper)
 
 
 def read_tables(text: str, where: str) -> Mapping[str, Table]:
-    """Published tables from YAML text, by number.
+    """Published tables from YAML text, by number; each row of ours says which recipe's it is.
 
     Raises:
         BadRecipe: with every fault and the place of each.
     """
     try:
-        return _File.model_validate(load_yaml(text, f"published tables '{where}'")).tables
+        file = _File.model_validate(load_yaml(text, f"published tables '{where}'"))
     except pydantic.ValidationError as error:
         told = [
             f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
@@ -168,6 +171,15 @@ def read_tables(text: str, where: str) -> Mapping[str, Table]:
         raise BadRecipe(
             f"published tables '{where}' have {len(told)} fault(s):\n{listed}"
         ) from error
+    return {number: _whose(table, file.recipe or where) for number, table in file.tables.items()}
+
+
+def _whose(table: Table, recipe: str) -> Table:
+    rows = tuple(
+        row.model_copy(update={"recipe": row.recipe or recipe}) if row.node else row
+        for row in table.rows
+    )
+    return table.model_copy(update={"rows": rows})
 
 
 def table_of(paper: str, number: str) -> Table:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..cache.errors import AffectflowError, BadRecipe, unknown
+from ..cache.errors import AffectflowError, BadRecipe
 from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import Fit, Node
 from .recipe_nodes import read_node, unknown_keys
-from .safe_yaml import load_yaml
+from .safe_yaml import load_yaml, named_text, shipped_in
 from .subsets import expanded, possible
 from .variants import changed, variant_faults, variants_of
 
@@ -89,9 +88,7 @@ class Recipe:
 
 def shipped() -> tuple[str, ...]:
     """Names of the recipes that come with affectflow."""
-    folder = resources.files(__package__) / "recipes"
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name[: -len(".yaml")] for name in names if name.endswith(".yaml")))
+    return shipped_in("recipes")
 
 
 def load_recipe(
@@ -113,27 +110,8 @@ def load_recipe(
         BadRecipe: the file is not a recipe; the message lists every fault.
         UnknownName: no recipe has this name, or this one no such variant.
     """
-    source = parse(_text(name), str(name))
+    source = parse(named_text("recipe", "recipes", name, MAX_BYTES), str(name))
     return Origin(source, str(name), corpus, tuple(overrides)).built(variants)
-
-
-def _text(name: str | Path) -> str:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise BadRecipe(f"cannot read recipe '{path}': {error.strerror}") from error
-        if len(data) > MAX_BYTES:
-            raise BadRecipe(f"recipe '{path}' is larger than {MAX_BYTES} bytes: not a recipe")
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise BadRecipe(f"recipe '{path}' is not UTF-8 text: {error}") from error
-    if str(name) not in shipped():
-        raise unknown("recipe", str(name), shipped())
-    return (resources.files(__package__) / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

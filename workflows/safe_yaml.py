@@ -1,13 +1,18 @@
-"""YAML from strangers: a safe loader without anchors, with the scalars of YAML 1.2."""
+"""YAML from strangers: a safe loader without anchors, with the scalars of YAML 1.2.
+
+Files come by the name under which affectflow ships them, or by path.
+"""
 
 from __future__ import annotations
 
 import re
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..cache.errors import BadRecipe
+from ..cache.errors import BadRecipe, unknown
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,3 +65,41 @@ def load_yaml(text: str, where: str) -> Any:
         raise BadRecipe(f"{where}, {error}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadRecipe(f"{where} is not YAML: {error}") from error
+
+
+def shipped_in(folder: str) -> tuple[str, ...]:
+    """Names of the YAML files of a folder here, sorted."""
+    names = (entry.name for entry in (resources.files(__package__) / folder).iterdir())
+    return tuple(sorted(name[: -len(".yaml")] for name in names if name.endswith(".yaml")))
+
+
+def named_text(what: str, folder: str, name: str | Path, most: int) -> str:
+    """Text of a YAML file: one of a folder here, by its name, or any by its path.
+
+    Args:
+        what: it is, for messages.
+        folder: of the shipped ones.
+        name: of one of these, or a path that ends in ``.yaml`` or ``.yml``.
+        most: bytes of such a file.
+
+    Raises:
+        BadRecipe: it cannot be read, is too large, or no text.
+        UnknownName: none is called so.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(name) not in (known := shipped_in(folder)):
+            raise unknown(what, str(name), known)
+        file = resources.files(__package__) / folder / f"{name}.yaml"
+        return file.read_text(encoding="utf-8")
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(most + 1)
+    except OSError as error:
+        raise BadRecipe(f"cannot read {what} '{path}': {error.strerror}") from error
+    if len(data) > most:
+        raise BadRecipe(f"{what} '{path}' is larger than {most} bytes: not a {what}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRecipe(f"{what} '{path}' is not UTF-8 text: {error}") from error

@@ -160,4 +160,4 @@ def with_settings(recipe: Recipe, node: str, settings: dict[str, Any]) -> Recipe
     else:  # made in Python: its nodes have no YAML
         source["nodes"] = {**source["nodes"], node: f"{told} with {settings}"}
     workflow = Workflow(recipe.workflow.name, nodes, recipe.workflow.about)
-    return replace(recipe, workflow=workflow, source=source)
+    return replace(recipe, workflow=workflow, source=source, origin=None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ..cache.errors import BadCall
 from ..cache.publish import publish
@@ -14,6 +15,7 @@ from ..train.resample import smallest_p
 from .standings import Standings
 from .versus import LEVEL, Cell
 
+Made = TypeVar("Made")
 #: Mark of a score that differs from the reference's.
 MARK = "†"
 #: What LaTeX takes for something else.
@@ -43,17 +45,27 @@ def writer(path: Path) -> Callable[[Standings], str]:
     Raises:
         BadCall: nothing does.
     """
-    if path.suffix.lower() == ".html":
-        from .report.standings_page import render_standings
+    return by_suffix(path, "a comparison", {".csv": as_csv, ".tex": as_latex, ".html": _as_page})
 
-        return render_standings
-    known = {".csv": as_csv, ".tex": as_latex}
+
+def by_suffix(path: Path, what: str, known: Mapping[str, Made]) -> Made:
+    """What makes the text of a file, as its suffix says.
+
+    Raises:
+        BadCall: nothing does.
+    """
     if path.suffix.lower() not in known:
         raise BadCall(
-            f"cannot write '{path}': a comparison is written as .csv, .tex (LaTeX) or .html, and "
+            f"cannot write '{path}': {what} is written as .csv, .tex (LaTeX) or .html, and "
             "the file's suffix says which"
         )
     return known[path.suffix.lower()]
+
+
+def _as_page(found: Standings) -> str:
+    from .report.standings_page import render_standings
+
+    return render_standings(found)
 
 
 def is_best(found: Standings, metric: str, cell: Cell) -> bool:
@@ -161,24 +173,30 @@ def as_latex(found: Standings) -> str:
     """A table environment, shrunk to the line where it is wider; the packages stand above it."""
     arrows = [r"\downarrow" if m in SMALLER_IS_BETTER else r"\uparrow" for m in found.metrics]
     heads = [f"{latex(m)} ${arrow}$" for m, arrow in zip(found.metrics, arrows, strict=True)]
+    rows = []
+    for system in found.systems:
+        row = found.cells[system.label]
+        cells = [_latex_cell(found, metric, row[metric]) for metric in found.metrics]
+        rows.append([latex(system.label), str(len(system.fit.seeds)), *cells])
+    return latex_table(explained(found), ["Model", "Seeds", *heads], rows)
+
+
+def latex_table(caption: Sequence[str], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table environment, the first column flush left; heads and cells are LaTeX already."""
     lines = [
         r"% \usepackage{booktabs}",
         r"% \usepackage{graphicx}",
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{' '.join(latex(line) for line in explained(found))}}}",
+        rf"  \caption{{{' '.join(latex(line) for line in caption)}}}",
         r"  \smallskip",
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{lr{'r' * len(heads)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"    \toprule",
-        "    " + " & ".join(["Model", "Seeds", *heads]) + r" \\",
+        "    " + " & ".join(heads) + r" \\",
         r"    \midrule",
     ]
-    for system in found.systems:
-        row = found.cells[system.label]
-        cells = [_latex_cell(found, metric, row[metric]) for metric in found.metrics]
-        seeds = str(len(system.fit.seeds))
-        lines.append("    " + " & ".join([latex(system.label), seeds, *cells]) + r" \\")
+    lines += ["    " + " & ".join(row) + r" \\" for row in rows]
     return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}}", r"\end{table}", ""])
 
 

@@ -124,12 +124,13 @@ def _read(name: str, nodes: Mapping[str, Any]) -> set[str]:
     for value in (settings.get(key) for key in READS):
         many = list(value.values()) if isinstance(value, dict) else value
         words += many if isinstance(many, list) else [many]
-    whole = [n for n, own in nodes.items() if isinstance(own, dict) and "subsets" in own]
-    return {
-        next((n for n in whole if str(word).startswith(f"{n}_")), str(word))
-        for word in words
-        if word is not None
-    }
+    return {written_name(str(word), nodes) for word in words if word is not None}
+
+
+def written_name(name: str, nodes: Mapping[str, Any]) -> str:
+    """What a recipe calls the node that a name means: ``sf_TA`` is of ``sf`` with ``subsets``."""
+    many = [n for n, own in nodes.items() if isinstance(own, dict) and "subsets" in own]
+    return next((n for n in many if name not in nodes and name.startswith(f"{n}_")), name)
 
 
 def _override(source: dict[str, Any], override: str) -> None:

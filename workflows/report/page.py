@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from ...cache.publish import publish
 from ..fit_view import FitView
+from ..measured import measured_in, our_cell, published_cell, row_name, told
 from ..result import Run
 from ..versus import LEVEL
 from . import again, content, corpus_part
@@ -90,6 +91,10 @@ def render(run: Run, inside: Inside | None = None) -> str:
         curves=[(fit, _curves(fit)) for fit in fits],
         followed=[(fit, *drawn) for fit in fits for drawn in followed(fit)],
         others=other_tasks(run, fits, task),
+        published=[(found, told(found)) for found in measured_in(run)],
+        printed=published_cell,
+        ours=our_cell,
+        called=row_name,
         splits=corpus_part.split_rows(run.corpus),
         labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),

@@ -1,0 +1,206 @@
+"""A published table, run and printed with ours below, from the command line to the files."""
+
+import io
+import math
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from affectflow.cache.errors import BadCall
+from affectflow.workflows import cli
+from affectflow.workflows.measured import epoch_seconds
+from affectflow.workflows.reproduce import reproduce
+from affectflow.workflows.reproduced_files import as_csv, as_latex, write_reproduction
+
+TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table", "good and bad"] * 6
+RECIPE = """
+name: words
+corpus: {root: corpus}
+nodes:
+  text: {extract: vader}
+  m: {fit: unimodal, on: [text], tasks: [M], seeds: 2, epochs: 2}
+  both: {fit: sf, on: [text], tasks: [M], seeds: 1, epochs: 2, subsets: all}
+variants:
+  longer: {about: three epochs, set: [m.epochs=3]}
+  broken: {about: no such label, set: ["m.tasks=[A]"]}
+"""
+TABLES = """
+recipe: words.yaml
+tables:
+  "1":
+    title: Words
+    corpus: toy
+    note: on words
+    metrics: {Acc-2: Acc2, MAE: MAE, Acc-7: Acc7, Time: seconds}
+    percent: [Acc-2]
+    rows:
+      - {name: base, group: ours, node: m, published: {Acc-2: 80.5, MAE: 0.4}}
+      - {name: longer, variant: longer, node: m, published: {Acc-2: 81, MAE: null}}
+      - {name: SF, node: both_T, timed: [m], corpus: MOSI, published: {Acc-2: 70.25}}
+      - {name: broken, variant: broken, node: m, task: A, published: {Acc-2: 60}}
+      - {name: theirs, published: {Acc-2: 79}, note: of another paper}
+  "2":
+    title: Nothing of ours
+    corpus: toy
+    metrics: {MAE: MAE}
+    rows: [{name: theirs, published: {MAE: 1}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, toys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    labels = [0.5, -0.5, 0.0, 0.8] * 6
+    toys.corpus(TEXTS, labels=labels, splits=["train", "valid", "test", "test"] * 6).write(
+        tmp_path / "corpus" / "corpus.parquet"
+    )
+    (tmp_path / "words.yaml").write_text(RECIPE)
+    (tmp_path / "tables.yaml").write_text(TABLES)
+
+
+@pytest.fixture
+def found():
+    return reproduce("tables.yaml", "1", "cache", scheduler="sync")
+
+
+def call(*words):
+    return CliRunner().invoke(cli.main, [str(word) for word in words])
+
+
+def test_rows_are_filled_from_the_runs_of_their_variants(found):
+    base, longer, sf, broken, theirs = found.lines
+    assert base.fit.seeds[0]["epochs"] == 2
+    assert longer.fit.seeds[0]["epochs"] == 3
+    assert base.run.store.root == longer.run.store.root
+    assert base.run.made["text"] == 4, "four different texts"
+    assert "text" not in longer.run.made, "what variants share is made once"
+    assert base.run is sf.run, "each variant is run once"
+    assert theirs.fit is broken.fit is None
+    assert "learns from the label column(s) A" in broken.why
+    accuracy = base.fit.spread("M", "Acc2")
+    assert base.ours["Acc-2"][0].mean == pytest.approx(100 * accuracy.mean)
+    assert base.ours["MAE"][0] == base.fit.spread("M", "MAE")
+
+
+def test_time_of_an_epoch_counts_the_nodes_that_are_timed_with_it(found):
+    base, sf = found.lines[0], found.lines[2]
+    meta = base.fit.checkpoint.meta
+    assert epoch_seconds(base.fit) == pytest.approx(meta["seconds"] / (2 + 2))
+    whole = epoch_seconds(sf.fit) + epoch_seconds(base.fit)
+    assert sf.ours["Time"][0].mean == pytest.approx(whole)
+
+
+def test_the_terminal_shows_published_and_ours_and_says_what_is_missing(found):
+    done = call("reproduce", "tables.yaml", "1", "--cache", "cache", "--scheduler", "sync")
+    assert done.exit_code == 1, "a row of ours could not be run"
+    lines = [line.split() for line in done.output.splitlines()]
+    printed = [line for line in lines if line[:2] == ["ours:", "base"]]
+    assert printed == [["ours:", "base", "80.50", "0.4", "-", "-"]]
+    assert [line[0] for line in lines].count("ours") == 3
+    score = 100 * found.lines[0].fit.spread("M", "Acc2").mean
+    ours = next(line for line in lines if line[0] == "ours")
+    assert ours[1].split("±")[0] == f"{score:.2f}"
+    for said in (
+        "Ours: test split of 'toy', mean±standard deviation (n - 1) over 1 to 2 seeds.",
+        "Measured on another corpus than the published numbers",
+        "In percent: Acc-2.",
+        "Published: on words.",
+        "theirs: of another paper.",
+        "Not measured of base, longer, SF: no Acc-7 (Acc7) of task M in family 'sims'.",
+        "Not measured of broken: node 'm' learns from the label column(s) A",
+        "Printed beside, not run: theirs.",
+    ):
+        assert said in done.output
+
+
+def test_another_number_of_seeds_may_be_asked_for_of_the_fits_in_the_table():
+    found = reproduce("tables.yaml", "1", "cache", scheduler="sync", seeds=3)
+    assert [len(line.fit.seeds) for line in found.measured] == [3, 3, 3]
+
+
+def test_a_variant_lies_beneath_those_of_the_rows():
+    found = reproduce("tables.yaml", "1", "cache", scheduler="sync", variants=["longer"])
+    assert [line.fit.seeds[0]["epochs"] for line in found.measured] == [3, 3, 2]
+    assert found.lines[0].run.recipe.variants == ("longer",)
+
+
+def test_csv_has_a_row_a_number_and_where_it_came_from(found):
+    table = pd.read_csv(io.StringIO(as_csv(found)))
+    assert len(table) == 5 * 4
+    base = table[(table["row"] == "base") & (table["heading"] == "Acc-2")].iloc[0]
+    assert base["published"] == 80.5
+    assert base["mean"] == pytest.approx(found.lines[0].ours["Acc-2"][0].mean)
+    assert (base["corpus"], base["fit"], base["seeds"]) == ("toy", "m", 2)
+    assert base["fit_fingerprint"] == found.lines[0].fit.checkpoint.fingerprint
+    same = table.groupby("row")["same_corpus"].first()
+    assert str(same["base"]) == "True"
+    assert str(same["SF"]) == "False"
+    broken = table[table["row"] == "broken"].iloc[0]
+    assert math.isnan(broken["mean"])
+    assert "label column(s) A" in broken["why"]
+
+
+def test_latex_has_the_papers_layout_and_ours_in_bold(found):
+    text = as_latex(found)
+    assert r"ours: base & $80.50$ & $0.4$ & -- & -- \\" in text
+    assert text.count(r"\quad ours & $\mathbf{") == 3
+    assert r"Words (tables.yaml, Table 1)." in text
+
+
+def test_the_page_shows_both_and_says_that_the_corpus_is_another(found, tmp_path):
+    page = write_reproduction(found, tmp_path / "t.html").read_text()
+    assert "Ours were measured on another corpus." in page
+    assert page.count("<small><b>") == 3 * 4
+    assert "80.50" in page
+
+
+def test_a_wrong_call_is_told_before_anything_is_run(tmp_path):
+    done = call("reproduce", "tables.yaml", "1", "--out", "t.pdf")
+    assert done.exit_code == 2
+    assert "cannot write 't.pdf': a reproduced table is written as" in done.output
+    assert not (tmp_path / "features").exists()
+    with pytest.raises(BadCall, match="table 2 of 'tables.yaml' has no row that"):
+        reproduce("tables.yaml", "2", "cache")
+    assert "unknown table of 'tables.yaml' '3'" in call("reproduce", "tables.yaml", "3").output
+    assert "unknown variant of recipe 'words.yaml' 'lnger'" in (
+        call("reproduce", "tables.yaml", "1", "--variant", "lnger").output
+    )
+
+
+def test_without_a_table_the_tables_are_listed():
+    lines = [line.split() for line in call("reproduce", "tables.yaml").output.splitlines()]
+    assert lines[1] == ["1", "Words", "toy", "5", "4"]
+    assert lines[2] == ["2", "Nothing", "of", "ours", "toy", "1", "0"]
+
+
+def test_papers_tables_and_variants_are_completed():
+    from click.shell_completion import ShellComplete
+
+    def completed(*words):
+        done = ShellComplete(cli.main, {}, "affectflow", "_AFFECTFLOW_COMPLETE")
+        return [item.value for item in done.get_completions(list(words[:-1]), words[-1])]
+
+    assert "fmlmsn" in completed("reproduce", "fml")
+    assert completed("reproduce", "tables.yaml", "") == ["1", "2"]
+    assert completed("run", "words.yaml", "--variant", "l") == ["longer"]
+    assert completed("reproduce", "fmlmsn", "6", "--variant", "m") == ["m"]
+
+
+def test_recipes_are_listed_with_what_is_expected_of_them():
+    listed = call("recipes").output
+    row = next(line for line in listed.splitlines() if line.startswith("fmlmsn "))
+    assert "CH-SIMS" in row
+    assert "Acc-2 83.59 (FmlMSN, Table 4)" in row
+    assert "affectflow recipes RECIPE" in listed
+
+
+def test_one_recipe_is_shown_with_nodes_variants_and_published_numbers():
+    shown = call("recipes", "fmlmsn").output
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["av", "fit", "fmlmsn-pair", "audio,", "vision"] in lines
+    assert next(line for line in lines if line[:1] == ["m"] and "FmlMSN-m:" in line)
+    assert ["FmlMSN-m", "81.40", "64.77", "40.92", "82.30", "0.418", "0.636"] in lines
+    assert "affectflow reproduce fmlmsn 6" in shown
+    assert "longer" in call("recipes", "words.yaml").output

@@ -1,0 +1,190 @@
+"""Commands about papers: what recipes there are, and a published table next to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli_options import (
+    PACK_OPTIONS,
+    RECIPE_OPTIONS,
+    RUN_OPTIONS,
+    RecipeName,
+    complete,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from .measured import Reproduction
+    from .recipe import Recipe
+
+
+def _papers(_: click.Context) -> Iterable[str]:
+    from .published_tables import papers
+
+    return papers()
+
+
+def _tables(ctx: click.Context) -> Iterable[str]:
+    from .published_tables import tables_of
+
+    paper = ctx.params.get("paper") or next(iter(ctx.args), "")
+    return tables_of(paper) if paper else ()
+
+
+#: As for a run, without --until: the table says which nodes are wanted.
+OPTIONS = (*PACK_OPTIONS, *RUN_OPTIONS[len(RECIPE_OPTIONS) :])
+
+
+@click.command()
+@click.argument("paper", shell_complete=complete(_papers))
+@click.argument("table", required=False, shell_complete=complete(_tables))
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Seeds of each fit in the table.  [default: those of the recipe]",
+)
+@click.option(
+    "--out",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write .csv, .tex or .html. Repeatable.",
+)
+@with_options(OPTIONS)
+def reproduce(
+    paper: str, table: str | None, seeds: int | None, out: tuple[Path, ...], **options: Any
+) -> None:
+    """Run what measures TABLE of PAPER, and print it in the paper's layout with ours below.
+
+    Without TABLE: list the tables. Each variant is run once, what they share is made once, and
+    what is cached is not made again. A --variant is put beneath those of each row: the
+    hyper-parameters of another corpus, or models on frozen features.
+
+    \b
+      affectflow reproduce fmlmsn
+      affectflow reproduce fmlmsn 6 --corpus CH-SIMS --out table6.tex
+      affectflow reproduce fmlmsn 6 --seeds 1 --set text.model=FOLDER
+    """  # noqa: D301  # click reads the \b
+    from .console import ConsoleReporter
+    from .reproduce import reproduce as start
+    from .reproduced_files import write_reproduction, writer
+
+    if table is None:
+        _list_tables(paper)
+        return
+    for path in out:
+        writer(path)  # a wrong suffix is told before anything is run
+    with ConsoleReporter() as reporter:
+        found = start(paper, table, seeds=seeds, reporter=reporter, **options)
+    _show(found)
+    for path in out:
+        click.echo(f"wrote {write_reproduction(found, path)}")
+    if any(line.row.node and not line.fit for line in found.lines):
+        raise SystemExit(1)
+
+
+def _list_tables(paper: str) -> None:
+    from .console import show_rows
+    from .published_tables import tables_of
+
+    show_rows(
+        ("table", "what", "measured on", "rows", "ours"),
+        [
+            (number, table.title, table.corpus, len(table.rows), len(table.ours))
+            for number, table in tables_of(paper).items()
+        ],
+    )
+
+
+def _show(found: Reproduction) -> None:
+    from .console import show_table
+    from .measured import told
+    from .reproduced_files import rows_of
+
+    click.echo(f"{found.paper}, Table {found.number}: {found.table.title}")
+    show_table((f"published on {found.table.corpus}", *found.table.metrics), rows_of(found))
+    for line in told(found):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name", required=False, type=RecipeName(), metavar="[RECIPE]")
+def recipes(name: str | None) -> None:
+    """List the recipes that come with affectflow, or one with its nodes, variants and tables."""
+    from .console import show_rows
+    from .recipe import load_recipe, shipped
+
+    if name is not None:
+        _show_recipe(load_recipe(name))
+        return
+    rows = []
+    for one in (load_recipe(each) for each in shipped()):
+        tables = expected(one.name)
+        corpora = dict.fromkeys(found.table.corpus for found in tables)
+        about = one.workflow.about
+        rows.append(
+            (
+                one.name,
+                ", ".join(corpora),
+                len(one.workflow.nodes),
+                ", ".join(one.known_variants),
+                ", ".join(dict.fromkeys(found.number for found in tables)),
+                _first_score(tables),
+                about.get("paper") or about["about"],
+            )
+        )
+    heads = ("recipe", "corpora", "nodes", "variants", "tables", "expected", "about")
+    show_rows(heads, rows)
+    click.echo("\nOne with all it has: affectflow recipes RECIPE")
+
+
+def expected(recipe: str) -> list[Reproduction]:
+    """Rows of published tables that a recipe measures, a table each."""
+    from .measured import Line, Reproduction
+    from .published_tables import papers, tables_of
+
+    return [
+        Reproduction(paper, number, table, [Line(row) for row in mine])
+        for paper in papers()
+        for number, table in tables_of(paper).items()
+        if (mine := [row for row in table.ours if row.recipe == recipe])
+    ]
+
+
+def _first_score(tables: Sequence[Reproduction]) -> str:
+    """The first published score that a recipe is to reach, with its table."""
+    from .measured import published_cell
+
+    for found in tables:
+        line, heading = found.lines[0], next(iter(found.table.metrics))
+        cell = published_cell(found, line, heading)
+        return f"{heading} {cell} ({line.row.name}, Table {found.number})"
+    return ""
+
+
+def _show_recipe(recipe: Recipe) -> None:
+    """Paper, nodes, variants, and the published numbers that its nodes are to reach."""
+    from .console import OUT, show_rows, show_table
+    from .nodes import kind_of
+    from .reproduced_files import rows_of
+
+    for what in ("paper", "about"):
+        if what in recipe.workflow.about:
+            OUT.print(f"{recipe.workflow.about[what].strip()}\n", highlight=False, markup=False)
+    show_rows(
+        ("node", "kind", "what", "reads"),
+        [(node.name, kind_of(node), node.what, ", ".join(node.inputs)) for node in recipe.workflow],
+    )
+    if recipe.known_variants:
+        OUT.print()
+        known = recipe.known_variants.items()
+        show_rows(("variant", "what"), [(name, own.get("about", "")) for name, own in known])
+        click.echo(f"Run one: affectflow run {recipe.name} --variant {next(iter(dict(known)))}")
+    for found in expected(recipe.name):
+        OUT.print()
+        heads = (f"Table {found.number}, {found.table.corpus}", *found.table.metrics)
+        show_table(heads, rows_of(found))
+        click.echo(f"{found.table.title}: affectflow reproduce {found.paper} {found.number}")

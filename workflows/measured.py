@@ -1,0 +1,209 @@
+"""What a paper printed next to what our fits measured: rows of its tables, filled from runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..train.compare import Spread
+from .fit_view import FitView
+from .published_tables import SECONDS, Number, Row, Table, papers, tables_of
+from .result import Run
+
+#: What stands where there is no number.
+DASH = "-"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a published table, and what ours came to.
+
+    Args:
+        row: as published.
+        fit: that measured it; None: none did.
+        run: whose fit it is.
+        ours: heading -> score of each of its metrics, in the paper's unit; without those that
+            could not be measured.
+        why: why nothing was measured, or not all; empty: all there is.
+    """
+
+    row: Row
+    fit: FitView | None = None
+    run: Run | None = None
+    ours: Mapping[str, tuple[Spread, ...]] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A published table next to what ours came to.
+
+    Args:
+        paper: name of the recipe.
+        number: of the table.
+        table: as published.
+        lines: one for each of its rows.
+    """
+
+    paper: str
+    number: str
+    table: Table
+    lines: Sequence[Line]
+
+    @property
+    def measured(self) -> list[Line]:
+        """Rows that a fit of ours measured."""
+        return [line for line in self.lines if line.fit]
+
+    @property
+    def corpora(self) -> list[str]:
+        """Names of the corpora that ours were measured on."""
+        return list(dict.fromkeys(line.run.corpus.name for line in self.lines if line.run))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a row of ours was measured on another corpus than the paper's."""
+        return any(not on_same_corpus(self.table, line) for line in self.measured)
+
+
+def line_of(table: Table, row: Row, run: Run) -> Line:
+    """A row filled from the run of its recipe and variants."""
+    state = run.states.get(row.node)
+    if row.node in run.errors:
+        return Line(row, run=run, why=run.errors[row.node])
+    if state is None or state.checkpoint is None:
+        return Line(row, run=run, why=f"'{row.node}' is not trained")
+    from .report.fits import fits_of
+
+    fits = {fit.name: fit for fit in fits_of(run)}
+    fit = fits[row.node]
+    ours, lacking = {}, []
+    for heading, metrics in table.metrics.items():
+        scores = tuple(_score(fits, row, metric) for metric in metrics)
+        if all(math.isfinite(score.mean) for score in scores):
+            times = 100 if heading in table.percent else 1
+            ours[heading] = tuple(Spread(s.mean * times, s.std * times, s.n) for s in scores)
+        else:
+            lacking.append(f"{heading} ({', '.join(metrics)})")
+    why = f"no {', '.join(lacking)} of task {row.task} in family '{fit.family}'" if lacking else ""
+    return Line(row, fit, run, ours, why)
+
+
+def _score(fits: Mapping[str, FitView], row: Row, metric: str) -> Spread:
+    """A score on the test split; NaN where the fit has none of this name."""
+    fit = fits[row.node]
+    if metric == SECONDS:
+        timed = [fits[name] for name in (row.node, *row.timed) if name in fits]
+        return Spread(sum(epoch_seconds(one) for one in timed), math.nan, 1)
+    if metric not in fit.metrics(row.task):
+        return Spread(math.nan, math.nan, len(fit.seeds))
+    return fit.spread(row.task, metric)
+
+
+def epoch_seconds(fit: FitView) -> float:
+    """Seconds of an epoch of one seed, scoring included; NaN of fits that did not record it."""
+    epochs = sum(seed.get("epochs", 0) for seed in fit.seeds)
+    return fit.checkpoint.meta.get("seconds", math.nan) / epochs if epochs else math.nan
+
+
+def on_same_corpus(table: Table, line: Line) -> bool:
+    """Whether a row was measured on the corpus that its published numbers are of, by its name."""
+    assert line.run is not None  # only lines that were measured are asked
+    return _plain(line.run.corpus.name) == _plain(line.row.corpus or table.corpus)
+
+
+def _plain(corpus: str) -> str:
+    """A corpus' name without what people write differently: ``CMU-MOSI`` is ``mosi``."""
+    return re.sub(r"[^a-z0-9]", "", corpus.lower()).removeprefix("cmu")
+
+
+def measured_in(run: Run) -> list[Reproduction]:
+    """Rows of its paper's tables that a run has measured, a table each; tables without any apart.
+
+    A variant that the corpus' missing labels asked for counts like one that was named.
+    """
+    found = []
+    for paper in papers():
+        for number, table in tables_of(paper).items():
+            mine = [
+                row
+                for row in table.ours
+                if row.recipe == run.recipe.name and row.variant == run.recipe.variants
+            ]
+            lines = [line_of(table, row, run) for row in mine if row.node in run.states]
+            if any(line.fit for line in lines):
+                found.append(Reproduction(paper, number, table, lines))
+    return found
+
+
+def decimals(found: Reproduction, heading: str) -> int:
+    """Decimals that the paper prints in a column."""
+    printed = [n for line in found.lines for n in numbers(line.row.published.get(heading))]
+    digits = [len(repr(n).partition(".")[2]) for n in printed if n is not None and n % 1]
+    return max(digits, default=2 if heading in found.table.percent else 3)
+
+
+def row_name(line: Line) -> str:
+    """What a row is called, its block before it where the paper has blocks."""
+    return f"{line.row.group}: {line.row.name}" if line.row.group else line.row.name
+
+
+def numbers(number: Number) -> tuple[float | None, ...]:
+    """A published cell as its numbers."""
+    return number if isinstance(number, tuple) else (number,)
+
+
+def published_cell(found: Reproduction, line: Line, heading: str) -> str:
+    """A published cell as the paper prints it: ``83.67/83.71``, a dash where it has none."""
+    places = decimals(found, heading)
+    printed = numbers(line.row.published.get(heading))
+    return "/".join(DASH if n is None else f"{n:.{places}f}" for n in printed)
+
+
+def our_cell(found: Reproduction, line: Line, heading: str) -> str:
+    """Ours: mean±deviation over seeds, with as many decimals as the paper's."""
+    places = decimals(found, heading)
+    return "/".join(_figures(s, places) for s in line.ours.get(heading, ())) or DASH
+
+
+def _figures(score: Spread, places: int) -> str:
+    spread = f"±{score.std:.{places}f}" if math.isfinite(score.std) else ""
+    return f"{score.mean:.{places}f}{spread}"
+
+
+def told(found: Reproduction) -> list[str]:
+    """What the numbers are, in sentences: where measured, what is missing and why."""
+    said = []
+    if found.measured:
+        where = ", ".join(f"'{name}'" for name in found.corpora)
+        seeds = sorted({len(line.fit.seeds) for line in found.measured if line.fit})
+        many = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        said.append(
+            f"Ours: test split of {where}, mean±standard deviation (n - 1) over {many} "
+            f"{'seed' if seeds == [1] else 'seeds'}."
+        )
+        if found.elsewhere:
+            said.append(
+                f"Measured on another corpus than the published numbers, which are of "
+                f"{found.table.corpus}: they show the paper's pattern at most."
+            )
+    if found.table.percent:
+        said.append(f"In percent: {', '.join(found.table.percent)}.")
+    if found.table.note:
+        said.append(f"Published: {found.table.note}.")
+    said += [f"{line.row.name}: {line.row.note}." for line in found.lines if line.row.note]
+    for line in found.lines:
+        applied = line.run.recipe.variants if line.run else line.row.variant
+        if line.fit and applied != line.row.variant:
+            said.append(f"{line.row.name}: ran as variant {', '.join(applied)}.")
+    whys: dict[str, list[str]] = {}
+    for line in found.lines:
+        if line.why:
+            whys.setdefault(line.why, []).append(line.row.name)
+    said += [f"Not measured of {', '.join(names)}: {why}." for why, names in whys.items()]
+    unknown = [line.row.name for line in found.lines if not line.row.node]
+    if unknown:
+        said.append(f"Printed beside, not run: {', '.join(unknown)}.")
+    return said
