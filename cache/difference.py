@@ -19,6 +19,7 @@ _ABSENT = "(absent)"
 _WORDS = {
     "table": "the labels, splits or features at hand have changed",
     "checkpoint": "the fit has changed",
+    "start": "the weights that it starts from have changed",
 }
 
 

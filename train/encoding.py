@@ -123,6 +123,9 @@ def _rows(
     masks = out.rows_mask[0].cpu().numpy()
     for k, i in enumerate(numbers):
         first = int(table.offsets[i])
-        n = int(min(table.lengths[i], length))
-        times = table.times[first : first + n]
+        last = first + int(min(table.lengths[i], length))
+        starts = np.arange(first, last, out.rows_stride)
+        ends = np.minimum(starts + out.rows_stride, last) - 1
+        times = np.stack([table.times[starts, 0], table.times[ends, 1]], axis=1)
+        n = len(starts)
         yield Features(values[k, :n], times, mask=masks[k, :n]) if n else None

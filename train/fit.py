@@ -31,6 +31,7 @@ from .reading import MappedReading, Reading
 from .registry import network_class
 from .seeds import Streams
 from .settings.base import ModelSettings
+from .starting import Parent, start_from
 from .targets import Target, as_meta
 from .training import Training, primary_task
 
@@ -52,6 +53,7 @@ def fit(
     lengths: Mapping[str, int] | None = None,
     keeper: Keeper | None = None,
     stack: int | None = None,
+    parent: Parent | None = None,
 ) -> Fitted:
     """Fit every seed, choose each one's epoch and one of them by validation, then score.
 
@@ -73,12 +75,14 @@ def fit(
         keeper: where the course is kept, to be gone on with after a break; None: nowhere.
         stack: where there is more than one stack of seeds, fit this one alone and leave it with the
             keeper: a fit of all then finds it there.
+        parent: whose weights all seeds start from; None: they start from random ones.
 
     Raises:
         Parted: a stack was left with the keeper.
         BadCall: model, inputs and tasks do not fit each other.
         TrainingError: an empty split, a task without labels, features that are not finite; a loss
             that is no longer finite (``Diverged``).
+        BadInput: the parent's weights are not such that the model could start from them.
     """
     tasks = tuple(tasks)
     model.check({given.name: given.modality for given in dataset.inputs}, tasks)
@@ -103,8 +107,8 @@ def fit(
     with denormals_flushed():
         of_each = domains_of(model, dataset, learned)
         parts = (part(learned, domains=of_each), part(by_split["valid"]))
-        curves, nets = _fit_seeds(
-            model, training, data, truth, parts, device, progress, keeper, stack
+        curves, nets, begun = _fit_seeds(
+            model, training, data, truth, parts, device, progress, keeper, stack, parent
         )
         predictions = {
             split: _predict(nets, truth.targets, part(rows)) for split, rows in by_split.items()
@@ -118,7 +122,7 @@ def fit(
         "parameters": sum(int(v[0].size) for n, v in weights.items() if n.startswith("net.")),
         "device": device,
         "absent": absent,
-        "notes": [*truth.notes, *_notes(curves, training)],
+        "notes": [*truth.notes, *begun, *_notes(curves, training)],
         **_outcome(
             curves, predictions, {s: truth.values[by_split[s]] for s in SPLITS}, truth, family
         ),
@@ -167,8 +171,9 @@ def _fit_seeds(
     progress: Progress | None,
     keeper: Keeper | None,
     stack: int | None,
-) -> tuple[list[Curve], list[Model]]:
-    """Each seed's course, and networks (one a stack of seeds) that hold the best weights.
+    parent: Parent | None,
+) -> tuple[list[Curve], list[Model], list[str]]:
+    """Each seed's course; networks (one a stack of seeds) with the best weights; how they began.
 
     Raises:
         Parted: see ``fit``.
@@ -186,9 +191,12 @@ def _fit_seeds(
         stack = None
     curves: list[Curve] = []
     nets: list[Model] = []
+    begun: dict[str, None] = {}
     for start in starts if stack is None else [starts[stack]]:
         streams = Streams(training.seeds[start : start + together], device)
         net: Model = kind(model, data.specs, tasks, streams, sizes, data.encoders).to(device)
+        if parent is not None:
+            begun[start_from(net, parent)] = None
         primary = primary_task(tasks)
         loop = Loop(net, training, streams, *parts, truth.targets, primary, keeper, truth.family)
         curves += loop.run(progress)
@@ -197,7 +205,7 @@ def _fit_seeds(
             raise Parted(len(starts))
         net.load_weights(loop.best)
         nets.append(net)
-    return curves, nets
+    return curves, nets, list(begun)
 
 
 @torch.no_grad()

@@ -158,6 +158,7 @@ class Assignment:
             statistics=self.board.statistics(node),
             device=self.device,
             allow_mixed=self.allow_mixed,
+            start=(node.start, self.board.states[node.start].fingerprint) if node.start else None,
         )
 
     def reduces(self, state: NodeState, node: Reduce) -> Iterator[BasisTask | ReduceTask]:

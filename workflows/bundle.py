@@ -29,7 +29,7 @@ from .bundle_content import FORMAT, BundleContent, CorpusName, Origin, parse_con
 from .encoding import encode_spec
 from .graph import Workflow
 from .machine import check_device
-from .nodes import Encode, Extract, Fit, Reduce
+from .nodes import FOR_TRAINING, Encode, Extract, Fit, Reduce
 from .recipe import Recipe, build
 from .reducing import reduced
 from .run import look
@@ -79,20 +79,21 @@ def pack_model(
             f"cannot pack '{node}': {', '.join(waiting)} not done yet; run the workflow first: "
             f"affectflow run {loaded.called}"
         )
+    needed = loaded.workflow.upto([node], predicting=True)
     fitted = {
         name: checkpoint
-        for name, state in states.items()
-        if (checkpoint := state.checkpoint or state.basis) is not None
+        for name in needed.nodes
+        if (checkpoint := states[name].checkpoint or states[name].basis) is not None
     }
     content = BundleContent(
         format=FORMAT,
         affectflow=__version__,
         name=loaded.name,
-        nodes={name: loaded.source["nodes"][name] for name in loaded.workflow.nodes},
+        nodes={name: _to_predict(loaded.source["nodes"][name]) for name in needed.nodes},
         node=node,
         extracts={
             extract.name: Origin.model_validate(board.origin(extract))
-            for extract in loaded.workflow.extracts
+            for extract in needed.extracts
         },
         fits={name: checkpoint.fingerprint for name, checkpoint in fitted.items()},
         corpus=CorpusName(name=opened.name, note=opened.note, family=opened.family),
@@ -277,6 +278,11 @@ class Bundle:
         rows = predict(self.weights[node.name], self.checkpoints[node.name].meta, inputs)
         means = rows.groupby("task")["prediction"].mean()
         return {task: float(means[task]) for task in self.tasks}
+
+
+def _to_predict(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A node of a recipe without the nodes that it needs only to be trained."""
+    return {key: value for key, value in source.items() if key not in FOR_TRAINING}
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path, mark: str) -> Checkpoint:

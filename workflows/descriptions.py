@@ -75,6 +75,7 @@ def fit_description(
     table: str,
     family: str,
     modalities: Mapping[str, str],
+    start: str = "",
 ) -> dict[str, Any]:
     """What a fit is made from.
 
@@ -84,6 +85,7 @@ def fit_description(
         table: digest of its joined table: utterances, splits, labels, feature keys present.
         family: metric family; early stopping looks at it.
         modalities: of inputs that a fit has encoded, where they are not ``fused`` as all once were.
+        start: digest of the checkpoint that it starts from; empty: of none.
     """
     return {
         "kind": "fit",
@@ -97,6 +99,7 @@ def fit_description(
         "table": table,
         "family": family,
         **({"modalities": dict(modalities)} if modalities else {}),
+        **({"start": start} if start else {}),
     }
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ..cache import checkpoints
 from ..cache.checkpoints import Checkpoint
-from ..cache.errors import BadInput, CacheError
+from ..cache.errors import BadInput
 from ..cache.records import MAIN, ArraySpec, Features, FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
 from .batch import Made
-from .fitting import InputRef, must_map, read_inputs
+from .fitting import InputRef, checkpoint_for, must_map, read_inputs
 from .output import write_shards
 
 
@@ -50,25 +48,13 @@ class EncodeTask:
         return len(self.keys)
 
 
-def applied(task: EncodeTask) -> Checkpoint:
-    """The checkpoint that a task applies.
-
-    Raises:
-        CacheError: it was there when the run was planned, and is no more.
-    """
-    checkpoint = checkpoints.load(Path(task.root), task.fit)
-    if checkpoint is None:
-        raise CacheError(f"node '{task.node}': the checkpoint {task.fit[:12]} is gone; run again")
-    return checkpoint
-
-
 def make_encode(task: EncodeTask) -> Made:
     """Apply a checkpoint to cached features and publish what it makes of them."""
     store = FeatureStore(task.root)
     found = store.published(task.fingerprint, task.keys)
     if found:
         return Made((found,))
-    checkpoint = applied(task)
+    checkpoint = checkpoint_for(task, task.fit)
     begin = time.perf_counter()
     widths = {known["name"]: known["width"] for known in checkpoint.meta["inputs"]}
     note = must_map(task, store)

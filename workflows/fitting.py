@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache import checkpoints, statistics
+from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
-from ..cache.errors import TrainingError
+from ..cache.errors import CacheError, TrainingError
 from ..cache.records import ArraySpec
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
@@ -26,6 +27,7 @@ from .news import EpochNews
 if TYPE_CHECKING:
     from ..extract.base import Extractor
     from ..train.dataset import Dataset
+    from ..train.starting import Parent
     from .encoding import EncodeTask
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
@@ -60,6 +62,7 @@ class FitTask:
             are kept; an input without one goes by ``training.length`` alone.
         stack: the stack of seeds that is to be fitted alone, where there are several: see
             ``train.fit.fit``. None: all.
+        start: name and fingerprint of the fit that it starts from; None: of none.
     """
 
     root: str
@@ -78,6 +81,7 @@ class FitTask:
     device: str = "cpu"
     allow_mixed: bool = False
     stack: int | None = None
+    start: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -175,6 +179,31 @@ def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
     return found
 
 
+def checkpoint_for(task: FitTask | EncodeTask, fingerprint: str) -> Checkpoint:
+    """The checkpoint of another fit, which a task goes on from.
+
+    Raises:
+        CacheError: it was there when the run was planned, and is no more.
+    """
+    found = checkpoints.load(Path(task.root), fingerprint)
+    if found is None:
+        raise CacheError(
+            f"node '{task.node}': the checkpoint {fingerprint[:12]} is gone; run again"
+        )
+    return found
+
+
+def parent_of(task: FitTask) -> Parent | None:
+    """The fit that a task starts from; None: it starts from random weights."""
+    from ..train.starting import Parent
+
+    if task.start is None:
+        return None
+    name, fingerprint = task.start
+    found = checkpoint_for(task, fingerprint)
+    return Parent(name, found.weights(), found.meta)
+
+
 def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trained | Begun:
     """Train, publish the checkpoint (or find that another won); of a part, leave it to be found.
 
@@ -213,6 +242,7 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
             keeper=course,
             progress=told,
             stack=task.stack,
+            parent=parent_of(task),
         )
     except Parted as parted:
         return Begun(parted.stacks)

@@ -64,16 +64,26 @@ class Workflow:
         """The fit nodes, in order."""
         return tuple(node for node in self if isinstance(node, Fit))
 
-    def upto(self, targets: Sequence[str]) -> Workflow:
-        """The part of the graph that the target nodes need, themselves included."""
+    def upto(self, targets: Sequence[str], predicting: bool = False) -> Workflow:
+        """The part of the graph that the target nodes need, themselves included.
+
+        Args:
+            targets: names of nodes.
+            predicting: to predict with them alone: what fits need to be trained is left out.
+        """
+        nodes = {
+            node.name: node.predicting() if predicting and isinstance(node, Fit) else node
+            for node in self
+        }
         wanted: set[str] = set()
         todo = [self[name].name for name in targets]
         while todo:
             name = todo.pop()
             if name not in wanted:
                 wanted.add(name)
-                todo.extend(self[name].inputs)
-        return Workflow(self.name, [node for node in self if node.name in wanted], self.about)
+                todo.extend(nodes[name].inputs)
+        kept = [node for node in nodes.values() if node.name in wanted]
+        return Workflow(self.name, kept, self.about)
 
     def streams(self, node: Extract) -> tuple[str, ...]:
         """Which of audio, frames, text, name an extract reads, its upstream nodes included."""

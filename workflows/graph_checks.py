@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..cache.errors import BadCall, BadRecipe, unknown
+from ..cache.errors import BadCall, BadInput, BadRecipe, unknown
 from ..extract.base import TRANSCRIPT
 from .nodes import Encode, Extract, Fit, Node, Reduce
 
@@ -86,6 +86,8 @@ def check_inputs(workflow: Workflow, node: Node) -> None:
                 f"Add a node '{{encode: {name}}}' and read that."
             )
     if isinstance(node, Fit):
+        if node.start and not isinstance(workflow[node.start], Fit):
+            raise BadRecipe(f"{where}: only from a fit can one start, '{node.start}' is none")
         try:
             node.settings.check({name: workflow.modality(name) for name in node.on}, node.tasks)
             trained = [name for name in node.on if workflow.encoder(node, name)]
@@ -111,6 +113,46 @@ def _check_encode(workflow: Workflow, node: Encode, where: str) -> None:
             f"{where}: model '{fit.model}' of '{fit.name}' has no rows of its own to give, only "
             "one vector an utterance: set 'gives: hidden'"
         )
+
+
+def check_starts(workflow: Workflow) -> None:
+    """Refuse, before anything runs, a fit that goes on training layers of another pretrained model.
+
+    Raises:
+        BadInput: it does; names both models, and what they are made from.
+        BadCall: weights cannot be read.
+    """
+    for fit in workflow.fits:
+        parent = workflow[fit.start] if fit.start else fit
+        assert isinstance(parent, Fit)  # checked when the workflow was made
+        trained = {workflow.modality(n): n for n in parent.on if workflow.encoder(parent, n)}
+        for name in fit.on if parent is not fit else ():
+            before = trained.get(workflow.modality(name), name)
+            if not workflow.encoder(fit, name) or before == name:
+                continue
+            ours, theirs = _base(workflow, name), _base(workflow, before)
+            if any(ours[part] != theirs[part] for part in ("layer", "weights")):
+                raise BadInput(
+                    f"node '{fit.name}' (model '{fit.model}') trains layers above '{name}', and "
+                    f"cannot start from '{parent.name}' (model '{parent.model}'), which was "
+                    f"trained above '{before}': {_told(theirs)} there, {_told(ours)} here. Give "
+                    "both the same weights and layer"
+                )
+
+
+def _base(workflow: Workflow, name: str) -> dict[str, Any]:
+    """Which pretrained model an extract stores a layer of, and which layer."""
+    node = workflow[name]
+    assert isinstance(node, Extract)  # it comes with an encoder
+    description = workflow.description(node)
+    model = getattr(node.extractor, "model", node.extractor.name)
+    layer = getattr(node.extractor, "layer", None)
+    return {"model": model, "layer": layer, "weights": dict(description["weights"])}
+
+
+def _told(base: Mapping[str, Any]) -> str:
+    digests = ", ".join(str(digest)[:12] for digest in base["weights"].values())
+    return f"layer {base['layer']} of '{base['model']}' ({digests})"
 
 
 def _listed(names: Sequence[str] | Mapping[str, str]) -> str:

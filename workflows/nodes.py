@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 
@@ -26,6 +26,8 @@ STREAM_CONTENT = {"audio": "media", "frames": "media", "text": "text", "name": "
 PCA = "pca"
 #: In which an encode's features may be stored.
 STORED = ("float32", "float16")
+#: Settings of a fit that name nodes which it needs to be trained, and not to predict.
+FOR_TRAINING = ("start",)
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -82,6 +84,8 @@ class Fit:
         on: names of the nodes whose features it reads.
         tasks: label columns that it learns; the last one is the main one.
         search: settings that a sweep tries; a run takes those above as they stand.
+        start: name of the fit from whose weights it starts (``train.starting``); empty: from
+            random ones.
 
     Raises:
         BadCall: it reads a node twice, or its training does not go with its tasks.
@@ -95,6 +99,7 @@ class Fit:
     tasks: tuple[str, ...]
     modality: str = "model"
     search: Space = field(default_factory=dict)
+    start: str = ""
 
     def __post_init__(self) -> None:
         twice = [name for name, n in Counter(self.on).items() if n > 1]
@@ -105,8 +110,12 @@ class Fit:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the nodes this one reads."""
-        return self.on
+        """Names of the nodes this one reads, those that it needs to be trained last."""
+        return (*self.on, *filter(None, (getattr(self, name) for name in FOR_TRAINING)))
+
+    def predicting(self) -> Fit:
+        """The fit without the nodes that it needs to be trained, and not to predict."""
+        return replace(self, start="")
 
     @property
     def what(self) -> str:

@@ -193,7 +193,7 @@ class Board:
         missing = tuple(column for column in columns if column not in self.corpus.label_columns)
         if missing:
             return NodeState(node, missing, why=f"this corpus has no labels {', '.join(missing)}")
-        waits = self._waiting(node.on)
+        waits = self._waiting(node.inputs)
         if waits:
             return NodeState(node, waits, why=f"unknown until {', '.join(waits)} is done")
         description = self.fit_description(node)
@@ -233,7 +233,9 @@ class Board:
         encoded = [name for name in node.on if isinstance(self.workflow[name], Encode)]
         modalities = {name: self.workflow.modality(name) for name in encoded}
         told = {name: modality for name, modality in modalities.items() if modality != FUSED}
-        return fit_description(node, inputs, table, self.corpus.family, told)
+        parent = self.states[node.start].checkpoint if node.start else None
+        start = parent.digest if parent else ""
+        return fit_description(node, inputs, table, self.corpus.family, told, start)
 
     def _table_digest(self, node: Fit, columns: Sequence[str]) -> str:
         labels = [self.corpus.labels(column) for column in columns]

@@ -84,10 +84,12 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
             lists[key] = value = [value]
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
             raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
-    search = rest.pop("search", {})
+    search, start = rest.pop("search", {}), rest.pop("start", "")
+    if not isinstance(start, str):
+        raise BadRecipe(f"'start' must name the fit from whose weights it starts, got {start!r}")
     model, training = fit_settings(what, **rest)
     on, tasks = (tuple(value) for value in lists.values() if value)
-    node = Fit(name, what, model, training, on, tasks)
+    node = Fit(name, what, model, training, on, tasks, start=start)
     return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
 
 

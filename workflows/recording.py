@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cache import runs
 from .code_version import code_version
-from .nodes import kind_of
+from .nodes import Fit, kind_of
 from .result import Run
 
 #: A run's records are called so, and the time in ns.
@@ -47,7 +47,8 @@ def record_run(run: Run) -> None:
 def node_records(run: Run) -> dict[str, dict[str, Any]]:
     """Each node whose fingerprint is known: its place in the recipe, kind, what runs there.
 
-    A fit's checkpoint may be another than before at the same fingerprint: its digest is there too.
+    A fit's checkpoint may be another than before at the same fingerprint: its digest is there too;
+    and what it reads, where it needs other nodes to be trained.
     """
     found: dict[str, dict[str, Any]] = {}
     for place, (name, state) in enumerate(run.states.items()):
@@ -60,6 +61,8 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
                 "on": list(state.node.inputs),
                 "fingerprint": state.fingerprint,
             }
+            if isinstance(state.node, Fit) and len(state.node.inputs) > len(state.node.on):
+                found[name]["reads"] = list(state.node.on)
             if state.checkpoint is not None:
                 found[name]["digest"] = state.checkpoint.digest
     return found

@@ -18,8 +18,8 @@ from ..cache.table import BLOCK, FeatureTable
 from ..train.pca import fit_components, project
 from .batch import Made
 from .code_version import code_version
-from .encoding import EncodeTask, applied
-from .fitting import InputRef, Trained
+from .encoding import EncodeTask
+from .fitting import InputRef, Trained, checkpoint_for
 from .machine import n_threads
 from .nodes import PCA, Extract, Reduce
 from .output import write_shards
@@ -136,7 +136,7 @@ def make_reduced(task: ReduceTask) -> Made:
     whole = store.published(task.fingerprint, task.keys)
     if whole:
         return Made((whole,))
-    weights = applied(task).weights()
+    weights = checkpoint_for(task, task.fit).weights()
     begin = time.perf_counter()
     (ref,) = task.inputs
     table = store.table(task.ids, ref.places, allow_mixed=task.allow_mixed, mapped=True)

@@ -16,6 +16,7 @@ from ..cache.store import FeatureStore
 from ..train.training import label_columns
 from .driver import KINDS, Driver
 from .graph import Workflow
+from .graph_checks import check_starts
 from .machine import check_device
 from .node_state import NodeState
 from .nodes import Fit
@@ -188,6 +189,7 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
         BadCall: a fit's label column is missing, or features have too few columns to be reduced.
     """
     check_reductions(recipe.workflow)
+    check_starts(recipe.workflow)
     fits = recipe.workflow.fits if training else ()
     missing = missing_labels(fits, corpus)
     if missing:

@@ -59,16 +59,25 @@ class RunRecord:
         """When it was written."""
         return datetime.fromtimestamp(int(self.name.removeprefix(PREFIX)) // 10**9, UTC)
 
-    def upstream(self, node: str) -> dict[str, Mapping[str, Any]]:
-        """All nodes that a node is made from, in the order in which they run."""
+    def upstream(self, node: str, predicting: bool = False) -> dict[str, Mapping[str, Any]]:
+        """All nodes that a node is made from, in the order in which they run.
+
+        Args:
+            node: its name.
+            predicting: without those that fits need only to be trained.
+        """
         wanted: set[str] = set()
-        todo = list(self.nodes[node]["on"])
+        todo = self._before(node, predicting)
         while todo:
             name = todo.pop()
             if name not in wanted and name in self.nodes:
                 wanted.add(name)
-                todo.extend(self.nodes[name]["on"])
+                todo.extend(self._before(name, predicting))
         return {name: node for name, node in self.nodes.items() if name in wanted}
+
+    def _before(self, node: str, predicting: bool) -> list[str]:
+        own = self.nodes[node]
+        return list(own["reads"] if predicting and "reads" in own else own["on"])
 
     @cached_property
     def fits(self) -> dict[str, FitView]:
@@ -89,7 +98,7 @@ class RunRecord:
         return [n for n, node in self.nodes.items() if "digest" in node and n not in self.fits]
 
     def _letters(self, fit: str) -> str:
-        read = {node.get("modality") for node in self.upstream(fit).values()}
+        read = {node.get("modality") for node in self.upstream(fit, predicting=True).values()}
         return "".join(letter for modality, letter in LETTERS.items() if modality in read)
 
 

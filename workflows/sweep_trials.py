@@ -92,7 +92,7 @@ class Searcher:
     ) -> None:
         self.fit, self.space, self.prune = fit, space, prune
         self.reporter = reporter
-        waiting = [name for name in fit.on if not inputs.states[name].done]
+        waiting = [name for name in fit.inputs if not inputs.states[name].done]
         if waiting:
             why = "".join(f"; '{name}': {error}" for name, error in inputs.errors.items())
             raise TrainingError(

@@ -205,3 +205,22 @@ def test_a_packed_model_reads_the_rows_of_another(folder_of, corpus):
     assert found == pytest.approx(wanted, abs=1e-5)
     with pytest.raises(BadInput, match="no token in its transcript"):
         read.score(corpus / "6.wav", "")
+
+
+def test_layers_of_one_model_are_not_gone_on_with_above_another(folder_of, corpus):
+    source = recipe_of(folder_of("bert"), corpus / "times")
+    other = save_model(corpus / "other", "bert", seed=1)
+    nodes = source["nodes"]
+    nodes["text2"] = {**nodes["text"], "model": str(other)}
+    nodes["heard2"] = {**nodes["heard"], "on": {**nodes["heard"]["on"], "tokens": "text2"}}
+    nodes["then"] = {**nodes["mag"], "on": ["text2", "heard2"], "start": "mag"}
+    message = (
+        r"node 'then' \(model 'mag-encoder'\) trains layers above 'text2', and cannot start from "
+        r"'mag' \(model 'mag-encoder'\), .* above 'text': layer -3 of .*bert.* there, layer "
+        "-3 of .*other.* here"
+    )
+    with pytest.raises(BadInput, match=message):
+        run(build({**source, "corpus": {"root": str(corpus)}}, "w"), corpus / "cache")
+    nodes["text2"]["layer"], nodes["text2"]["model"] = 1, nodes["text"]["model"]
+    with pytest.raises(BadInput, match="layer -3 of .* there, layer -2 of"):
+        run(build({**source, "corpus": {"root": str(corpus)}}, "w"), corpus / "cache")

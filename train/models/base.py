@@ -55,6 +55,7 @@ class Output:
         rows: (S, B, T, H), what ``encode`` stores of models with rows of their own: row i follows
             row i of the input that the settings name (``ModelSettings.rows_of``).
         rows_mask: (S, B, T) bool, which of them are real.
+        rows_stride: rows of that input that one of them follows, the last one maybe fewer.
     """
 
     predictions: Tensor
@@ -63,6 +64,7 @@ class Output:
     watched: Mapping[str, Tensor] = field(default_factory=dict)
     rows: Tensor | None = None
     rows_mask: Tensor | None = None
+    rows_stride: int = 1
 
 
 class Model(nn.Module, ABC):
@@ -146,6 +148,27 @@ class Model(nn.Module, ABC):
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take over ``weights``, those of another network of the same settings."""
         self.load_state_dict({**self.state_dict(), **weights})
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """Take over weights of another fit, by name; all seeds start alike.
+
+        Here, what has the name and the shape of a parameter. A model that calls parts otherwise
+        than those it follows says so by a rule of its own.
+
+        Args:
+            weights: of one seed: as of ``weights()``, without the dimension of seeds.
+
+        Returns:
+            Names of the parameters that were taken.
+        """
+        own = dict(self.named_parameters())
+        taken = [
+            name for name, w in weights.items() if name in own and own[name][0].shape == w.shape
+        ]
+        with torch.no_grad():
+            for name in taken:
+                own[name].copy_(weights[name])
+        return taken
 
     def learn(self, batch: Batch, objective: Objective) -> Tensor:
         """Add the gradients of a batch's losses to the parameters' ``grad``.

@@ -85,7 +85,8 @@ class ModelSettings:
     def rows_of(self, inputs: Mapping[str, str]) -> str:
         """The input, of name to modality, whose rows the model's own rows (``Output.rows``) follow.
 
-        They are as many, in that order, so that they have its times. Empty: the model has none.
+        They are in that order, so that they have its times, and as many, or one for several of
+        them (``Output.rows_stride``). Empty: the model has none.
         """
         return ""
 

@@ -13,7 +13,7 @@ from ...cache.errors import Damaged
 from ...cache.keys import settings_of
 from ...cache.runs import Failure
 from ..node_state import NodeState
-from ..nodes import Encode, Extract, Fit, Reduce
+from ..nodes import FOR_TRAINING, Encode, Extract, Fit, Reduce
 from ..result import Run, WarningGroup
 
 #: Rows of the failures table; the records in the run's folder hold all of them.
@@ -154,6 +154,7 @@ def fit_rows(run: Run) -> list[FitRow]:
             continue
         meta = checkpoint.meta if checkpoint else {}
         training = settings_of(node.training)
+        training |= {name: own for name in FOR_TRAINING if (own := getattr(node, name))}
         rows.append(
             FitRow(
                 name=node.name,

@@ -114,7 +114,8 @@ def letters(workflow: Workflow, name: str) -> str:
     node = workflow[name]
     if isinstance(node, Extract):
         return LETTERS.get(workflow.modality(name), "")
-    found = "".join(letters(workflow, upstream) for upstream in node.inputs)
+    read = node.on if isinstance(node, Fit) else node.inputs
+    found = "".join(letters(workflow, upstream) for upstream in read)
     return "".join(letter for letter in LETTERS.values() if letter in found)
 
 

@@ -156,7 +156,7 @@ def _maps(run: Run, fit: FitView, ids: Sequence[str]) -> Sequence[AttentionMap]:
 
 def _first(run: Run, fit: FitView, among: set[str]) -> str:
     """The first utterance that has every input of a fit; empty: none has."""
-    there = np.all([run.states[name].cached for name in run.workflow[fit.name].inputs], axis=0)
+    there = np.all([run.states[name].cached for name in run.workflow[fit.name].on], axis=0)
     whole = (name for name, has in zip(run.corpus.ids, there, strict=True) if has)
     return next((name for name in whole if name in among), "")
 
@@ -167,7 +167,7 @@ def _inputs(run: Run, fit: FitView, ids: Sequence[str]) -> list[Input]:
     node = run.workflow[fit.name]
     assert isinstance(node, Fit)
     refs = []
-    for name in node.inputs:
+    for name in node.on:
         there: list[Any] = places(run.store, run.states[name])
         kept = tuple(there[number[one]] for one in ids)
         encoder = run.workflow.encoder(node, name)
