@@ -168,6 +168,43 @@ class Objective:
         return masked_loss(self.kind, self.truth, self.weights, predictions, self.targets)
 
 
+def soft_divergence(scores: Tensor, soft: Tensor, real: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of predicted classes from soft labels, each seed's mean, (S,).
+
+    ``sum over classes of y (log y - log p)``, p the softmax of the scores: 0 where both are equal.
+
+    Args:
+        scores: (S, B, K), before the softmax.
+        soft: probabilities (S, B, K).
+        real: bool (S, B), True where there is a soft label.
+
+    Source:
+        Hwang and Kim (2024), "EASUM", WACV, section 3.4.
+    """
+    entropy = torch.xlogy(soft, soft)
+    each = (entropy - soft * functional.log_softmax(scores, dim=-1)).sum(dim=-1) * real
+    return each.sum(dim=-1) / real.sum(dim=-1).clamp(min=1)
+
+
+def by_domain(weights: Tensor, domain: Tensor) -> Tensor:
+    """Label weights under which each task's loss is the sum of its means over domains (corpora).
+
+    Args:
+        weights: (S, B, K), see ``label_weights``: those of a task add up to its own weight.
+        domain: (S, B) int64 from 0: whose each utterance is.
+
+    Returns:
+        (S, B, K): within each domain that has labels of a task they add up to that weight.
+
+    Source:
+        Hwang and Kim (2024), "EASUM", WACV, section 3.3: the sum of the domains' losses.
+    """
+    own = functional.one_hot(domain).to(weights.dtype)  # (S, B, n)
+    sums = own.transpose(1, 2) @ weights  # (S, n, K)
+    factor = weights.sum(dim=1, keepdim=True) / sums.clamp(min=TINY)
+    return weights * (own @ factor)
+
+
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Mean absolute error of each seed over what is labelled: (S, n), (n,), (n,) bool to (S,)."""
     return (predictions - truth).abs()[:, known].mean(dim=1)

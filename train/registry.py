@@ -27,6 +27,8 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "av-mc": Entry("av_mc", "AvMc", "AvMcNet"),
+    "easum-general": Entry("easum_general", "EasumGeneral", "EasumGeneralNet"),
+    "easum-specific": Entry("easum_specific", "EasumSpecific", "EasumSpecificNet"),
     "ef-lstm": Entry("ef_lstm", "EfLstm", "EfLstmNet"),
     "fmlmsn-meta": Entry("fmlmsn_meta", "FmlmsnMeta", "FmlmsnMetaNet"),
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),

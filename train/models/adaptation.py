@@ -10,35 +10,30 @@ from torch import Tensor, nn
 from ..seeds import Dropout, LayerNorm, Linear, Streams
 
 
-class AdaptationGate(nn.Module):
-    """Add to each text row what its other modalities say, held back by gates and by its length.
+class Displacement(nn.Module):
+    """What the other modalities add to each text row, held back by gates and by its length.
 
     Of text Z and each other modality X: a gate ReLU(W [Z; X] + b) multiplies a linear map of X;
-    these add up to the shift H. Z becomes Z + a H with a = min(|Z| / |H| * largest, 1), then is
-    normalised. Where a modality is masked it shifts nothing.
+    these add up to H. Added is a H with a = min(|Z| / |H| * largest, 1). Where a modality is masked
+    it adds nothing.
 
     Args:
         width: columns of text.
         others: columns of each other modality.
-        largest: length of a shift at most, in lengths of its text row (the paper's beta).
-        dropout: after the normalisation.
+        largest: length of what is added at most, in lengths of its text row (the paper's beta).
         streams: random numbers of the seeds.
 
     Source:
         Rahman et al. (2020), "Integrating Multimodal Information in Large Pretrained
-        Transformers", ACL, arXiv:1908.05787, eq. 1-5. Each linear map has a bias, as in their
+        Transformers", ACL, arXiv:1908.05787, eq. 1-4. Each linear map has a bias, as in their
         published code, where eq. 3 has one in all.
     """
 
-    def __init__(
-        self, width: int, others: Sequence[int], largest: float, dropout: float, streams: Streams
-    ) -> None:
+    def __init__(self, width: int, others: Sequence[int], largest: float, streams: Streams) -> None:
         super().__init__()
         self.largest = largest
         self.gates = nn.ModuleList(Linear(width + other, width, streams) for other in others)
         self.shifts = nn.ModuleList(Linear(other, width, streams) for other in others)
-        self.normal = LayerNorm(width, streams)
-        self.drop = Dropout(dropout, streams)
 
     def shift(self, text: Tensor, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
         """What is added to text rows (S, B, T, width); others (S, B, T, D), masks (S, B, T)."""
@@ -52,6 +47,29 @@ class AdaptationGate(nn.Module):
         return made
 
     def forward(self, text: Tensor, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+        """Text rows (S, B, T, width), shifted; arguments as in ``shift``."""
+        return text + self.shift(text, others, masks)
+
+
+class AdaptationGate(Displacement):
+    """The displacement, then a normalisation and dropout: the gate as MAG has it.
+
+    Args:
+        width, others, largest, streams: see ``Displacement``.
+        dropout: after the normalisation.
+
+    Source:
+        Rahman et al. (2020), eq. 1-5; see ``Displacement``.
+    """
+
+    def __init__(
+        self, width: int, others: Sequence[int], largest: float, dropout: float, streams: Streams
+    ) -> None:
+        super().__init__(width, others, largest, streams)
+        self.normal = LayerNorm(width, streams)
+        self.drop = Dropout(dropout, streams)
+
+    def forward(self, text: Tensor, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
         """Text rows (S, B, T, width), shifted and normalised; arguments as in ``shift``."""
-        done: Tensor = self.drop(self.normal(text + self.shift(text, others, masks)))
+        done: Tensor = self.drop(self.normal(super().forward(text, others, masks)))
         return done

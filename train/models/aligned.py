@@ -1,4 +1,4 @@
-"""Rows of several inputs of which row i is the same word or moment."""
+"""Rows of several inputs of which row i is the same word or moment, or that are brought to it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,33 @@ def aligned_rows(
         rows.append(values)
         masks.append(mask)
     return rows, masks, torch.stack(masks).any(dim=0)
+
+
+def spread(rows: Tensor, mask: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of any rate beside the tokens of a text: each token gets the mean of its share of them.
+
+    Of L rows and n tokens, token i gets rows floor(i L / n) to ceil((i + 1) L / n) - 1, the masked
+    ones among them left out. Nothing is known of when a token is spoken: the share takes them to
+    follow each other evenly. As many rows as tokens stay as they are.
+
+    Args:
+        rows: (S, B, L, D); L is that of each utterance, up to its last real row.
+        mask: (S, B, L).
+        tokens: (S, B, T), True on tokens; n is that of each utterance, up to its last real one.
+
+    Returns:
+        Rows (S, B, T, D), and which of them are real, (S, B, T): a token that got some row.
+    """
+    length, n = (_length(which).unsqueeze(-1) for which in (mask, tokens))  # (S, B, 1)
+    i = torch.arange(tokens.shape[-1], device=mask.device)
+    place = torch.arange(mask.shape[-1], device=mask.device)
+    n = n.clamp(min=1)
+    start, end = i * length // n, ((i + 1) * length + n - 1) // n  # (S, B, T)
+    own = (place >= start.unsqueeze(-1)) & (place < end.unsqueeze(-1)) & mask.unsqueeze(2)
+    share = own / own.sum(dim=-1, keepdim=True).clamp(min=1)  # (S, B, T, L)
+    return share.to(rows.dtype) @ rows, own.any(dim=-1)
+
+
+def _length(mask: Tensor) -> Tensor:
+    """Rows up to the last real one: mask (S, B, T) to (S, B)."""
+    return (mask * torch.arange(1, mask.shape[-1] + 1, device=mask.device)).amax(dim=-1)

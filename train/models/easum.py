@@ -1,0 +1,118 @@
+"""EASUM: what its two phases share, from rows of each modality to what the heads read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..dataset import InputSpec
+from ..seeds import Dropout, Linear, Streams
+from ..settings.base import LETTERS
+from .adaptation import Displacement
+from .aligned import spread
+from .base import Batch, Model
+from .text_layers import OwnLayers, TrainedLayers
+
+
+class EasumNet(Model):
+    """Text (t), sound (a) and sight (v) of B utterances, T tokens each.
+
+    =========================================  ==============================================
+    X_a, X_v to 64 columns                     ``features``
+    a row of them beside each token            ``aligned.spread``
+    R = g_a (W_a X_a) + g_v (W_v X_v) + b      ``adaptation.Displacement``, gamma its largest
+    F = X_t + lambda R                         the same
+    M = ConvBERT(F), M = DeBERTa(F)            ``upper``, the summary of its last states
+    y = W M + b                                ``heads``, one a task
+    =========================================  ==============================================
+
+    Where the paper says nothing, or what cannot be so:
+
+    - Text has 40 tokens, sound 157 rows, sight 32, and R needs one row of each: here each token
+      gets the mean of its share of the rows, in order; nothing is aligned by time.
+    - M is said to have l rows and y one: the heads and the moment distance read [CLS].
+    - The bias of a gate is printed outside its ReLU; here it is inside, as in MAG.
+    - Embeddings are trained there; here they are what the cache holds of layer 0, the positions
+      and their normalisation included, and only what stands above learns.
+    - Without layers that come with its text (``layer: last``: the ``frozen`` variant), the text's
+      last states are shifted, and read by small attention layers from random weights, whose mean
+      over the tokens stands for [CLS].
+
+    Source:
+        Hwang and Kim (2024), "EASUM: Enhancing Affective State Understanding through Joint
+        Sentiment and Emotion Modeling for Multimodal Tasks", WACV. Epochs, patience, weight decay
+        and dropout are ours.
+    """
+
+    #: A pretrained encoder is large: what a step costs is arithmetic.
+    stackable: ClassVar[bool] = False
+
+    def build(self, settings: Any, streams: Streams) -> None:
+        """Features, the displacement, the layers above, a head a task."""
+        specs = {spec.modality: spec for spec in self.inputs}
+        self.text = specs["text"]
+        self.others: dict[str, InputSpec] = {
+            name: specs[name] for name in LETTERS if name in specs and name != "text"
+        }
+        units = settings.feature_units
+        self.features = nn.ModuleDict(
+            {name: Linear(spec.width, units, streams) for name, spec in self.others.items()}
+        )
+        self.displacement = Displacement(
+            self.text.width, [units] * len(self.others), settings.largest_shift, streams
+        )
+        encoder = self.pretrained.get(self.text.name)
+        self.upper: TrainedLayers | OwnLayers = (
+            OwnLayers(
+                self.text.width,
+                settings.units,
+                settings.heads,
+                settings.layers,
+                settings.attention_dropout,
+                streams,
+            )
+            if encoder is None
+            else TrainedLayers(encoder, settings.layers, streams)
+        )
+        self.drop = Dropout(settings.post_dropout, streams)
+        sizes = self.head_sizes()
+        self.heads = nn.ModuleDict(
+            {task: Linear(self.upper.width, size, streams) for task, size in sizes.items()}
+        )
+
+    def head_sizes(self) -> dict[str, int]:
+        """Task -> columns of its head."""
+        return dict(zip(self.tasks, self.sizes, strict=True))
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the other phase's weights, but for its text model, which is another one."""
+        super().start_from({n: w for n, w in weights.items() if not n.startswith("upper.")})
+
+    def noisy(self, rows: Tensor, modality: str, batch: Batch) -> Tensor:
+        """Rows (S, B, T, D) of a modality as they are learned from; here as they are."""
+        return rows
+
+    def represent(self, batch: Batch) -> Tensor:
+        """What the heads read, (S, B, D): the summary of the fused text."""
+        mask = batch.mask[self.text.name]
+        assert mask is not None  # it is read as rows
+        text = self.noisy(batch.values[self.text.name], "text", batch)
+        rows, masks = [], []
+        for name, spec in self.others.items():
+            n = getattr(self.settings, f"{name}_rows")
+            real = batch.mask[spec.name]
+            assert real is not None
+            x = self.noisy(batch.values[spec.name][:, :, :n], name, batch)
+            x, real = spread(x, real[:, :, :n], mask)
+            rows.append(self.features[name](x))
+            masks.append(real)
+        fused = self.displacement(text, rows, masks)
+        found: Tensor = self.drop(self.upper.summary(self.upper(fused, mask), mask))
+        return found
+
+    def score(self, found: Tensor) -> Tensor:
+        """Scores (S, B, K) of the tasks, from what the heads read."""
+        return torch.cat([self.heads[task](found) for task in self.tasks], dim=-1)

@@ -1,0 +1,83 @@
+"""What stands above a text's rows: layers of its own model, or small ones from random weights.
+
+Both map rows (S, B, T, D) and mask (S, B, T) to rows (S, B, T, ``width``), and to what stands for
+each utterance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..seeds import LayerNorm, Linear, Streams
+from .attention import AttentionLayer, positions
+from .copies import Copies
+from .mag import real_mean
+
+
+class TrainedLayers(nn.Module):
+    """The first layers above the cached one of a pretrained model, a copy for each seed.
+
+    Args:
+        encoder: layers of a model, as an input comes with them (``Input.encoder``).
+        layers: how many of them, the lowest.
+        streams: random numbers of the seeds.
+    """
+
+    def __init__(self, encoder: Any, layers: int, streams: Streams) -> None:
+        super().__init__()
+        self.copies = Copies(encoder.first(layers), streams)
+        self.width: int = encoder.width
+        self.from_end = encoder.summary == "last"
+
+    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """States of the last layer; an utterance without text is one empty token."""
+        step = torch.arange(mask.shape[-1], device=mask.device)
+        states: Tensor = self.copies(rows, mask | (step == 0))
+        return states
+
+    def summary(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The state (S, B, width) of the token that stands for the text: [CLS]."""
+        step = torch.arange(mask.shape[-1], device=mask.device)
+        last = (mask * step).amax(dim=-1)  # (S, B); 0 where there is no text
+        place = (last if self.from_end else torch.zeros_like(last))[..., None, None]
+        return states.gather(2, place.expand(-1, -1, 1, states.shape[-1])).squeeze(2)
+
+
+class OwnLayers(nn.Module):
+    """A linear map and attention layers with position encodings, from random weights.
+
+    Args:
+        columns: of the text's rows.
+        width: of the layers; a multiple of ``heads``.
+        heads: of the attention.
+        layers: how many.
+        dropout: inside them.
+        streams: random numbers of the seeds.
+    """
+
+    def __init__(
+        self, columns: int, width: int, heads: int, layers: int, dropout: float, streams: Streams
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.enter = Linear(columns, width, streams)
+        self.layers = nn.ModuleList(
+            AttentionLayer(width, heads, dropout, dropout, dropout, streams) for _ in range(layers)
+        )
+        self.last = LayerNorm(width, streams)
+
+    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """Rows of the last layer, which look at real ones alone."""
+        x = self.enter(rows)
+        x = x + positions(x)
+        for layer in self.layers:
+            x = layer(x, None, mask.unsqueeze(2))
+        done: Tensor = self.last(x)
+        return done
+
+    def summary(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The mean (S, B, width) of the real rows."""
+        return real_mean(states, mask)
