@@ -15,6 +15,8 @@ FITS = {
     "av-mc": (False, ("T", "A", "M"), {}),
     "mag": (True, ("M",), {"units": 16, "heads": 2}),
     "mag-encoder": (True, ("M",), {"encoder_lr": 1e-3}),
+    "easum-general": (False, ("M",), {"layers": 1}),
+    "easum-specific": (False, ("M",), {"layers": 1}),
     "graph-mfn": (True, ("M",), {"text_units": 8, "audio_units": 8, "node_units": 8}),
 }
 

@@ -71,6 +71,16 @@ MODELS = {
         ("M", "T"),
         {"shift_dropout": 0, "post_dropout": 0},
     ),
+    "easum-general": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {"layers": 1, "feature_units": 8, "post_dropout": 0},
+    ),
+    "easum-specific": (
+        ("text", "audio", "vision"),
+        ("M", "T"),
+        {"layers": 1, "feature_units": 8, "post_dropout": 0},
+    ),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),

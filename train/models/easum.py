@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -25,7 +24,7 @@ class EasumNet(Model):
     a row of them beside each token            ``aligned.spread``
     R = g_a (W_a X_a) + g_v (W_v X_v) + b      ``adaptation.Displacement``, gamma its largest
     F = X_t + lambda R                         the same
-    M = ConvBERT(F), M = DeBERTa(F)            ``upper``, the summary of its last states
+    M = ConvBERT(F), M = DeBERTa(F)            ``text_layers``; [CLS] is read
     y = W M + b                                ``heads``, one a task
     =========================================  ==============================================
 
@@ -49,6 +48,8 @@ class EasumNet(Model):
 
     #: A pretrained encoder is large: what a step costs is arithmetic.
     stackable: ClassVar[bool] = False
+    #: Name of the layers above the text: the phases' differ, so that none starts from the other's.
+    upper: ClassVar[str]
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Features, the displacement, the layers above, a head a task."""
@@ -64,32 +65,24 @@ class EasumNet(Model):
         self.displacement = Displacement(
             self.text.width, [units] * len(self.others), settings.largest_shift, streams
         )
-        encoder = self.pretrained.get(self.text.name)
-        self.upper: TrainedLayers | OwnLayers = (
-            OwnLayers(
-                self.text.width,
-                settings.units,
-                settings.heads,
-                settings.layers,
-                settings.attention_dropout,
-                streams,
-            )
-            if encoder is None
-            else TrainedLayers(encoder, settings.layers, streams)
-        )
+        upper = self._layers(settings, streams)
+        self.add_module(self.upper, upper)
         self.drop = Dropout(settings.post_dropout, streams)
-        sizes = self.head_sizes()
         self.heads = nn.ModuleDict(
-            {task: Linear(self.upper.width, size, streams) for task, size in sizes.items()}
+            {task: Linear(upper.width, n, streams) for task, n in self.head_sizes().items()}
         )
+
+    def _layers(self, settings: Any, streams: Streams) -> TrainedLayers | OwnLayers:
+        """The layers above the text: those that come with it, or some of its own."""
+        encoder = self.pretrained.get(self.text.name)
+        if encoder is not None:
+            return TrainedLayers(encoder, settings.layers, streams)
+        sizes = settings.units, settings.heads, settings.layers
+        return OwnLayers(self.text.width, *sizes, settings.attention_dropout, streams)
 
     def head_sizes(self) -> dict[str, int]:
         """Task -> columns of its head."""
         return dict(zip(self.tasks, self.sizes, strict=True))
-
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the other phase's weights, but for its text model, which is another one."""
-        super().start_from({n: w for n, w in weights.items() if not n.startswith("upper.")})
 
     def noisy(self, rows: Tensor, modality: str, batch: Batch) -> Tensor:
         """Rows (S, B, T, D) of a modality as they are learned from; here as they are."""
@@ -109,8 +102,9 @@ class EasumNet(Model):
             x, real = spread(x, real[:, :, :n], mask)
             rows.append(self.features[name](x))
             masks.append(real)
-        fused = self.displacement(text, rows, masks)
-        found: Tensor = self.drop(self.upper.summary(self.upper(fused, mask), mask))
+        upper = getattr(self, self.upper)
+        states = upper(self.displacement(text, rows, masks), mask)
+        found: Tensor = self.drop(upper.summary(states, mask))
         return found
 
     def score(self, found: Tensor) -> Tensor:

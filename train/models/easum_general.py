@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -39,6 +39,8 @@ class EasumGeneralNet(EasumNet):
         Hwang and Kim (2024), WACV, section 3.3; see ``EasumNet``.
     """
 
+    upper: ClassVar[str] = "convbert"
+
     def build(self, settings: Any, streams: Streams) -> None:
         """The shared parts; the streams draw the copies' noise."""
         super().build(settings, streams)
@@ -58,9 +60,8 @@ class EasumGeneralNet(EasumNet):
         """Scores (S, B, K) and what they are read from (S, B, D)."""
         found = self.represent(batch)
         losses = {}
-        if batch.domain is not None and self.settings.moment_weight:
-            n = int(batch.domain.max()) + 1
-            apart = domain_distance(found, batch.domain, n)
+        if batch.domain is not None and (n_domains := int(batch.domain.max()) + 1) > 1:
+            apart = domain_distance(found, batch.domain, n_domains)
             losses["moments"] = self.settings.moment_weight * apart
         return Output(self.score(found), found, losses)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ..objectives import soft_divergence
 from ..seeds import Streams
@@ -37,6 +37,8 @@ class EasumSpecificNet(EasumNet):
         Hwang and Kim (2024), WACV, section 3.4; see ``EasumNet``. They do not say which weights
         the second phase starts from beside the fusion's.
     """
+
+    upper: ClassVar[str] = "deberta"
 
     def build(self, settings: Any, streams: Streams) -> None:
         """The shared parts, and a head for each soft task that helps."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...cache.errors import BadCall
-from .base import LETTERS, SOFT, ModelSettings
+from .base import SOFT, ModelSettings
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Easum(ModelSettings):
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """Text, alone or with one or two other inputs of different modalities."""
         super().check(inputs, tasks)
-        read = {name: modality for name, modality in inputs.items() if modality in LETTERS}
+        read = {name: modality for name, modality in inputs.items() if modality != SOFT}
         self.distinct(read, 1, 3)
         if "text" not in read.values():
             raise BadCall(
