@@ -31,4 +31,4 @@ def domains_of(model: ModelSettings, dataset: Dataset, chosen: Array) -> Domains
     if not model.domains or dataset.domains is None:
         return None
     number = np.unique(dataset.domains[chosen], return_inverse=True)[1].astype(np.int64)
-    return Domains(number, model.shown_again(number).astype(np.int64))
+    return Domains(number, np.array(model.shown_again(number.tolist()), np.int64))

@@ -42,7 +42,7 @@ class EasumNet(Model):
 
     Source:
         Hwang and Kim (2024), "EASUM: Enhancing Affective State Understanding through Joint
-        Sentiment and Emotion Modeling for Multimodal Tasks", WACV. Epochs, patience, weight decay
+        Sentiment and Emotion Modeling for Multimodal Tasks", WACV. Patience, weight decay
         and dropout are ours.
     """
 

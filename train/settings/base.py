@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ...cache.errors import BadCall, unknown
-from ...cache.records import Array
 from ..training import Training, number
 
 #: Letter of a modality in task names (``TA`` is the task of text and audio together).
@@ -90,13 +87,13 @@ class ModelSettings:
         """
         return ""
 
-    def shown_again(self, domain: Array) -> Array:
-        """Utterances of the training split that an epoch shows once more: their numbers, (m,).
+    def shown_again(self, domain: Sequence[int]) -> list[int]:
+        """Utterances of the training split that an epoch shows once more, by their numbers.
 
         Args:
-            domain: (n,) number of each utterance's corpus.
+            domain: number of each utterance's corpus.
         """
-        return np.empty(0, np.int64)
+        return []
 
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """See that the model can work on these inputs (name to modality) and tasks.

@@ -35,7 +35,6 @@ class Easum(ModelSettings):
     every_encoder: ClassVar[bool] = False
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 48,
-        "epochs": 40,
         "patience": 8,
         "lr": 1e-5,
         "optimizer": "adamw",

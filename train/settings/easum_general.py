@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, cycle, islice
 from typing import ClassVar
 
-import numpy as np
-
 from ...cache.errors import BadCall, unknown
-from ..dataset import Array
 from .base import SOFT
 from .easum import Easum
 
@@ -70,14 +68,12 @@ class EasumGeneral(Easum):
                 f"model '{self.name}' makes soft labels and reads none; 'easum-specific' does"
             )
 
-    def shown_again(self, domain: Array) -> Array:
-        """All of each smaller domain in turn, until it has as many as the largest."""
-        names, counts = np.unique(domain, return_counts=True)
-        if not self.balance or len(names) < 2:
-            return super().shown_again(domain)
-        return np.concatenate(
-            [
-                np.resize(np.flatnonzero(domain == name), counts.max() - n)
-                for name, n in zip(names, counts, strict=True)
-            ]
-        )
+    def shown_again(self, domain: Sequence[int]) -> list[int]:
+        """All of each smaller corpus in turn, until it has as many as the largest."""
+        by_corpus: dict[int, list[int]] = {}
+        for i, number in enumerate(domain):
+            by_corpus.setdefault(number, []).append(i)
+        most = max(map(len, by_corpus.values())) if self.balance else 0
+        return [
+            *chain(*(islice(cycle(own), max(0, most - len(own))) for own in by_corpus.values()))
+        ]
