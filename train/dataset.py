@@ -27,7 +27,8 @@ class Input:
     Args:
         name: the node's name.
         modality: ``text``, ``audio``, ``vision``; of what a fit has encoded: that of its only
-            input, ``fused`` where it has several, ``soft`` where it is what the fit predicts.
+            input, ``fused`` where it has several, ``soft`` where it is what the fit predicts;
+            ``marks`` of rows that mark those of another input.
         table: ragged rows of all utterances; one without rows has this modality masked.
         encoder: the layers above those whose states the rows are, for models that train them: a
             torch module as ``extract.cut`` makes them; or None. It maps rows (B, T, columns) and

@@ -15,7 +15,7 @@ from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, ro
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
 from .reading import MappedReading, Reading, check_finite, read, scaler_of
-from .settings.base import SOFT, ModelSettings
+from .settings.base import MARKS, SOFT, ModelSettings
 from .targets import Target, importance, targets_of, truth_of
 from .training import Training, label_columns, task_faults
 
@@ -173,7 +173,7 @@ def prepare(
     for given in dataset.inputs:
         check_finite(given)
         length = kept[given.name]
-        as_it_is = given.name in done.encoders or given.modality == SOFT
+        as_it_is = given.name in done.encoders or given.modality in (SOFT, MARKS)
         scaler = (
             scaler_of(given, length, train)
             if training.normalize == "rows" and not as_it_is

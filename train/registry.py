@@ -33,6 +33,8 @@ MODELS: dict[str, Entry] = {
     "fmlmsn-meta": Entry("fmlmsn_meta", "FmlmsnMeta", "FmlmsnMetaNet"),
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),
     "graph-mfn": Entry("graph_mfn", "GraphMfn", "GraphMfnNet"),
+    "kebr": Entry("kebr", "Kebr", "KebrNet"),
+    "kebr-encoder": Entry("kebr", "KebrEncoder", "KebrEncoderNet"),
     "lf-dnn": Entry("lf_dnn", "LfDnn", "LfDnnNet"),
     "lmf": Entry("lmf", "Lmf", "LmfNet"),
     "mag": Entry("mag", "Mag", "MagNet"),

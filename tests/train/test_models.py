@@ -81,6 +81,8 @@ MODELS = {
         ("M", "T"),
         {"layers": 1, "feature_units": 8, "post_dropout": 0},
     ),
+    "kebr": (("text", "audio", "vision"), ("M", "T"), {"dropout": 0, "layers": 1}),
+    "kebr-encoder": (("text", "audio", "vision"), ("M",), {"dropout": 0, "layers": 1}),
     "mult": (
         ("text", "audio", "vision"),
         ("M", "T"),

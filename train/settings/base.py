@@ -15,7 +15,9 @@ LETTERS = {"text": "T", "audio": "A", "vision": "V"}
 FUSED = "fused"
 #: Modality of what a fit predicts, as features: never normalised, for probabilities stay such.
 SOFT = "soft"
-MODALITIES = (*LETTERS, FUSED, SOFT)
+#: Modality of rows that mark some of another input's; never normalised either.
+MARKS = "marks"
+MODALITIES = (*LETTERS, FUSED, SOFT, MARKS)
 
 
 @dataclass(frozen=True)
