@@ -72,7 +72,7 @@ def tiny_encoder(width, dropout=0.0):
         vocab_size=30,
         hidden_size=width,
         num_hidden_layers=1,
-        num_attention_heads=2,
+        num_attention_heads=1 + (width % 2 == 0),
         intermediate_size=4 * width,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,

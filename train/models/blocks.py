@@ -32,6 +32,19 @@ class MeanSubnet(nn.Module):
         return masked(torch.relu(self.third(torch.relu(self.second(x)))), mask)
 
 
+class Projection(nn.Module):
+    """Dropout, then one linear layer on a mean; zeros where it is masked."""
+
+    def __init__(self, n_in: int, n_out: int, dropout: float, streams: Streams) -> None:
+        super().__init__()
+        self.drop = Dropout(dropout, streams)
+        self.out = Linear(n_in, n_out, streams)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Map (S, B, D) to (S, B, n_out)."""
+        return masked(self.out(self.drop(x)), mask)
+
+
 class TextSubnet(nn.Module):
     """Last state of an LSTM, dropout, one linear layer; zeros where there is no text."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..dataset import InputSpec
 from ..seeds import Streams
 from ..settings.base import LETTERS
 from .base import Batch, Model, Output
@@ -43,12 +44,14 @@ class LateFusion(Model):
         self.subnets = nn.ModuleList()
         for spec, units in zip(self.inputs, self.widths, strict=True):
             dropout = getattr(settings, f"{spec.modality}_dropout")
-            self.subnets.append(
-                TextSubnet(spec.width, units, units, dropout, streams)
-                if spec.reads == "sequence"
-                else MeanSubnet(spec.width, units, dropout, streams)
-            )
+            self.subnets.append(self.subnet(spec, units, dropout, streams))
         self.build_fusion(settings, self.widths, self.fused_sizes, streams)
+
+    def subnet(self, spec: InputSpec, units: int, dropout: float, streams: Streams) -> nn.Module:
+        """What embeds an input: maps what is read of it, and the mask, to (S, B, units)."""
+        if spec.reads == "sequence":
+            return TextSubnet(spec.width, units, units, dropout, streams)
+        return MeanSubnet(spec.width, units, dropout, streams)
 
     def embed(self, batch: Batch) -> list[Tensor]:
         """The embedding (S, B, units) of each input."""

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..dataset import InputSpec
 from ..seeds import Dropout, Linear, Streams
-from .blocks import OuterLinear, with_one
+from .blocks import OuterLinear, Projection, with_one
 from .late import LateFusion
 
 
@@ -23,8 +24,17 @@ class TfnNet(LateFusion):
         Zadeh et al. (2017), EMNLP, arXiv:1707.07250, for two or three modalities. Text: LSTM and
         a linear layer; audio and vision: means and three ReLU layers. Theirs squashes the score
         into [-3, 3] by a sigmoid; ours is linear, as labels differ in range. They drop entries of
-        the product, we of the layer after it. Widths 128 / 32 / 128 are ours.
+        the product, we of the layer after it. Widths 128 / 32 / 128 are ours. ``projected``: as
+        "Boosting Modality Representation with Pre-trained Models and Multi-task Training" uses it,
+        on global embeddings; theirs would be a product of 769^3 values, so ours are made narrower
+        first, each by one linear layer.
     """
+
+    def subnet(self, spec: InputSpec, units: int, dropout: float, streams: Streams) -> nn.Module:
+        """One linear layer where embeddings are to be projected."""
+        if self.settings.projected:
+            return Projection(spec.width, units, dropout, streams)
+        return super().subnet(spec, units, dropout, streams)
 
     def build_fusion(
         self, settings: Any, widths: Sequence[int], sizes: Sequence[int], streams: Streams

@@ -33,6 +33,7 @@ class ModelSettings:
             any of its tasks; others are not shown them.
         follows: metrics of the task that chooses the epoch, whose course on the validation split
             is kept and drawn, those of them that the corpus' family has; see ``train.watching``.
+        positive: settings that must be greater than 0.
         encoder: modalities whose inputs come with the layers above those whose states they hold
             (``Input.encoder``), which the model trains; their rows are neither normalised nor cut.
         every_encoder: whether all inputs of these modalities do; else at least one does, and
@@ -46,6 +47,7 @@ class ModelSettings:
     aligned: ClassVar[bool] = False
     unlabelled: ClassVar[bool] = False
     follows: ClassVar[tuple[str, ...]] = ()
+    positive: ClassVar[tuple[str, ...]] = ()
     encoder: ClassVar[tuple[str, ...]] = ()
     every_encoder: ClassVar[bool] = True
     domains: ClassVar[bool] = False
@@ -64,6 +66,8 @@ class ModelSettings:
                 raise BadCall(f"{where} must lie in [0, 1), not {value!r}")
             if field.name.endswith("weight") and not value >= 0:
                 raise BadCall(f"{where} must be at least 0, not {value!r}")
+            if field.name in self.positive and not value > 0:
+                raise BadCall(f"{where} must be greater than 0, not {value!r}")
 
     def divides(self, part: str, whole: str) -> None:
         """Insist that one setting is a multiple of another.

@@ -21,21 +21,11 @@ class Shifting(ModelSettings):
     """
 
     aligned: ClassVar[bool] = True
-    #: Settings that must be greater than 0.
     positive: ClassVar[tuple[str, ...]] = ("largest_shift",)
 
     largest_shift: float = 1.0
     shift_dropout: float = 0.1
     post_dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in self.positive:
-            if not getattr(self, name) > 0:
-                raise BadCall(
-                    f"setting '{name}' of '{self.name}' must be greater than 0, "
-                    f"not {getattr(self, name)!r}"
-                )
 
     def reads(self, modality: str) -> str:
         """Rows of every modality."""

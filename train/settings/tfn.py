@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ...cache.keys import ADDED_LATER
 from .base import ModelSettings
 
 
@@ -18,6 +19,8 @@ class Tfn(ModelSettings):
         text_dropout, audio_dropout, vision_dropout: inside its subnet.
         post_units: width of the layers after the outer product.
         post_dropout: before those.
+        projected: every modality's global embedding (its one row, or the mean of its rows) goes
+            through one linear layer, where else text has an LSTM and the others three ReLU layers.
     """
 
     name: ClassVar[str] = "tfn"
@@ -31,10 +34,11 @@ class Tfn(ModelSettings):
     vision_dropout: float = 0.4
     post_units: int = 32
     post_dropout: float = 0.4
+    projected: bool = field(default=False, metadata=ADDED_LATER)
 
     def reads(self, modality: str) -> str:
-        """Text as a sequence, the others as means."""
-        return "sequence" if modality == "text" else "mean"
+        """Text as a sequence, the others as means; all as means where they are projected."""
+        return "sequence" if modality == "text" and not self.projected else "mean"
 
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
         """Two or three inputs of different modalities."""
