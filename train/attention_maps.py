@@ -16,6 +16,10 @@ from .dataset import Array, Input
 from .fitted import readings_of, rebuild, specs_of
 from .loop import denormals_flushed, run_net
 from .models.attention import Attention
+from .models.bimodal_adjustment import BimodalAdjustment
+
+#: Layers that can say what they look at (``looks_at``, of what ``forward`` gets).
+LOOKING = (Attention, BimodalAdjustment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,7 @@ def attention_maps(
     """
     chosen = [seed["seed"] for seed in meta["seeds"]].index(meta["chosen"])
     net = rebuild(weights, meta, inputs, [chosen])
-    layers = {path: part for path, part in net.named_modules() if isinstance(part, Attention)}
+    layers = {path: part for path, part in net.named_modules() if isinstance(part, LOOKING)}
     last = {path.partition(".layers.")[0]: path for path in layers}  # the later ones win
     if not last:
         return []
@@ -72,7 +76,7 @@ def attention_maps(
 
 def _keep(found: dict[str, Array], name: str, layer: nn.Module, given: tuple[Any, ...]) -> None:
     """Note what the only utterance's rows look at, those that look or are seen at all."""
-    assert isinstance(layer, Attention)
+    assert isinstance(layer, LOOKING)
     values = layer.looks_at(*given)[0, 0].numpy()  # (T, U)
     asks, answers = values.any(axis=1), values.any(axis=0)
     found[name] = values[asks][:, answers]

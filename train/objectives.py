@@ -205,6 +205,25 @@ def by_domain(weights: Tensor, domain: Tensor) -> Tensor:
     return weights * (own @ factor)
 
 
+def shifting_huber(shift: Tensor, real: Tensor, delta: float) -> Tensor:
+    """Huber loss of shift vectors, each seed's mean over the entries of real rows, (S,).
+
+    An entry h counts h^2 / 2 up to ``delta`` in size, beyond it delta (|h| - delta / 2).
+
+    Args:
+        shift: (S, B, T, D).
+        real: bool (S, B, T), True on rows that count.
+        delta: greater than 0.
+
+    Source:
+        Lin and Hu (2024), IEEE Transactions on Multimedia 26, eq. 19; N is there "the sequence
+        length", here all entries of the batch, so that neither width nor length weighs.
+    """
+    loss = functional.huber_loss(shift, torch.zeros_like(shift), reduction="none", delta=delta)
+    each = loss.mean(dim=-1) * real  # (S, B, T)
+    return each.sum(dim=(1, 2)) / real.sum(dim=(1, 2)).clamp(min=1)
+
+
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Mean absolute error of each seed over what is labelled: (S, n), (n,), (n,) bool to (S,)."""
     return (predictions - truth).abs()[:, known].mean(dim=1)

@@ -34,6 +34,10 @@ MODELS: dict[str, Entry] = {
     "fmlmsn-meta": Entry("fmlmsn_meta", "FmlmsnMeta", "FmlmsnMetaNet"),
     "fmlmsn-pair": Entry("fmlmsn_pair", "FmlmsnPair", "FmlmsnPairNet"),
     "graph-mfn": Entry("graph_mfn", "GraphMfn", "GraphMfnNet"),
+    "hybrid-attention": Entry("hybrid_attention", "HybridAttention", "HybridAttentionNet"),
+    "hybrid-attention-encoder": Entry(
+        "hybrid_attention_encoder", "HybridAttentionEncoder", "HybridAttentionEncoderNet"
+    ),
     "joint-mult": Entry("joint", "JointMult", "JointNet"),
     "joint-sf": Entry("joint", "JointSf", "JointNet"),
     "joint-tfn": Entry("joint", "JointTfn", "JointNet"),

@@ -13,6 +13,8 @@ FITS = {
     "misa": (False, ("M", "T"), {"units": 16, "dropout": 0.2}),
     "self-mm": (False, ("M",), {"post_dropout": 0.2}),
     "av-mc": (False, ("T", "A", "M"), {}),
+    "hybrid-attention": (True, ("M",), {"text_units": 16, "heads": 2, "rnn": "sGRU"}),
+    "hybrid-attention-encoder": (True, ("M",), {"encoder_lr": 1e-3}),
     "mag": (True, ("M",), {"units": 16, "heads": 2}),
     "mag-encoder": (True, ("M",), {"encoder_lr": 1e-3}),
     "easum-general": (False, ("M",), {"layers": 1}),

@@ -12,7 +12,7 @@ from ..seeds import Dropout, LayerNorm, Linear, Streams
 from .attending import attend
 
 #: What a masked key adds to a score; finite, so that a sequence without a key gives no NaN.
-_NEVER = -1e9
+NEVER = -1e9
 
 
 def positions(x: Tensor) -> Tensor:
@@ -67,13 +67,13 @@ class Attention(nn.Module):
         """Mean weights of the heads of ``forward``, (S, B, T, U), no dropout; 0 where not seen."""
         query, key = self._split(self.query(asks)), self._split(self.key(answers))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        scores = scores.masked_fill(~seen.unsqueeze(2), _NEVER)
+        scores = scores.masked_fill(~seen.unsqueeze(2), NEVER)
         weights: Tensor = scores.softmax(dim=-1).mean(dim=2) * seen
         return weights
 
     def _weighted(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
         """All of (S, B, heads, rows, D / heads), ``seen`` (S, B, 1 or T, U)."""
-        away = torch.zeros_like(seen, dtype=query.dtype).masked_fill_(~seen, _NEVER)
+        away = torch.zeros_like(seen, dtype=query.dtype).masked_fill_(~seen, NEVER)
         if self.drop.active:
             return attend(query, key, value, away, self.drop.p, self.drop.streams.noise)
         found = functional.scaled_dot_product_attention(
