@@ -1,6 +1,10 @@
 """Small media made on the spot, so that no test depends on a file from elsewhere."""
 
+import atexit
+import json
 import os
+import shutil
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +16,30 @@ from affectflow.cache.index import cache_folder
 
 # Tests have folders of their own as home; what numba compiles is made once for all of them.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
+
+#: Models of the hub that shipped recipes name: what is read of their configurations to check a
+#: recipe. No weights, and no test asks the hub for any.
+HUB = {
+    "bert-base-uncased": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12},
+    "xlnet-base-cased": {"model_type": "xlnet", "d_model": 768, "n_layer": 12},
+}
+
+
+def hub_cache(folder):
+    """Lay out a cache of the hub as if these configurations had been fetched."""
+    for name, config in HUB.items():
+        repository = folder / f"models--{name.replace('/', '--')}"
+        snapshot = repository / "snapshots" / f"{1:040x}"
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text(json.dumps(config))
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(snapshot.name)
+    return folder
+
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_CACHE"] = str(hub_cache(Path(tempfile.mkdtemp())))
+atexit.register(shutil.rmtree, os.environ["HF_HUB_CACHE"], ignore_errors=True)
 
 #: What `clip_path` and `tone_wav` hold; tests that need the numbers ask `clip_facts`.
 FACTS = {"seconds": 2.0, "fps": 25, "size": (160, 120), "audio_rate": 44100, "tone": 440.0}

@@ -21,6 +21,8 @@ from .word_match import match
 from .words import word_spans
 
 CLOCKS = ("utterance", "media")
+#: What to do where there are no times.
+MEND = "Where there are none, 'word-times' makes them from sound and transcript"
 RATE = 16_000  # Hz; the sound is looked at for its length alone
 #: Words may end this much after the sound: files are padded and cut by a frame here and there.
 BEYOND = 0.1  # s
@@ -99,7 +101,9 @@ class WordTimesFile(Extractor):
     def weights(self) -> Mapping[str, Path | str]:
         path = Path(self.path).expanduser()
         if not path.exists():
-            raise BadCall(f"word-times-file: there is no file or folder {path}")
+            raise BadCall(f"word-times-file: there is no file or folder {path}. {MEND}")
+        if path.is_dir() and next(path.iterdir(), None) is None:
+            raise BadCall(f"word-times-file: there is no file of word times in {path}. {MEND}")
         return {"words": path}
 
     def extract(self, clip: Clip) -> Features:
@@ -197,7 +201,7 @@ class Library:
                 self._tables[file] = _table(file, name, file.stat().st_mtime_ns)
         if not self._files and not self._tables:
             kinds = ", ".join(sorted(READERS))
-            raise BadCall(f"word-times-file: no file of word times ({kinds}) at {path}")
+            raise BadCall(f"word-times-file: no file of word times ({kinds}) at {path}. {MEND}")
 
     def words(self, names: Sequence[str], who: str) -> list[Word]:
         """The words under the first of these names that is there.
@@ -216,7 +220,9 @@ class Library:
             if tables:
                 return self._tables[tables[0]][name]
         wanted = " or ".join(f"'{name}'" for name in dict.fromkeys(names))
-        raise BadInput(f"'{who}' has no word times: nothing is called {wanted} in {self.path}")
+        raise BadInput(
+            f"'{who}' has no word times: nothing is called {wanted} in {self.path}. {MEND}"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -44,6 +44,8 @@ class Hybrid(ModelSettings):
     """
 
     aligned: ClassVar[bool] = True
+    #: The paper's Fig. 9.
+    follows: ClassVar[tuple[str, ...]] = ("F1", "F1_has0", "F1_non0")
     #: Settings that must be greater than 0.
     positive: ClassVar[tuple[str, ...]] = ("largest_shift", "delta")
 

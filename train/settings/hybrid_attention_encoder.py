@@ -35,7 +35,7 @@ class HybridAttentionEncoder(Hybrid):
 
     name: ClassVar[str] = "hybrid-attention-encoder"
     positive: ClassVar[tuple[str, ...]] = (*Hybrid.positive, "encoder_lr")
-    encoder: ClassVar[str] = "text"
+    encoder: ClassVar[tuple[str, ...]] = ("text",)
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 48,
         "patience": 40,
