@@ -68,6 +68,8 @@ class Training:
             are no sums over utterances: ``misa`` compares the distributions of its parts within
             each of the small batches, ``av-mc`` mixes an utterance with one of its small batch,
             ``self-mm`` makes labels anew after each.
+        round: of FmlMSN's retraining rule: its number, and the seed of the draws that asked for it;
+            a workflow sets it, and other seeds with it. Empty: the first one.
         precision: ``bfloat16``: matrix products of a training step in mixed precision; weights,
             losses, validation and predictions stay in float32.
 
@@ -99,6 +101,7 @@ class Training:
     plateau_epochs: int = field(default=5, metadata=ADDED_LATER)
     accumulate: int = field(default=1, metadata=ADDED_LATER)
     precision: str = field(default="float32", metadata=ADDED_LATER)
+    round: tuple[int, ...] = field(default=(), metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", _seeds(self.seeds))

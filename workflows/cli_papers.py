@@ -130,7 +130,7 @@ def recipes(name: str | None) -> None:
                 one.name,
                 ", ".join(corpora),
                 len(one.workflow.nodes),
-                ", ".join(one.known_variants),
+                len(one.known_variants) or "",
                 ", ".join(dict.fromkeys(found.number for found in tables)),
                 _first_score(tables),
                 about.get("paper") or about["about"],
@@ -155,13 +155,13 @@ def expected(recipe: str) -> list[Reproduction]:
 
 
 def _first_score(tables: Sequence[Reproduction]) -> str:
-    """The first published score that a recipe is to reach, with its table."""
+    """The published score of the first table's last row, where a paper's own model stands."""
     from .measured import published_cell
 
     for found in tables:
-        line, heading = found.lines[0], next(iter(found.table.metrics))
+        line, heading = found.lines[-1], next(iter(found.table.metrics))
         cell = published_cell(found, line, heading)
-        return f"{heading} {cell} ({line.row.name}, Table {found.number})"
+        return f"{heading} {cell} (Table {found.number})"
     return ""
 
 

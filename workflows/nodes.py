@@ -17,6 +17,7 @@ from ..cache.errors import BadCall, unknown
 from ..extract.base import Extractor
 from ..train.settings.base import FUSED, LETTERS, SOFT, ModelSettings
 from ..train.training import GIVES, Training, task_faults
+from .retrain_rule import Retrain
 from .search import Space
 
 #: What an utterance can give a node, in the order in which it enters a key.
@@ -84,6 +85,7 @@ class Fit:
         on: names of the nodes whose features it reads.
         tasks: label columns that it learns; the last one is the main one.
         search: settings that a sweep tries; a run takes those above as they stand.
+        retrain: when the fits whose encodings it reads are trained again; None: never.
         start: name of the fit from whose weights it starts (``train.starting``); empty: from
             random ones.
 
@@ -99,6 +101,7 @@ class Fit:
     tasks: tuple[str, ...]
     modality: str = "model"
     search: Space = field(default_factory=dict)
+    retrain: Retrain | None = None
     start: str = ""
 
     def __post_init__(self) -> None:

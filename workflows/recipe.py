@@ -18,7 +18,7 @@ from .nodes import Fit, Node
 from .recipe_nodes import read_node, unknown_keys
 from .safe_yaml import load_yaml, named_text, shipped_in
 from .subsets import expanded, possible
-from .variants import changed, variant_faults, variants_of
+from .variants import changed, like, variant_faults, variants_of
 
 TOP_KEYS = ("name", "paper", "about", "corpus", "nodes", "variants")
 #: A recipe is a page of text; a file beyond this is not one.
@@ -110,8 +110,20 @@ def load_recipe(
         BadRecipe: the file is not a recipe; the message lists every fault.
         UnknownName: no recipe has this name, or this one no such variant.
     """
-    source = parse(named_text("recipe", "recipes", name, MAX_BYTES), str(name))
+    source = _source(name)
+    if "like" in source:
+        other = _source(str(source["like"]))
+        if "like" in other:
+            raise BadRecipe(f"recipe '{name}' is like '{source['like']}', which is like another")
+        try:
+            source = like(source, other)
+        except AffectflowError as error:
+            raise BadRecipe(f"recipe '{name}', like '{source['like']}': {error}") from error
     return Origin(source, str(name), corpus, tuple(overrides)).built(variants)
+
+
+def _source(name: str | Path) -> dict[str, Any]:
+    return parse(named_text("recipe", "recipes", name, MAX_BYTES), str(name))
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..extract.base import TRANSCRIPT
 from ..extract.registry import EXTRACTORS, extractor_class
 from ..train.registry import MODELS, fit_settings
 from .nodes import PCA, Encode, Extract, Fit, Node, Reduce
+from .retrain_rule import Retrain
 from .search import read_space
 
 KINDS = ("extract", "fit", "encode", "reduce")
@@ -85,12 +86,22 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
             raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
     search, start = rest.pop("search", {}), rest.pop("start", "")
+    retrain = _retrain(rest.pop("retrain", None))
     if not isinstance(start, str):
         raise BadRecipe(f"'start' must name the fit from whose weights it starts, got {start!r}")
     model, training = fit_settings(what, **rest)
     on, tasks = (tuple(value) for value in lists.values() if value)
-    node = Fit(name, what, model, training, on, tasks, start=start)
+    node = Fit(name, what, model, training, on, tasks, retrain=retrain, start=start)
     return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
+
+
+def _retrain(given: Any) -> Retrain | None:
+    """The retraining rule of a fit; an empty mapping is the paper's."""
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise BadRecipe(f"'retrain' must map below, rounds, draws, ... to values, got {given!r}")
+    return Retrain(**_settings(given, Retrain, "retrain"))
 
 
 def _reduce(name: str, what: str, rest: dict[str, Any]) -> Reduce:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from ..cache import runs
@@ -27,7 +28,8 @@ def record_run(run: Run) -> None:
     last = earlier[max(earlier)] if earlier else {}
     if missing != last.get("missing", {}):
         run.changed = True  # media went away, or came back
-    if not run.changed and nodes == last.get("nodes", {}):
+    rounds = [asdict(one) for one in run.rounds]
+    if not run.changed and nodes == last.get("nodes", {}) and rounds == last.get("rounds", []):
         return
     record = {
         "recipe": dict(run.recipe.source),
@@ -40,6 +42,7 @@ def record_run(run: Run) -> None:
         "seconds": run.seconds,
         "errors": run.errors,
         "missing": missing,
+        "rounds": rounds,
     }
     runs.write_record(run.store.root, run.id, f"{PREFIX}{time.time_ns():020d}", record)
 

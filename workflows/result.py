@@ -65,6 +65,25 @@ class WarningGroup:
 
 
 @dataclass(frozen=True)
+class Round:
+    """One round of a fit's retraining rule (``retrain_rule``).
+
+    Args:
+        fit: whose rule it is.
+        number: from 0.
+        p: share of drawn validation samples whose sign is right (eq. 8).
+        below: least p that is content.
+        kept: whether it is the one that was kept.
+    """
+
+    fit: str
+    number: int
+    p: float
+    below: float
+    kept: bool = False
+
+
+@dataclass(frozen=True)
 class ScoreRow:
     """One fit's test scores: how many seeds, and a cell for each metric, ``mean±deviation``."""
 
@@ -98,6 +117,7 @@ class Run:
         errors: fits that could not be trained, by node.
         warnings: what is to be known of features that are stored, in order of nodes; made now or
             earlier.
+        rounds: of retraining rules, in order; empty: there is none.
         changed: whether this run made or failed at anything that earlier ones had not.
     """
 
@@ -111,6 +131,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
     changed: bool = False
 
     @property

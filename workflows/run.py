@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
 from .recipe import Recipe, load_recipe
 from .reducing import check_reductions
 from .result import Reporter, Run, staged
+from .retraining import go_in_rounds, settled
 
 
 def run(
@@ -81,23 +82,28 @@ def run(
         )
     check(loaded, opened, training="fit" in kinds, reporter=reporter)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
-    driver = Driver(
-        Run(run_id(loaded, opened), loaded, opened, store),
-        kinds,
-        lambda: open_pool(
-            scheduler,
-            n_workers(workers, peak_memory(loaded.workflow)),
-            store.root / "runs",
-            reporter.working,
-        ),
-        device,
-        strict,
-        allow_mixed,
-        reporter,
-    )
     known = {} if retry_failed else runs.read_failures(store.root)
-    driver.go(known)
-    return driver.run
+    name = run_id(loaded, opened)
+
+    def go(one: Recipe) -> Run:
+        driver = Driver(
+            Run(name, one, opened, store),
+            kinds,
+            lambda: open_pool(
+                scheduler,
+                n_workers(workers, peak_memory(one.workflow)),
+                store.root / "runs",
+                reporter.working,
+            ),
+            device,
+            strict,
+            allow_mixed,
+            reporter,
+        )
+        driver.go(known)
+        return driver.run
+
+    return go_in_rounds(loaded, go, reporter) if "fit" in kinds else go(loaded)
 
 
 def plan_run(
@@ -133,7 +139,17 @@ def look(
     store.adopt()
     known = runs.read_failures(store.root)
     progress = staged(reporter, "digests")
-    return loaded, opened, Board(loaded.workflow, opened, store, known, progress, again)
+
+    def board_of(one: Recipe) -> Board:
+        return Board(one.workflow, opened, store, known, progress, again)
+
+    def states_of(one: Recipe) -> Mapping[str, NodeState]:
+        board = board_of(one)
+        board.look_all()
+        return board.states
+
+    loaded, _ = settled(loaded, states_of)
+    return loaded, opened, board_of(loaded)
 
 
 def prepared(

@@ -59,6 +59,25 @@ def changed(
     return found
 
 
+def like(source: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe that is ``like`` another one: that one's, with its own name and changes.
+
+    It may have what a variant has (``drop``, ``nodes``, ``set``), and variants beside the other's.
+
+    Raises:
+        BadRecipe: it changes what is not there.
+    """
+    changes = ("like", "drop", "nodes", "set", "variants")
+    found = {**other, **{key: value for key, value in source.items() if key not in changes}}
+    own = {key: source[key] for key in ("drop", "nodes", "set") if key in source}
+    faults = list(_faults("like", own))
+    if faults:
+        raise BadRecipe("; ".join(faults))
+    _apply(found, own)
+    found["variants"] = {**other.get("variants", {}), **source.get("variants", {})}
+    return found
+
+
 def variants_of(source: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """Variants of a well-formed recipe by name, in its order."""
     return {str(name): own for name, own in source.get("variants", {}).items()}
@@ -99,10 +118,10 @@ def _apply(source: dict[str, Any], variant: Mapping[str, Any]) -> None:
         if name not in nodes:
             raise BadRecipe(f"'drop': {unknown('node', name, nodes)}")
         del nodes[name]
-    nodes.update(variant.get("nodes", {}))
-    source["nodes"] = _in_order(nodes)
+    source["nodes"] = {**nodes, **variant.get("nodes", {})}
     for override in variant.get("set", ()):
         _override(source, override)
+    source["nodes"] = _in_order(source["nodes"])
 
 
 def _in_order(nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,23 +153,30 @@ def written_name(name: str, nodes: Mapping[str, Any]) -> str:
 
 
 def _override(source: dict[str, Any], override: str) -> None:
+    """Set one setting of a node, or of several: ``av,ta.lr=0.002``."""
     path, equals, text = override.partition("=")
-    place, dot, key = path.partition(".")
+    places, dot, key = path.partition(".")
     if not (equals and dot and key):
         raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
     value = load_yaml(text, f"value of override '{override}'")
-    nodes = source.get("nodes")
-    nodes = dict(nodes) if isinstance(nodes, dict) else {}
-    if place == "corpus":
+    if places == "corpus":
         source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
         return
-    if place not in nodes:
-        raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
-    whole = _mapping(nodes[place], f"node '{place}'")
+    nodes = source.get("nodes")
+    nodes = dict(nodes) if isinstance(nodes, dict) else {}
+    for place in places.split(","):
+        if place not in nodes:
+            raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
+        nodes[place] = _with(_mapping(nodes[place], f"node '{place}'"), key, value)
+    source["nodes"] = nodes
+
+
+def _with(node: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:
+    """A node with a setting changed, or with one more setting to search."""
     if key.startswith("search."):
-        space = _mapping(whole.get("search") or {}, "'search'")
+        space = _mapping(node.get("search") or {}, "'search'")
         key, value = "search", {**space, key.removeprefix("search."): value}
-    source["nodes"] = {**nodes, place: {**whole, key: value}}
+    return {**node, key: value}
 
 
 def _mapping(value: Any, what: str) -> dict[Any, Any]:

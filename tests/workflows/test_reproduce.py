@@ -185,14 +185,14 @@ def test_papers_tables_and_variants_are_completed():
     assert "fmlmsn" in completed("reproduce", "fml")
     assert completed("reproduce", "tables.yaml", "") == ["1", "2"]
     assert completed("run", "words.yaml", "--variant", "l") == ["longer"]
-    assert completed("reproduce", "fmlmsn", "6", "--variant", "m") == ["m"]
+    assert completed("reproduce", "fmlmsn", "6", "--variant", "mosi_n") == ["mosi_na"]
 
 
 def test_recipes_are_listed_with_what_is_expected_of_them():
     listed = call("recipes").output
     row = next(line for line in listed.splitlines() if line.startswith("fmlmsn "))
     assert "CH-SIMS" in row
-    assert "Acc-2 83.59 (FmlMSN, Table 4)" in row
+    assert "Acc-2 83.59 (Table 4)" in row
     assert "affectflow recipes RECIPE" in listed
 
 

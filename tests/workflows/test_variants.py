@@ -182,3 +182,88 @@ def test_missing_labels_are_told_with_the_variant_that_would_do(labelled):
     assert "label column(s) T, which this corpus has not; it has M" in str(caught.value)
     assert "--variant on_m would do with these" in str(caught.value)
     assert "--variant other" not in str(caught.value)
+
+
+def test_one_override_may_set_several_nodes(small):
+    made = load_recipe(small, ["m,both.lr=0.125"]).workflow
+    assert made["m"].training.lr == made["both_T"].training.lr == 0.125
+    with pytest.raises(UnknownName, match="unknown node in an override 'bth'. Did you mean 'both'"):
+        load_recipe(small, ["m,bth.lr=0.125"])
+
+
+def test_a_recipe_may_be_like_another_one_with_changes_of_its_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nlike: fmlmsn\ncorpus: {root: here}\nset: [m.lr=0.5]\ndrop: [h_tv, tv]\n"
+        "nodes: {m: {fit: fmlmsn-meta, on: [h_av, h_ta], tasks: [M]}}\n"
+        "variants: {fast: {about: quick, set: [m.epochs=1]}}\n"
+    )
+    mine, other = load_recipe(path), load_recipe("fmlmsn")
+    assert mine.name == "mine"
+    assert mine.corpus.root == "here"
+    assert mine.workflow["av"] == other.workflow["av"]
+    assert mine.workflow["m"].on == ("h_av", "h_ta")
+    assert mine.workflow["m"].training.lr == 0.5
+    assert set(mine.known_variants) == {*other.known_variants, "fast"}
+    assert load_recipe(path, variants=["fast"]).workflow["m"].training.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{name: a, like: fmlmsm}", "unknown recipe 'fmlmsm'. Did you mean 'fmlmsn'"),
+        ("{name: a, like: fmlmsn_l}", "is like 'fmlmsn_l', which is like another"),
+        ("{name: a, like: fmlmsn, drop: [mm]}", "like 'fmlmsn': 'drop': unknown node 'mm'"),
+        ("{name: a, like: fmlmsn, set: m.lr=1}", "'set' must be a list of node.setting=value"),
+    ],
+)
+def test_a_recipe_that_is_like_nothing_says_so(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises((BadRecipe, UnknownName), match=message):
+        load_recipe(path)
+
+
+#: Table 3 of the paper: columns CH-SIMS, MOSI-a, MOSI-na, MOSEI-a, MOSEI-na.
+TABLE_3 = {
+    "lr": (0.001, 0.001, 0.002, 0.001, 0.002),
+    "batch_size": (64, 64, 64, 64, 64),
+    "text_dropout": (0, 0.1, 0.2, 0.1, 0.1),
+    "audio_dropout": (0, 0.1, 0.2, 0.1, 0.1),
+    "vision_dropout": (0, 0.1, 0.2, 0.1, 0.1),
+    "text_hidden": (128, 128, 128, 128, 64),
+    "audio_hidden": (16, 32, 32, 16, 64),
+    "vision_hidden": (128, 64, 64, 64, 64),
+    "text_out": (128, 32, 128, 64, 64),
+    "pair_dropout": (0, 0, 0.1, 0, 0),
+    "pair_units": (64, 16, 32, 64, 16),
+    "text_units": (64, 16, 32, 8, 32),
+    "audio_units": (16, 16, 64, 32, 32),
+    "vision_units": (64, 64, 64, 8, 16),
+}
+OF_THE_OTHER = {"av": "text", "ta": "vision", "tv": "audio"}
+
+
+@pytest.mark.parametrize("column", range(5), ids=["", "mosi_a", "mosi_na", "mosei_a", "mosei_na"])
+def test_fmlmsn_has_the_hyper_parameters_of_table_3(column):
+    name = ["", "mosi_a", "mosi_na", "mosei_a", "mosei_na"][column]
+    made = load_recipe("fmlmsn", variants=[name] if name else []).workflow
+    for key, values in TABLE_3.items():
+        for node in ("av", "ta", "tv"):
+            if key.split("_")[0] != OF_THE_OTHER[node]:
+                fit = made[node]
+                own = fit.training if hasattr(fit.training, key) else fit.settings
+                assert getattr(own, key) == values[column], (node, key)
+    assert made["m"].settings.units == TABLE_3["pair_units"][column]
+    assert made["m"].settings.dropout == TABLE_3["pair_dropout"][column]
+    assert made["m"].training.lr == TABLE_3["lr"][column]
+    assert {fit.training.patience for fit in made.fits} == {20}
+    aligned = name.endswith("_a")
+    assert made["av"].on == (("audio_w", "vision_w") if aligned else ("audio", "vision"))
+
+
+def test_fmlmsn_l_is_the_graph_of_fmlmsn_with_seeds_of_its_own_for_step_2():
+    both, alone = load_recipe("fmlmsn").workflow, load_recipe("fmlmsn_l").workflow
+    assert [node for node in both if node.name != "m"] == [n for n in alone if n.name != "m"]
+    assert not set(both["m"].training.seeds) & set(alone["m"].training.seeds)
+    assert both["m"].settings == alone["m"].settings
