@@ -79,14 +79,21 @@ def read_table(
     return FeatureTable(tuple(ids), values, offsets, mask, times, like.columns)
 
 
-def table_bytes(found: Sequence[Found], array: str) -> int:
+def table_bytes(found: Sequence[Found], array: str, least: int = 1) -> int:
     """Bytes of the values that ``read_table`` would copy into memory.
+
+    Args:
+        found: where each utterance's features are.
+        array: which of the node's arrays.
+        least: bytes that each value is counted as at least.
 
     Raises:
         BadInput: the node has no such array, or the arrays differ in shape, dtype or columns.
     """
     parts = _parts(found, array)
-    return int(_offsets(found, parts)[-1]) * _alike(array, list(parts.values())).row_bytes
+    like = _alike(array, list(parts.values()))
+    width = max(1, -(-least // like.dtype.itemsize))
+    return int(_offsets(found, parts)[-1]) * like.row_bytes * width
 
 
 def _parts(found: Sequence[Found], array: str) -> dict[int, Part]:

@@ -273,15 +273,20 @@ class FeatureStore:
         _joinable(shards, allow_mixed)
         return read_table(names, found, array, mapped)
 
-    def table_bytes(self, places: Sequence[Place | None], array: str = MAIN) -> int:
+    def table_bytes(self, places: Sequence[Place | None], array: str = MAIN, least: int = 1) -> int:
         """Bytes of memory that a table's values would take; only heads of shards are read.
+
+        Args:
+            places: of its utterances.
+            array: which of the node's arrays.
+            least: bytes that each value is counted as at least.
 
         Raises:
             NotCached: a shard is gone.
             BadInput: the node has no such array.
         """
         found, shards = self._found(places)
-        return table_bytes(found, array) if shards else 0
+        return table_bytes(found, array, least) if shards else 0
 
     def _found(self, places: Sequence[Place | None]) -> tuple[list[Found], list[ShardFile]]:
         shards = {path: self._open(path) for path in {p.shard for p in places if p is not None}}

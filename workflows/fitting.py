@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 #: Features stay on the disk, and are read batch by batch, where a task's tables would together
 #: take more than memory / MAPPED_FROM: copied, made float32, padded and split they take several
-#: times that, and other workers want some too.
-MAPPED_FROM = 16
+#: times that, and other workers want some too. Pictures count as float16, for a copy of either
+#: takes as much.
+MAPPED_FROM, LEAST = 16, 2
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Trained:
 def must_map(task: FitTask | EncodeTask, store: FeatureStore) -> str:
     """Why a task's features are to stay on the disk, in a sentence; empty: they fit into memory."""
     limit = memory() // MAPPED_FROM
-    if sum(store.table_bytes(ref.places) for ref in task.inputs) <= limit:
+    if sum(store.table_bytes(ref.places, least=LEAST) for ref in task.inputs) <= limit:
         return ""
     return (
         f"'{task.node}' reads its features from the disk, batch by batch: as tables they would "

@@ -11,12 +11,20 @@ from typing import ClassVar
 import numpy as np
 
 from ...cache.errors import BadCall
-from ...cache.keys import WHERE
-from ...cache.records import ArraySpec, FeatureSpec
+from ...cache.keys import ADDED_LATER, WHERE
+from ...cache.records import Array, ArraySpec, FeatureSpec
 from ..clip import Clip
 from .face_encoder import FaceEncoder, Rows
 from .tensor_file import from_hub
-from .video_network import KINDS, Kind, VideoNetwork, load_video_network, weights_url
+from .video_network import (
+    KINDS,
+    SWIN_STAGES,
+    Kind,
+    VideoNetwork,
+    load_video_network,
+    swin_states,
+    weights_url,
+)
 from .video_windows import Piece, VideoWindow, video_windows
 
 #: Names of weights that torchvision offers.
@@ -75,9 +83,19 @@ class FaceVideo(FaceEncoder):
         return round(seconds * self.rate) // self._kind.align * self._kind.align
 
     @property
+    def windows(self) -> tuple[int, int]:
+        """Pictures of a window, and those that two windows share."""
+        return self._pictures(self._seconds), self._pictures(self.overlap)
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """Shape of a row."""
+        return (self._kind.width,)
+
+    @property
     def spec(self) -> FeatureSpec:
         hop = self._kind.stride / self.rate if self.level == "frame" else None
-        return {"values": ArraySpec((self._kind.width,), self.dtype, hop=hop)}
+        return {"values": ArraySpec(self.row, self.dtype, hop=hop)}
 
     def weights(self) -> Mapping[str, Path]:
         if self.checkpoint in OFFERED:
@@ -89,9 +107,12 @@ class FaceVideo(FaceEncoder):
         network = load_video_network(
             self.network, self.weights()["checkpoint"], device, self.precision
         )
-        sizes = self._pictures(self._seconds), self._pictures(self.overlap)
-        for window in video_windows(crops, *sizes, self._kind.align, self._kind.stride):
+        for window in video_windows(crops, *self.windows, self._kind.align, self._kind.stride):
             yield self._rows(window, network)
+
+    def _made(self, network: VideoNetwork, pictures: Array, mask: Array) -> Array:
+        """What the network makes of some pictures, a row for every few of them."""
+        return network.rows(pictures, mask)
 
     def _rows(self, window: VideoWindow, network: VideoNetwork) -> Rows:
         """The rows that are taken from a window."""
@@ -104,9 +125,9 @@ class FaceVideo(FaceEncoder):
         first, last = np.maximum(starts, 0), np.minimum(starts + kind.stride, n)  # half open
         seen = np.concatenate([[0], np.cumsum(shown)])
         mask = 2 * (seen[last] - seen[first]) >= last - first
-        values = np.zeros((len(mask), kind.width), np.float32)
+        values = np.zeros((len(mask), *self.row), np.float32)
         if mask.any():
-            values = network.rows(pictures, shown)
+            values = self._made(network, pictures, shown)
             values[~mask] = 0
         spans = window.times[skipped:]
         times = np.stack([spans[first, 0], spans[last - 1, 1]], axis=1)
@@ -145,12 +166,18 @@ class Swin3d(LongVideo):
     Clips are computed one at a time, so a feature never depends on its company; float16 and
     bfloat16 stay within 3e-2 of the largest value in float32.
 
+    ``layer`` stores what lies below, so that a fit can train the stages above it: 0, the crops
+    themselves, (size, size, 3) uint8, a row a picture; 1 to 3, the states after so many of the four
+    stages and the merging of patches behind them, (h, w, C) a row of two pictures. Of 10 s, 128
+    pixels and ``t`` that are 4.9 MB of crops; 4.9, 2.5 or 1.2 MB of states in float16.
+
     Args:
         variant: ``t``, ``s`` or ``b``.
         checkpoint: a file of weights: torchvision's state dict (``torch.save`` or safetensors),
             or a checkpoint of the authors of Video Swin, whose names are translated; or
             ``kinetics400``, for b also ``kinetics400-imagenet22k``: torchvision's, fetched on
             first use. Its content counts towards the fingerprint; a classifier in it is ignored.
+        layer: ``last``, or which states below it are stored; see above.
         rate: pictures a second, Hz.
         size: side of the crops in pixels.
         margin: share of the face's box added on each side; see ``crops.Window``.
@@ -173,11 +200,26 @@ class Swin3d(LongVideo):
     paper: ClassVar[str] = "Liu et al. (2022), Video Swin Transformer"
 
     variant: str = "t"
+    layer: str | int = field(default="last", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if self.variant not in ("t", "s", "b"):
             raise BadCall(f"swin3d: variant must be 't', 's' or 'b', not {self.variant!r}")
+        if self.layer != "last":
+            self._check_layer()
         super().__post_init__()
+
+    def _check_layer(self) -> None:
+        if type(self.layer) is not int or not 0 <= self.layer < SWIN_STAGES:
+            raise BadCall(
+                f"swin3d: layer must be 'last', 0 (the crops) or the number of stages that have "
+                f"run, 1 to {SWIN_STAGES - 1}, not {self.layer!r}"
+            )
+        if self.level != "frame":
+            raise BadCall(f"swin3d: layer {self.layer} has level: frame, not {self.level!r}")
+        if self.layer == 0:  # nothing is computed: settings of how mean nothing
+            object.__setattr__(self, "dtype", "float16")
+            object.__setattr__(self, "precision", "float32")
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -186,6 +228,35 @@ class Swin3d(LongVideo):
     @property
     def network(self) -> str:
         return f"swin3d_{self.variant}"
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        if not isinstance(self.layer, int):
+            return super().row
+        if self.layer == 0:
+            return (self.size, self.size, 3)
+        side = -(-self.size // 4)  # patches of 4 x 4 pixels
+        for _ in range(self.layer):
+            side = -(-side // 2)
+        return (side, side, self._kind.width >> (SWIN_STAGES - 1 - self.layer))
+
+    @property
+    def spec(self) -> FeatureSpec:
+        if self.layer == 0:
+            return {"values": ArraySpec(self.row, "uint8", hop=1 / self.rate)}
+        return super().spec
+
+    def _parts(self, clip: Clip, crops: Iterator[Piece], device: str) -> Iterator[Rows]:
+        if self.layer != 0:
+            yield from super()._parts(clip, crops, device)
+            return
+        for times, pictures, mask in crops:
+            yield np.where(mask[:, None, None, None], pictures, np.uint8(0)), times, mask
+
+    def _made(self, network: VideoNetwork, pictures: Array, mask: Array) -> Array:
+        if not isinstance(self.layer, int):
+            return super()._made(network, pictures, mask)
+        return network.rows(pictures, mask, swin_states(self.layer))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,27 @@ from .tensor_file import file_mark
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Stages of Video Swin; between two of them, patches are merged.
+SWIN_STAGES = 4
+
 
 def _swin_rows(network: Any, video: Tensor) -> Tensor:
     """(B, 3, T, H, W) to (B, ceil(T / 2), D)."""
     states: Tensor = network.norm(network.features(network.patch_embed(video)))
     return states.mean(dim=(2, 3))  # (B, T', H', W', D)
+
+
+def swin_states(n: int) -> Callable[[Any, Any], Any]:
+    """What maps a Swin network and a video to the states after n of its ``SWIN_STAGES``.
+
+    (B, 3, T, H, W) to (B, ceil(T / 2), H', W', C), patches merged for the next stage.
+    """
+
+    def states(network: Any, video: Tensor) -> Tensor:
+        made: Tensor = network.features[: 2 * n](network.patch_embed(video))
+        return made
+
+    return states
 
 
 def _resnet_rows(network: Any, video: Tensor) -> Tensor:
@@ -127,7 +143,9 @@ class VideoNetwork:
         self._mean = torch.tensor(kind.mean, device=device).reshape(shape) * 255
         self._std = torch.tensor(kind.std, device=device).reshape(shape) * 255
 
-    def rows(self, pictures: Array, mask: Array) -> Array:
+    def rows(
+        self, pictures: Array, mask: Array, part: Callable[[Any, Any], Any] | None = None
+    ) -> Array:
         """Map one video to its rows, (ceil(T / stride), D) float32.
 
         Args:
@@ -135,6 +153,8 @@ class VideoNetwork:
                 that many: those that are missing count as the mean picture.
             mask: (T,) bool; pictures where it is False count as the mean picture, which is zero
                 for the network.
+            part: maps the network and a video (1, 3, T, size, size) to other rows of it; None:
+                those of its kind.
         """
         import torch
 
@@ -145,7 +165,8 @@ class VideoNetwork:
                 video[:, :, torch.from_numpy(~mask).to(self.device)] = 0
             missing = max(self.kind.length - len(mask), 0)
             video = torch.nn.functional.pad(video, (0, 0, 0, 0, 0, missing))
-            found: Array = self.kind.rows(self.network, video.to(self.dtype))[0].float().cpu()
+            rows = part or self.kind.rows
+            found: Array = rows(self.network, video.to(self.dtype))[0].float().cpu()
             return np.asarray(found)[: self.kind.n_rows(len(mask))]
 
 
@@ -171,9 +192,7 @@ def load_video_network(name: str, path: Path, device: str, precision: str) -> Vi
 def _load(name: str, path: Path, device: str, precision: str) -> tuple[VideoNetwork, int]:
     import torch
 
-    network = make_network(name)
-    load_weights(network, path, name, _networks)
-    network = network.eval().requires_grad_(False).to(device, getattr(torch, precision))
+    network = filled_network(name, path).to(device, getattr(torch, precision))
     size = sum(p.numel() * p.element_size() for p in network.parameters())
     return VideoNetwork(network, KINDS[name], device), size
 
@@ -184,6 +203,17 @@ def _networks() -> dict[str, dict[str, Tensor]]:
 
     with torch.device("meta"):
         return {name: make_network(name).state_dict() for name in KINDS}
+
+
+def filled_network(name: str, path: Path) -> Any:
+    """A network in float32 with the weights of a file, for inference.
+
+    Raises:
+        BadCall: the file cannot be read, or is of another network.
+    """
+    network = make_network(name)
+    load_weights(network, path, name, _networks)
+    return network.eval().requires_grad_(False)
 
 
 def make_network(name: str) -> Any:

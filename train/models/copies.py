@@ -47,6 +47,8 @@ class Copies(nn.Module):
             for name, p in list(part.named_parameters(recurse=False)):
                 stacked = p.detach().expand(len(streams), *p.shape).clone()
                 setattr(part, name, nn.Parameter(stacked))
+            for name, constant in list(part.named_buffers(recurse=False)):
+                part.register_buffer(name, constant, persistent=False)  # no weights
         self.stride = int(getattr(module, "stride", 1))
         for block in self.module.blocks() if recompute else ():  # type: ignore[operator]
             forget(block)
