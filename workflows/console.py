@@ -23,7 +23,8 @@ from ..cache.audit import NodeSummary
 from ..cache.validation import SHOWN, count
 from .node_state import NodeState
 from .nodes import Fit
-from .result import Reporter, Run
+from .result import Reporter, Run, seconds
+from .reuse import reused, saved
 
 #: Seconds between two lines of progress where nobody can see a bar.
 LINE_EVERY = 60.0
@@ -212,6 +213,7 @@ def show_run(run: Run) -> None:
     if run.corpus.note:
         OUT.print(run.corpus.note, style="italic")
     _show_features(run)
+    show_reused(run)
     if any(state.checkpoint for state in run.states.values()):
         _show_scores(run)
     show_warnings(run)
@@ -228,6 +230,24 @@ def _show_features(run: Run) -> None:
         stored = f"{state.n_cached} of {len(run.corpus)}"
         table.add_row(state.node.name, state.node.what, stored, made, str(len(state.failed) or ""))
     OUT.print(table)
+    OUT.print()
+
+
+def show_reused(run: Run) -> None:
+    """What other runs had made of this one's nodes, and the computing that this saved."""
+    parts = reused(run)
+    if not parts:
+        return
+    table = Table(
+        "from the cache", "what", "features", "made by", "saved", box=None, pad_edge=False
+    )
+    for one in parts:
+        time = "unknown" if one.seconds is None else seconds(one.seconds)
+        table.add_row(one.node, one.what, str(one.n), ", ".join(one.recipes), time)
+    OUT.print(table)
+    total, unknown = saved(parts)
+    rest = f", and more: the time of {count(unknown, 'node')} is unknown" if unknown else ""
+    OUT.print(f"Made by other runs and not made again: {seconds(total)} of computing saved{rest}.")
     OUT.print()
 
 

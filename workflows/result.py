@@ -287,3 +287,17 @@ def places(store: FeatureStore, state: NodeState) -> list[Any]:
     keys = [key for key, there in zip(state.keys, state.cached, strict=True) if there]
     found = iter(store.places(state.fingerprint, [key for key in keys if key is not None]))
     return [next(found) if there else None for there in state.cached]
+
+
+def seconds(value: float | None) -> str:
+    """A time for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return "–"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

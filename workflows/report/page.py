@@ -16,7 +16,8 @@ from markupsafe import Markup
 from ...cache.publish import publish
 from ..fit_view import FitView
 from ..measured import measured_in, our_cell, published_cell, row_name, told
-from ..result import Run
+from ..result import Run, seconds
+from ..reuse import reused, saved
 from ..versus import LEVEL
 from . import again, content, corpus_part
 from .charts import TOOLTIPS, Curve, Row, courses, curves, dots, scatter
@@ -39,7 +40,7 @@ from .fits import (
 from .inside import Inside
 from .predicted import confusions, predicted, residuals, without
 from .svg import number
-from .template import p_value, render_page, seconds, sentence
+from .template import p_value, render_page, sentence
 
 __all__ = ["p_value", "render", "seconds", "sentence", "write_report"]
 
@@ -98,6 +99,8 @@ def render(run: Run, inside: Inside | None = None) -> str:
         splits=corpus_part.split_rows(run.corpus),
         labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),
+        reused=(parts := reused(run)),
+        saved=saved(parts),
         trained=content.fit_rows(run),
         repeats=again.repeats(run),
         failures=content.failures(run),

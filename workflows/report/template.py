@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ...cache.validation import count
 from ...train.metrics import SMALLER_IS_BETTER
+from ..result import seconds
 from .svg import number
 
 
@@ -39,20 +40,6 @@ def render_page(name: str, **given: Any) -> str:
     environment.globals |= {"isfinite": math.isfinite, "smaller": SMALLER_IS_BETTER}
     style = Markup(text("style.css"))  # our own file
     return environment.get_template(name).render(style=style, **given)
-
-
-def seconds(value: float | None) -> str:
-    """A time for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
-    if value is None:
-        return "–"
-    if value < 9.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def p_value(value: float) -> str:
