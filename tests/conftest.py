@@ -17,11 +17,21 @@ from affectflow.cache.index import cache_folder
 # Tests have folders of their own as home; what numba compiles is made once for all of them.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
 
+HUBERT = {
+    "model_type": "hubert",
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+}
 #: Models of the hub that shipped recipes name: what is read of their configurations to check a
 #: recipe. No weights, and no test asks the hub for any.
 HUB = {
     "bert-base-uncased": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12},
+    "bert-base-chinese": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12},
     "xlnet-base-cased": {"model_type": "xlnet", "d_model": 768, "n_layer": 12},
+    "TencentGameMate/chinese-hubert-base": HUBERT,
+    "facebook/hubert-base-ls960": HUBERT,
 }
 
 
@@ -32,6 +42,9 @@ def hub_cache(folder):
         snapshot = repository / "snapshots" / f"{1:040x}"
         snapshot.mkdir(parents=True)
         (snapshot / "config.json").write_text(json.dumps(config))
+        if config is HUBERT:
+            sound = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
+            (snapshot / "preprocessor_config.json").write_text(json.dumps(sound))
         (repository / "refs").mkdir()
         (repository / "refs" / "main").write_text(snapshot.name)
     return folder
