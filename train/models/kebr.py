@@ -25,13 +25,15 @@ INJECTED = ("audio", "vision")
 class KebrNet(Model):
     """Text-based cross-modal fusion on cached features, a cosine constraint, a linear score.
 
-    X_0 of each modality are its rows, brought to the text's d columns by a linear map where they
-    have others; both the fusion and the constraint take these. ``layers`` layers (``Tcmf``) make
-    X_K of the text's X_0, of which the score is read: in fine-tuning by one linear layer from the
-    first position, in pre-training (an input marks the masked token) by two with a ReLU from that
-    token; a text without one scores 0 and teaches nothing. The loss is that of the task (L1) plus
-    the constraint, in both. Both phases name their layers alike but for the heads, so that a
-    fine-tuning may start from a pre-training. An utterance without text is one empty token.
+    X_0 of each modality are its rows, brought to the text's d columns by a matrix where they have
+    others; both the fusion and the constraint take these. The matrix has no bias: rows are
+    normalised, so that a cosine tells of this utterance and not of a direction that all share.
+    ``layers`` layers (``Tcmf``) make X_K of the text's X_0, of which the score is read: in
+    fine-tuning by one linear layer from the first position, in pre-training (an input marks the
+    masked token) by two with a ReLU from that token; a text without one scores 0 and teaches
+    nothing. The loss is that of the task (L1) plus the constraint, in both. Both phases name their
+    layers alike but for the heads, so that a fine-tuning may start from a pre-training. An
+    utterance without text is one empty token.
 
     After each epoch its course tells the mean cosine of X_K with each modality's X_0, with or
     without the constraint: the figure of the modalities' imbalance.
@@ -58,7 +60,7 @@ class KebrNet(Model):
             {
                 spec.modality: nn.Identity()
                 if spec.width == width
-                else Linear(spec.width, width, streams)
+                else Product(spec.width, width, streams)
                 for spec in self.others
             }
         )
@@ -166,7 +168,7 @@ class Tcmf(nn.Module):
         super().__init__()
         self.text_based: bool = settings.text_based
         self.before = LayerNorm(width, streams)
-        self.query = Product(width, streams)
+        self.query = Product(width, width, streams)
         self.inject = nn.ModuleList(CrossModal(width, streams) for _ in INJECTED)
         self.between = LayerNorm(width, streams)
         self.first = Linear(width, settings.widening * width, streams)
@@ -195,8 +197,8 @@ class CrossModal(nn.Module):
     def __init__(self, width: int, streams: Streams) -> None:
         super().__init__()
         self.normal = LayerNorm(width, streams)
-        self.key = Product(width, streams)
-        self.value = Product(width, streams)
+        self.key = Product(width, width, streams)
+        self.value = Product(width, width, streams)
 
     def forward(self, query: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
         """What queries (S, B, T, D) find in rows (S, B, U, D); zeros where none is real."""
@@ -211,15 +213,15 @@ class CrossModal(nn.Module):
 
 
 class Product(nn.Module):
-    """Rows times a square matrix, without a bias."""
+    """Rows times a matrix, without a bias."""
 
-    def __init__(self, width: int, streams: Streams) -> None:
+    def __init__(self, n_in: int, n_out: int, streams: Streams) -> None:
         super().__init__()
-        self.weight = nn.Parameter(streams.uniform((width, width), 1 / math.sqrt(width)))
+        self.weight = nn.Parameter(streams.uniform((n_in, n_out), 1 / math.sqrt(n_in)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (S, B, T, D) to the same."""
-        return torch.bmm(x.flatten(1, 2), self.weight).view_as(x)
+        """Map (S, B, T, n_in) to (S, B, T, n_out)."""
+        return torch.bmm(x.flatten(1, 2), self.weight).view(*x.shape[:-1], -1)
 
 
 def row_mean(rows: Tensor, mask: Tensor) -> Tensor:
