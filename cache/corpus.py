@@ -6,20 +6,20 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .corpus_columns import COLUMNS, TASKS, as_bytes, as_rows, typed
+from .corpus_columns import COLUMNS, CORPUS, TASKS, as_bytes, as_rows, typed
 from .corpus_file import read_file, write_file
 from .corpus_html import as_html
-from .errors import BadCall, BadCorpus, UnknownName, unknown
+from .errors import BadCorpus, UnknownName, unknown
 from .labels import CLASSES
 from .records import Array, Utterance
-from .validation import SPLITS, Faults, count, find_faults, show
+from .validation import SPLITS, Faults, as_range, count, find_faults, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,8 @@ class Corpus:
         note: what a reader must know wherever the corpus is shown ("synthetic demo corpus").
         notes: what its reader repaired, one sentence each.
         reading_faults: what its reader could not read, one sentence each; ``check`` repeats them.
+        families: of several corpora that were joined (``cache.joined``), name to metric family;
+            empty: it is one of its own.
     """
 
     _frame: pd.DataFrame
@@ -56,6 +58,7 @@ class Corpus:
     note: str = ""
     notes: tuple[str, ...] = ()
     reading_faults: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family and self.family not in FAMILIES:
@@ -72,22 +75,23 @@ class Corpus:
         note: str = "",
         notes: Iterable[str] = (),
         reading_faults: Iterable[str] = (),
+        families: Mapping[str, str] | None = None,
     ) -> Corpus:
         """Make a corpus of columns: ``id`` and any of the others, numbers also as text.
 
         Columns are ``id media start end text speaker language dialogue turn split``, times in
-        seconds, and the labels ``M T A V TA TV AV valence arousal dominance``, and
-        ``emotion``, the names of classes (``happy``, ``happy;surprise``, ``none``). Empty text,
-        None and NaN stand for a missing number; other text that is no number is a fault.
+        seconds, and the labels ``M T A V TA TV AV valence arousal dominance``, and, as names of
+        classes, ``emotion`` (``happy``, ``happy;surprise``, ``none``) and ``polarity``; of corpora
+        that were joined also ``corpus``. Empty text, None and NaN stand for a missing number;
+        other text that is no number is a fault.
 
         Raises:
             UnknownName: a column or the metric family has another name.
             BadInput: there is no column ``id``, or the columns differ in length.
         """
         frame, faults = typed(columns)
-        return cls(
-            frame, name, family, _range(label_range), note, tuple(notes), (*reading_faults, *faults)
-        )
+        said = (note, tuple(notes), (*reading_faults, *faults))
+        return cls(frame, name, family, as_range(label_range), *said, dict(families or {}))
 
     @classmethod
     def from_utterances(
@@ -108,7 +112,8 @@ class Corpus:
         tasks = {task for row in rows for task in row.labels}
         columns: dict[str, list[Any]] = {c: [getattr(row, c) for row in rows] for c in COLUMNS}
         columns |= {task: [row.labels.get(task) for row in rows] for task in tasks}
-        columns |= {c: given for c in CLASSES if any(given := [getattr(r, c) for r in rows])}
+        rest = (*CLASSES, CORPUS)
+        columns |= {c: given for c in rest if any(given := [getattr(r, c) for r in rows])}
         return cls.from_columns(
             columns, name=name, family=family, label_range=label_range, note=note
         )
@@ -143,7 +148,7 @@ class Corpus:
         about = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if not field.name.startswith("_")
+            if not field.name.startswith("_") and (self.families or field.name != "families")
         }
         write_file(file, self._frame, about)
         return file
@@ -194,13 +199,14 @@ class Corpus:
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """``tasks``, and ``emotion`` where there is such a column."""
+        """``tasks``, and ``emotion`` and ``polarity`` where there are such columns."""
         return (*self.tasks, *(name for name in CLASSES if name in self._frame.columns))
 
     def labels(self, task: str) -> Array:
         """Labels of one task, (n,) float64, NaN where there is none.
 
-        Those of ``emotion`` are (n,) str, names of classes, empty where there is none.
+        Those of ``emotion`` and ``polarity`` are (n,) str, names of classes, empty where there is
+        none.
 
         Raises:
             UnknownName: the corpus has no such label column.
@@ -210,6 +216,18 @@ class Corpus:
         if task in CLASSES:
             return np.array(self._frame[task].tolist(), np.str_)
         return self._frame[task].to_numpy(np.float64, copy=True)
+
+    @property
+    def every_family(self) -> tuple[str, ...]:
+        """Its metric family, if any; of corpora that were joined, all of theirs."""
+        return tuple(sorted({self.family, *self.families.values()} - {""}))
+
+    @property
+    def domains(self) -> Array:
+        """Which of the corpora that were joined each utterance is from, (n,) str; else empty."""
+        if CORPUS not in self._frame:
+            return np.full(len(self), "")
+        return np.array(self._frame[CORPUS].tolist(), dtype=np.str_)
 
     @property
     def splits(self) -> Array:
@@ -310,15 +328,3 @@ class Corpus:
         else:
             text = f"unknown {kind} {show(name)}."
         return UnknownName(f"{text} It has {count(len(self), 'utterance')}.")
-
-
-def _range(pair: Sequence[float] | None) -> tuple[float, float] | None:
-    if pair is None:
-        return None
-    try:
-        low, high = (float(bound) for bound in pair)
-    except (TypeError, ValueError) as error:
-        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}") from error
-    if not low < high:
-        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}")
-    return low, high

@@ -32,8 +32,10 @@ COLUMNS = (
     "turn",
     "split",
 )
-#: Those of them that are text; the others are numbers.
-TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split", "emotion")
+#: The column that tells apart corpora which were joined; in a corpus of its own it is not there.
+CORPUS = "corpus"
+#: Columns that are text; the others are numbers.
+TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split", *CLASSES, CORPUS)
 #: Label columns: sentiment of the whole, of one modality, of two; then the dimensions of affect.
 TASKS = ("M", "T", "A", "V", "TA", "TV", "AV", *DIMENSIONS)
 #: What people write where there is no number, in lower case.
@@ -55,8 +57,8 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
 
     names = [str(name) for name in columns]
     for name in names:
-        if name not in (*COLUMNS, *TASKS, *CLASSES):
-            raise unknown("column of a corpus", name, (*COLUMNS, *TASKS, *CLASSES))
+        if name not in (*COLUMNS, *TASKS, *CLASSES, CORPUS):
+            raise unknown("column of a corpus", name, (*COLUMNS, *TASKS, *CLASSES, CORPUS))
     if "id" not in names:
         raise BadInput(f"a corpus needs a column 'id', got {', '.join(names) or 'no column'}")
     lengths = {name: len(columns[name]) for name in names}
@@ -66,7 +68,8 @@ def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataF
     ids = _texts("id", columns["id"], n)
     done: dict[str, Any] = {"id": ids}
     faults: list[str] = []
-    for name in (*COLUMNS[1:], *(task for task in (*TASKS, *CLASSES) if task in columns)):
+    further = (name for name in (*TASKS, *CLASSES, CORPUS) if name in columns)
+    for name in (*COLUMNS[1:], *further):
         if name in TEXTS:
             done[name] = _texts(name, columns.get(name), n)
             if name in CLASSES:
@@ -170,8 +173,9 @@ def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ..
         else:
             columns.append(_optional(frame[name], whole=name == "turn"))
     labels = _label_maps(tasks, frame[list(tasks)].to_numpy(np.float64))
-    classes = [frame[c].tolist() if c in frame else [""] * len(frame) for c in CLASSES]
-    return zip(*columns, labels, *classes, strict=True)
+    rest = (*CLASSES, CORPUS)
+    texts = [frame[c].tolist() if c in frame else [""] * len(frame) for c in rest]
+    return zip(*columns, labels, *texts, strict=True)
 
 
 def _optional(column: pd.Series[Any], whole: bool) -> list[Any]:

@@ -40,6 +40,8 @@ class Utterance:
             absent or NaN, never 0.
         emotion: its class, or several parted by ``;``; ``none``: none of the corpus' classes;
             empty: there is no label.
+        polarity: ``negative``, ``neutral`` or ``positive``; empty: there is no label.
+        corpus: of several that were joined, the name of the one that it is from; else empty.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Utterance:
     split: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
     emotion: str = ""
+    polarity: str = ""
+    corpus: str = ""
 
     def __post_init__(self) -> None:
         if not self.id or "\n" in self.id or "\r" in self.id:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BadCorpus, unknown
+from .errors import BadCall, BadCorpus, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ def find_faults(
     if not len(frame):
         return ["there is no utterance in it"], []
     errors = [*_ids(frame), *_sources(frame), *_segments(frame), *_splits(frame)]
-    errors += _labels(frame, labels, label_range)
+    errors += outside(frame, labels, label_range)
     absent = [task for task in tasks if task not in labels]
     errors += [str(unknown("label column", task, labels)) for task in absent]
     needed = [task for task in (tasks or labels) if task not in absent]
@@ -180,9 +180,10 @@ def _splits(frame: pd.DataFrame) -> Iterator[str]:
             yield f"{error} {count(n, 'utterance')}: {names}"
 
 
-def _labels(
+def outside(
     frame: pd.DataFrame, labels: Iterable[str], label_range: tuple[float, float] | None
 ) -> Iterator[str]:
+    """Say which labels lie outside of a range, or, without one, are not finite."""
     low, high = label_range or (-np.inf, np.inf)
     wanted = f"outside [{low:g}, {high:g}]" if label_range else "not finite"
     for task in labels:
@@ -195,6 +196,23 @@ def _labels(
             names = [f"{show(frame['id'].iloc[i])} ({values[i]:g})" for i in hits[:SHOWN]]
             n = count(len(hits), "value")
             yield f"label '{task}': {n} {wanted}: {listing(names, len(hits))}"
+
+
+def as_range(pair: Sequence[float] | None) -> tuple[float, float] | None:
+    """Lowest and highest value of labels, as they were given.
+
+    Raises:
+        BadCall: they are not two numbers, the lowest first.
+    """
+    if pair is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in pair)
+    except (TypeError, ValueError) as error:
+        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}") from error
+    if not low < high:
+        raise BadCall(f"a label range is two numbers, lowest first, not {pair!r}")
+    return low, high
 
 
 def _files(frame: pd.DataFrame) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ predicted of them stands in the same columns: a value, or the probability of eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import TrainingError
-from ..cache.labels import CLASSES, NO_CLASS, names_of
+from ..cache.labels import CLASSES, NO_CLASS, POLARITIES, POLARITY, names_of
 from ..cache.validation import listing, show
 from .training import Training, label_columns
 
@@ -69,6 +69,8 @@ def targets_of(
 
 def _classes(task: str, training: Training, train: Array) -> Target:
     found = {name for label in train for name in names_of(str(label))} - {NO_CLASS}
+    if task == POLARITY:
+        return _polarity(found)
     names = training.classes or tuple(sorted(found))
     there = [name for name in names if name in found]
     gone = [name for name in names if name not in found]
@@ -84,6 +86,18 @@ def _classes(task: str, training: Training, train: Array) -> Target:
             " Mend the labels or the splits, or set 'classes' to those that are there"
         )
     return Target(task, "several" if training.multilabel else "class", names)
+
+
+def _polarity(found: Collection[str]) -> Target:
+    """The signs of sentiment that the training split has, in their order."""
+    names = tuple(name for name in POLARITIES if name in found)
+    others = sorted({*found} - {*names})
+    if others or len(names) < 2:
+        raise TrainingError(
+            f"task '{POLARITY}' needs at least two of {', '.join(POLARITIES)} in split 'train', "
+            f"and nothing else; it has {listing([show(n) for n in sorted(found)]) or 'none'}"
+        )
+    return Target(POLARITY, "class", names)
 
 
 def truth_of(target: Target, labels: Array, ids: Sequence[str]) -> Array:

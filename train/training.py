@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from ..cache.errors import BadCall, unknown
 from ..cache.keys import ADDED_LATER
-from ..cache.labels import CLASSES, NO_CLASS
+from ..cache.labels import CLASSES, NO_CLASS, POLARITY
 
 #: Optimisers, losses, label sources and normalisations that the loop knows.
 CHOICES = {
@@ -22,6 +22,8 @@ CHOICES = {
     "precision": ("float32", "bfloat16"),
 }
 LENGTHS = ("fmlmsn", "longest")
+#: Settings that say nothing to a fit on values alone.
+OF_CLASSES = ("classes", "multilabel", "class_weights")
 #: What a fitted model can give of an utterance; see ``encoding.encoded``.
 GIVES = ("hidden", "scores", "rows")
 #: Of the loop and of the layers that models share; raise it when the same fit comes out otherwise.
@@ -53,7 +55,7 @@ class Training:
         length_factor: lambda of that rule; without it, it means nothing and is its default.
         normalize: ``rows``: each column to mean 0 and standard deviation 1 over the real rows of
             the training split; ``none``.
-        classes: names of the classes of a task such as ``emotion``, in the order of their columns;
+        classes: names of the classes of the task ``emotion``, in the order of their columns;
             an utterance of another class has no label then. Empty: all that the training split has.
         emotions: names of the task ``emotion``: the corpus' ``own``, or the ``nine`` that several
             corpora share (``cache.emotions``), under which theirs are merged.
@@ -183,14 +185,15 @@ def task_faults(training: Training, tasks: Sequence[str]) -> list[str]:
             f"emotions: {training.emotions}: for the task 'emotion', which this fit has not: its "
             f"tasks are [{', '.join(tasks)}]. Leave that out"
         )
-    if not set(tasks) & set(CLASSES):
-        names = ("classes", "multilabel", "class_weights")
-        idle = [name for name in names if getattr(training, name) != getattr(Training, name)]
-        if idle:
-            faults.append(
-                f"{', '.join(idle)}: for tasks of classes ({', '.join(CLASSES)}), of which this "
-                f"fit has none: its tasks are [{', '.join(tasks)}]. Leave that out"
-            )
+    given = [name for name in OF_CLASSES if getattr(training, name) != getattr(Training, name)]
+    idle = given if not set(tasks) & set(CLASSES) else []
+    if POLARITY in tasks and "emotion" not in tasks:  # its classes are known, one an utterance
+        idle = [name for name in given if name != "class_weights"]
+    if idle:
+        faults.append(
+            f"{', '.join(idle)}: for tasks of classes (emotion), of which this fit has none: its "
+            f"tasks are [{', '.join(tasks)}]. Leave that out"
+        )
     return faults
 
 

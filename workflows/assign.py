@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..cache.records import FeatureSpec
-from ..train.training import label_columns
 from .batch import Batch, Job
 from .encoding import EncodeTask
 from .fitting import FitTask, InputRef
+from .learning import lesson_of
 from .node_state import NodeState
 from .nodes import Encode, Extract, Fit, Reduce
 from .output import SHARD_BYTES
@@ -140,8 +140,7 @@ class Assignment:
         )
 
     def fit(self, state: NodeState, node: Fit) -> FitTask:
-        corpus = self.board.corpus
-        columns = label_columns(node.training, node.tasks)
+        lesson = lesson_of(node, self.board.corpus)
         return FitTask(
             root=self._root,
             node=node.name,
@@ -150,15 +149,16 @@ class Assignment:
             settings=node.settings,
             training=node.training,
             tasks=node.tasks,
-            family=corpus.family,
-            ids=tuple(corpus.ids),
-            splits=tuple(str(split) for split in corpus.splits),
-            labels={column: corpus.labels(column) for column in sorted(set(columns.values()))},
-            inputs=self._inputs(node.on, node),
+            family=lesson.family,
+            ids=lesson.ids,
+            splits=lesson.splits,
+            labels=lesson.labels,
+            inputs=_only(self._inputs(node.on, node), lesson.numbers.tolist()),
             statistics=self.board.statistics(node),
             device=self.device,
             allow_mixed=self.allow_mixed,
             start=(node.start, self.board.states[node.start].fingerprint) if node.start else None,
+            domains=lesson.domains,
         )
 
     def reduces(self, state: NodeState, node: Reduce) -> Iterator[BasisTask | ReduceTask]:

@@ -259,8 +259,9 @@ def _show_scores(run: Run) -> None:
             table.add_row(row.fit, str(row.seeds), *row.cells)
         OUT.print(table)
         OUT.print()
+    families = ", ".join(run.corpus.every_family)
     OUT.print(
-        f"Mean±standard deviation (n - 1) over seeds; metrics as of '{run.corpus.family}'.",
+        f"Mean±standard deviation (n - 1) over seeds; metrics as of '{families}'.",
         style="dim",
     )
 

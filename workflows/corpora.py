@@ -8,45 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.corpus import Corpus
-from ..cache.errors import BadCorpus, BadRecipe, unknown
+from ..cache.errors import BadCall, BadCorpus, BadRecipe, unknown
+from ..cache.joined import NAME, joined
 from ..extract.corpora import KINDS, read_corpus
 
 #: Kind of the corpus that is made where it does not exist.
 DEMO = "demo"
+#: What several corpora that are to be one stand under.
+SEVERAL = "several"
 
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """Kind, place and options of a corpus, as a recipe gives them.
+    """Kind, place and options of a corpus, or of several, as a recipe gives them.
 
     Args:
         root: folder or file; relative to the current folder.
         kind: which reader; empty: told from what lies there.
         options: what the reader takes beside.
+        several: name -> corpus, where they are to be one (``cache.joined``); nothing else is given
+            then.
     """
 
     root: str = ""
     kind: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    several: Mapping[str, CorpusSpec] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, source: Any) -> CorpusSpec:
         """Read the ``corpus`` entry of a recipe.
 
         Raises:
-            BadRecipe: it is not a mapping.
+            BadRecipe: it is not a mapping, or stands for several that are none.
             UnknownName: no reader has this kind.
         """
         if not isinstance(source, dict):
             raise BadRecipe(f"must map 'root' (and 'kind') to values, got {source!r}")
         rest = dict(source)
+        if SEVERAL in rest:
+            return cls(several=_several(rest.pop(SEVERAL), rest))
         kind, root = str(rest.pop("kind", "")), str(rest.pop("root", ""))
         if kind and kind not in (*KINDS, DEMO):
             raise unknown("kind of corpus", kind, [*KINDS, DEMO])
         return cls(root, kind, rest)
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
-        """Read the corpus; the demo is made first where it does not stand yet.
+        """Read the corpus, or all of several; the demo is made first where it does not stand yet.
 
         Args:
             progress: called with (clips made, clips in all) while the demo is made.
@@ -54,6 +62,8 @@ class CorpusSpec:
         Raises:
             BadCorpus: no root is given, nothing is there, or nothing tells its kind.
         """
+        if self.several:
+            return joined({name: _open(name, own, progress) for name, own in self.several.items()})
         if self.kind == DEMO:
             from .demo import make_demo
 
@@ -64,6 +74,48 @@ class CorpusSpec:
             )
         root = Path(self.root)
         return read_corpus(self.kind or _kind(root), root, **self.options)
+
+
+def _several(source: Any, rest: Mapping[str, Any]) -> dict[str, CorpusSpec]:
+    """Each of several corpora by its name.
+
+    Raises:
+        BadRecipe: there is none, a name is none, or something else is said beside.
+    """
+    if rest:
+        raise BadRecipe(f"'{SEVERAL}' stands alone, each option with its corpus: got {list(rest)}")
+    if not isinstance(source, dict) or not source:
+        raise BadRecipe(f"'{SEVERAL}' must map names to corpora, got {source!r}")
+    found = {}
+    for name, own in source.items():
+        if not NAME.fullmatch(str(name)):
+            raise BadRecipe(
+                f"a corpus' name has 1 to 64 letters, digits, '_', '-', for it goes before a '/' "
+                f"in its ids; got {name!r}"
+            )
+        if isinstance(own, dict) and SEVERAL in own:
+            raise BadRecipe(f"corpus '{name}' cannot itself be several")
+        try:
+            found[str(name)] = CorpusSpec.from_mapping(own)
+        except BadCall as error:
+            raise BadRecipe(f"'{name}': {error}") from error
+    return found
+
+
+def _open(name: str, spec: CorpusSpec, progress: Callable[[int, int], None] | None) -> Corpus:
+    """One of several corpora; what is wrong with it names it.
+
+    Raises:
+        BadCorpus: as in ``CorpusSpec.open``.
+    """
+    if not spec.root and spec.kind != DEMO:
+        raise BadCorpus(
+            f"corpus '{name}' is not given. Name it: --set corpus.{SEVERAL}.{name}.root=FOLDER"
+        )
+    try:
+        return spec.open(progress)
+    except BadCorpus as error:
+        raise BadCorpus(f"corpus '{name}': {error}") from error
 
 
 def _kind(root: Path) -> str:

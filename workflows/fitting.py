@@ -64,6 +64,7 @@ class FitTask:
         stack: the stack of seeds that is to be fitted alone, where there are several: see
             ``train.fit.fit``. None: all.
         start: name and fingerprint of the fit that it starts from; None: of none.
+        domains: which of several corpora each utterance is from; None: all are of one.
     """
 
     root: str
@@ -83,6 +84,7 @@ class FitTask:
     allow_mixed: bool = False
     stack: int | None = None
     start: tuple[str, str] | None = None
+    domains: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -222,7 +224,7 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     course = Course(Path(task.root), task.fingerprint)
     note = must_map(task, store)
     inputs = read_inputs(task, store, {}, mapped=bool(note))
-    data = join(task.ids, task.splits, task.labels, inputs)
+    data = join(task.ids, task.splits, task.labels, inputs, task.domains)
     found = length_statistics(task, data)
     news = EpochNews(task.node, len(task.training.seeds))
 

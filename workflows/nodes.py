@@ -88,6 +88,8 @@ class Fit:
         retrain: when the fits whose encodings it reads are trained again; None: never.
         start: name of the fit from whose weights it starts (``train.starting``); empty: from
             random ones.
+        corpora: of several that a recipe runs on, the names of those that it learns from; empty:
+            all.
 
     Raises:
         BadCall: it reads a node twice, or its training does not go with its tasks.
@@ -103,10 +105,13 @@ class Fit:
     search: Space = field(default_factory=dict)
     retrain: Retrain | None = None
     start: str = ""
+    corpora: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         twice = [name for name, n in Counter(self.on).items() if n > 1]
         faults = [f"'on' names {', '.join(twice)} twice: once is enough"] if twice else []
+        again = [name for name, n in Counter(self.corpora).items() if n > 1]
+        faults += [f"'corpora' names {', '.join(again)} twice: once is enough"] if again else []
         faults += task_faults(self.training, self.tasks)
         if faults:
             raise BadCall("\n".join(faults))

@@ -6,10 +6,8 @@ encode's the content of its checkpoint; while those are still to be made, they a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +17,12 @@ from ..cache import audit, checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
-from ..cache.keys import canonical, fingerprint
+from ..cache.keys import fingerprint
 from ..cache.records import Utterance
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
 from ..train.settings.base import FUSED
-from ..train.training import LENGTH_VERSION, label_columns
+from ..train.training import LENGTH_VERSION
 from .batch import ClipRef
 from .descriptions import (
     basis_description,
@@ -36,6 +34,7 @@ from .descriptions import (
     reduce_description,
 )
 from .graph import Workflow
+from .learning import faults_of, lesson_of, missing_labels, table_digest
 from .node_state import NodeState
 from .nodes import Encode, Extract, Fit, Node, Reduce
 
@@ -189,8 +188,10 @@ class Board:
         return tuple(name for name in names if not self.states[name].done)
 
     def _fit(self, node: Fit) -> NodeState:
-        columns = label_columns(node.training, node.tasks).values()
-        missing = tuple(column for column in columns if column not in self.corpus.label_columns)
+        missing = tuple(missing_labels(node, self.corpus))
+        faults = faults_of(node, self.corpus)
+        if faults:
+            return NodeState(node, ("another corpus",), why="; ".join(faults))
         if missing:
             return NodeState(node, missing, why=f"this corpus has no labels {', '.join(missing)}")
         waits = self._waiting(node.inputs)
@@ -213,40 +214,29 @@ class Board:
         """
         if node.training.length != "fmlmsn":
             return {}
-        train = np.flatnonzero(self.corpus.splits == "train")
+        train = lesson_of(node, self.corpus).train
         return {
             name: statistics.describe(
                 "length",
                 LENGTH_VERSION,
                 {"rule": node.training.length, "factor": node.training.length_factor},
                 self.states[name].fingerprint,
-                [key for i in train if (key := self.present(name, int(i)))],
+                [key for i in train if (key := self.present(name, i))],
             )
             for name in node.on
         }
 
     def fit_description(self, node: Fit) -> dict[str, object]:
         """What a fit is made from, its joined table included."""
-        columns = label_columns(node.training, node.tasks)
         inputs = {name: self.states[name].fingerprint for name in node.on}
-        table = self._table_digest(node, sorted(set(columns.values())))
+        lesson = lesson_of(node, self.corpus)
+        table = table_digest(node, lesson, self.present)
         encoded = [name for name in node.on if isinstance(self.workflow[name], Encode)]
         modalities = {name: self.workflow.modality(name) for name in encoded}
         told = {name: modality for name, modality in modalities.items() if modality != FUSED}
         parent = self.states[node.start].checkpoint if node.start else None
         start = parent.digest if parent else ""
-        return fit_description(node, inputs, table, self.corpus.family, told, start)
-
-    def _table_digest(self, node: Fit, columns: Sequence[str]) -> str:
-        labels = [self.corpus.labels(column) for column in columns]
-        splits = self.corpus.splits
-        rows = []
-        for i, utterance in enumerate(self.utterances):
-            values = [_plain(v[i]) for v in labels]
-            keys = [self.present(name, i) for name in node.on]
-            hexes = [key.hex() if key else None for key in keys]
-            rows.append(canonical([utterance.id, str(splits[i]), values, hexes]))
-        return hashlib.sha256(b"\n".join([canonical(list(columns)), *sorted(rows)])).hexdigest()
+        return fit_description(node, inputs, table, lesson.family, told, start)
 
     def present(self, name: str, i: int) -> bytes | None:
         """Key of utterance i's features at a node, if they are stored."""
@@ -323,10 +313,3 @@ class Board:
         if state.todo:
             state.why = why
         return state
-
-
-def _plain(label: Any) -> float | str | None:
-    """A label as JSON: a number, the names of classes, or None where there is none."""
-    if isinstance(label, str):
-        return str(label) or None
-    return None if np.isnan(label) else float(label)

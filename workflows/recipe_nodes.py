@@ -79,19 +79,15 @@ def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:
 def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
     if what not in MODELS:
         raise unknown("model", what, MODELS)
-    lists = {key: rest.pop(key, None) for key in ("on", "tasks")}
-    for key, value in lists.items():
-        if isinstance(value, str):
-            lists[key] = value = [value]
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-            raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
+    on, tasks = (_names(key, rest.pop(key, None)) for key in ("on", "tasks"))
+    corpora = rest.pop("corpora", [])
     search, start = rest.pop("search", {}), rest.pop("start", "")
     retrain = _retrain(rest.pop("retrain", None))
     if not isinstance(start, str):
         raise BadRecipe(f"'start' must name the fit from whose weights it starts, got {start!r}")
+    named = _names("corpora", corpora) if corpora != [] else ()
     model, training = fit_settings(what, **rest)
-    on, tasks = (tuple(value) for value in lists.values() if value)
-    node = Fit(name, what, model, training, on, tasks, retrain=retrain, start=start)
+    node = Fit(name, what, model, training, on, tasks, retrain=retrain, start=start, corpora=named)
     return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
 
 
@@ -102,6 +98,14 @@ def _retrain(given: Any) -> Retrain | None:
     if not isinstance(given, dict):
         raise BadRecipe(f"'retrain' must map below, rounds, draws, ... to values, got {given!r}")
     return Retrain(**_settings(given, Retrain, "retrain"))
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    """A list of names; one name stands for a list of it alone."""
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise BadRecipe(f"'{key}' must be a list of names, got {value!r}")
+    return tuple(value)
 
 
 def _reduce(name: str, what: str, rest: dict[str, Any]) -> Reduce:

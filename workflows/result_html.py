@@ -36,7 +36,8 @@ def _scores(run: Run) -> str:
     table = tables.get("M") or list(tables.values())[-1]
     heads = (f"{table.task}, test", "seeds", *table.metrics)
     rows = [(row.fit, str(row.seeds), *row.cells) for row in table.rows]
-    foot = f"Mean±standard deviation (n - 1) over seeds; metrics as of '{run.corpus.family}'."
+    families = ", ".join(run.corpus.every_family)
+    foot = f"Mean±standard deviation (n - 1) over seeds; metrics as of '{families}'."
     return f"{_table(heads, rows)}<p>{html.escape(foot)}</p>"
 
 

@@ -13,10 +13,10 @@ from ..cache.errors import AffectflowError, BadCall
 from ..cache.keys import canonical
 from ..cache.labels import CLASSES
 from ..cache.store import FeatureStore
-from ..train.training import label_columns
 from .driver import KINDS, Driver
 from .graph import Workflow
 from .graph_checks import check_starts
+from .learning import faults_of, missing_labels, needed_columns
 from .machine import check_device
 from .node_state import NodeState
 from .nodes import Fit
@@ -171,7 +171,7 @@ def prepared(
     opened = open_corpus(loaded, reporter)
     for name, lacking in unlabelled(loaded, opened).items():
         other = loaded.origin.built((name, *loaded.variants)) if loaded.origin else loaded
-        if other is not loaded and not missing_labels(other.workflow.fits, opened):
+        if other is not loaded and not _all_missing(other.workflow.fits, opened):
             loaded = other
             reporter.note(
                 f"this corpus has no labels {', '.join(lacking)}: running variant '{name}'"
@@ -207,34 +207,27 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     check_reductions(recipe.workflow)
     check_starts(recipe.workflow)
     fits = recipe.workflow.fits if training else ()
-    missing = missing_labels(fits, corpus)
-    if missing:
-        raise _no_labels(recipe, fits, missing, corpus)
-    columns = _columns(fits)
-    faults = corpus.check(media=False, training=bool(fits), tasks=tuple(dict.fromkeys(columns)))
+    for fit in fits:
+        if wrong := faults_of(fit, corpus):
+            raise BadCall(f"node '{fit.name}': {'; '.join(wrong)}")
+    if _all_missing(fits, corpus):
+        raise _no_labels(recipe, fits, corpus)
+    columns = needed_columns(fits, corpus)
+    faults = corpus.check(media=False, training=bool(fits), tasks=columns)
     for line in (*recipe.notes, *corpus.notes, *faults.warnings):
         reporter.note(line)
     faults.raise_if_any()
 
 
-def _columns(fits: Sequence[Fit]) -> list[str]:
-    """Label columns that fits learn from."""
-    return [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
+def _all_missing(fits: Sequence[Fit], corpus: Corpus) -> set[str]:
+    """Label columns that fits learn from and the corpus has not."""
+    return {column for fit in fits for column in missing_labels(fit, corpus)}
 
 
-def missing_labels(fits: Sequence[Fit], corpus: Corpus) -> list[str]:
-    """Label columns that fits learn from and the corpus has not, sorted."""
-    return sorted(set(_columns(fits)) - set(corpus.label_columns))
-
-
-def _no_labels(
-    recipe: Recipe, fits: Sequence[Fit], missing: Sequence[str], corpus: Corpus
-) -> BadCall:
+def _no_labels(recipe: Recipe, fits: Sequence[Fit], corpus: Corpus) -> BadCall:
     """The error of the first fit whose label columns a corpus lacks, with what would mend it."""
-    asked = {fit.name: set(_columns([fit])) for fit in fits}
     there = corpus.label_columns
-    name = next(name for name, columns in asked.items() if columns & {*missing})
-    own = [column for column in missing if column in asked[name]]
+    name, own = next((fit.name, own) for fit in fits if (own := missing_labels(fit, corpus)))
     mend = "Give its table such a column, or choose tasks among those"
     if "M" in there and not set(own) & set(CLASSES):  # a class is never learned from M
         mend = f"To train every task on M instead: --set {name}.labels=M, for each such fit"
@@ -255,7 +248,7 @@ def _does(recipe: Recipe, variant: str, corpus: Corpus) -> bool:
         made = recipe.origin.built((*recipe.variants, variant))
     except AffectflowError:
         return False  # it changes what another variant has taken away
-    return not missing_labels(made.workflow.fits, corpus)
+    return not _all_missing(made.workflow.fits, corpus)
 
 
 def run_id(recipe: Recipe, corpus: Corpus) -> str:

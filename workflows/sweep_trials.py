@@ -61,7 +61,11 @@ def without_test(corpus: Corpus) -> Corpus:
     for column in corpus.label_columns:
         frame.loc[rows_, column] = "" if column in CLASSES else float("nan")
     return Corpus.from_columns(
-        frame, name=corpus.name, family=corpus.family, label_range=corpus.label_range
+        frame,
+        name=corpus.name,
+        family=corpus.family,
+        label_range=corpus.label_range,
+        families=corpus.families,
     )
 
 

@@ -160,7 +160,7 @@ def _override(source: dict[str, Any], override: str) -> None:
         raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
     value = load_yaml(text, f"value of override '{override}'")
     if places == "corpus":
-        source["corpus"] = {**_mapping(source.get("corpus") or {}, "corpus"), key: value}
+        source["corpus"] = _set_in(source.get("corpus") or {}, ["corpus"], key.split("."), value)
         return
     nodes = source.get("nodes")
     nodes = dict(nodes) if isinstance(nodes, dict) else {}
@@ -177,6 +177,14 @@ def _with(node: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:
         space = _mapping(node.get("search") or {}, "'search'")
         key, value = "search", {**space, key.removeprefix("search."): value}
     return {**node, key: value}
+
+
+def _set_in(whole: Any, place: Sequence[str], keys: Sequence[str], value: Any) -> dict[Any, Any]:
+    """A mapping with a value set in it, or in mappings inside it: ``several.mosi.root``."""
+    whole, (key, *further) = _mapping(whole, ".".join(place)), keys
+    if further:
+        value = _set_in(whole.get(key) or {}, [*place, key], further, value)
+    return {**whole, key: value}
 
 
 def _mapping(value: Any, what: str) -> dict[Any, Any]:

@@ -154,7 +154,8 @@ def fit_rows(run: Run) -> list[FitRow]:
             continue
         meta = checkpoint.meta if checkpoint else {}
         training = settings_of(node.training)
-        training |= {name: own for name in FOR_TRAINING if (own := getattr(node, name))}
+        told = (*FOR_TRAINING, "corpora")
+        training |= {name: own for name in told if (own := getattr(node, name))}
         rows.append(
             FitRow(
                 name=node.name,

@@ -14,9 +14,8 @@ from ...train.compare import Comparison, compare, holm, welch
 from ...train.metrics import SMALLER_IS_BETTER
 from ...train.outcome import constant_scores
 from ...train.settings.base import LETTERS
-from ...train.targets import truth_of
 from ...train.training import label_columns, primary_task
-from ..fit_view import FitView
+from ..fit_view import FitView, labelled
 from ..graph import Workflow
 from ..nodes import Extract, Fit
 from ..result import Run
@@ -147,9 +146,11 @@ def label_column(run: Run, fit: FitView, task: str) -> str:
 
 def constant(run: Run, fit: FitView, task: str) -> dict[str, float]:
     """Test scores of always answering the same, whatever the features (``constant_scores``)."""
-    target, splits = fit.target(task), run.corpus.splits
-    truth = truth_of(target, run.corpus.labels(label_column(run, fit, task)), run.corpus.ids)
-    return constant_scores(target, fit.family, truth[splits == "train"], truth[splits == "test"])
+    table, target = fit.checkpoint.predictions(), fit.target(task)
+    if table is None:
+        return {}
+    train, test = (labelled(table, target, split)[2] for split in ("train", "test"))
+    return constant_scores(target, fit.family, train, test)
 
 
 def better(metric: str, values: Sequence[float]) -> float:

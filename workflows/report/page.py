@@ -109,7 +109,9 @@ def render(run: Run, inside: Inside | None = None) -> str:
         command=command,
         shipped=shipped,
         versions=again.versions(),
-        family_note=f"{FAMILIES[run.corpus.family]} {F1_NOTE}" if run.corpus.family else "",
+        family_note=" ".join([FAMILIES[own] for own in run.corpus.every_family] + [F1_NOTE])
+        if run.corpus.every_family
+        else "",
         modality=lambda letters: ", ".join(MODALITIES[letter] for letter in letters),
         message=content.message,
         lined=TOOLTIPS,
