@@ -11,7 +11,7 @@ from ...cache.corpus import Corpus
 from ...cache.errors import BadCall, unknown
 
 #: Kind of corpus -> the module here whose ``read(root, **options)`` reads it.
-KINDS = {"affectflow": "own", "ch-sims": "ch_sims", "table": "table"}
+KINDS = {"affectflow": "own", "ch-sims": "ch_sims", "media": "media", "table": "table"}
 
 
 def read_corpus(kind: str, root: str | Path, **options: Any) -> Corpus:
@@ -20,7 +20,7 @@ def read_corpus(kind: str, root: str | Path, **options: Any) -> Corpus:
     What the reader repaired stands in the corpus' ``notes``; call its ``check`` for the faults.
 
     Args:
-        kind: ``affectflow``, ``ch-sims`` or ``table``.
+        kind: ``affectflow``, ``ch-sims``, ``media`` or ``table``.
         root: folder or file.
         options: what the reader of that kind takes beside.
 

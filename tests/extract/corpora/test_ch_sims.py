@@ -375,7 +375,7 @@ def test_a_corpus_of_ours_is_one_of_the_kinds(tmp_path):
     found.write(tmp_path)
     again = read_corpus("affectflow", tmp_path)
     assert again.digest() == found.digest()
-    assert sorted(KINDS) == ["affectflow", "ch-sims", "table"]
+    assert sorted(KINDS) == ["affectflow", "ch-sims", "media", "table"]
 
 
 @pytest.mark.skipif(not (SHARED / "clips" / "label.csv").is_file(), reason="no shared clips")
