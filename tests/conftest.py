@@ -29,6 +29,16 @@ HUBERT = {
 HUB = {
     "bert-base-uncased": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12},
     "bert-base-chinese": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12},
+    "microsoft/deberta-base": {
+        "model_type": "deberta",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+    },
+    "YituTech/conv-bert-base": {
+        "model_type": "convbert",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+    },
     "xlnet-base-cased": {"model_type": "xlnet", "d_model": 768, "n_layer": 12},
     "TencentGameMate/chinese-hubert-base": HUBERT,
     "facebook/hubert-base-ls960": HUBERT,
