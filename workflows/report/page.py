@@ -39,6 +39,7 @@ from .fits import (
 )
 from .inside import Inside
 from .predicted import confusions, predicted, residuals, without
+from .soft_labels import soft_samples
 from .svg import number
 from .template import p_value, render_page, sentence
 
@@ -96,6 +97,7 @@ def render(run: Run, inside: Inside | None = None) -> str:
         printed=published_cell,
         ours=our_cell,
         called=row_name,
+        soft=soft_samples(run),
         splits=corpus_part.split_rows(run.corpus),
         labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),
