@@ -91,7 +91,7 @@ def _same_encoders(net: Model, parent: Parent) -> None:
     there = {spec["modality"]: spec["width"] for spec in parent.meta["inputs"]}
     for spec in net.inputs:
         width = there.get(spec.modality, spec.width)
-        if spec.name in net.pretrained and width != spec.width:
+        if net.settings.starts_encoders and spec.name in net.pretrained and width != spec.width:
             raise BadInput(
                 f"model '{net.settings.name}' cannot start from '{parent.name}' (model "
                 f"'{parent.meta['model']}'): it was trained above {spec.modality} states of "

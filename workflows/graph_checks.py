@@ -126,7 +126,7 @@ def check_starts(workflow: Workflow) -> None:
         parent = workflow[fit.start] if fit.start else fit
         assert isinstance(parent, Fit)  # checked when the workflow was made
         trained = {workflow.modality(n): n for n in parent.on if workflow.encoder(parent, n)}
-        for name in fit.on if parent is not fit else ():
+        for name in fit.on if parent is not fit and fit.settings.starts_encoders else ():
             before = trained.get(workflow.modality(name), name)
             if not workflow.encoder(fit, name) or before == name:
                 continue

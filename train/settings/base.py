@@ -38,6 +38,8 @@ class ModelSettings:
             (``Input.encoder``), which the model trains; their rows are neither normalised nor cut.
         every_encoder: whether all inputs of these modalities do; else at least one does, and
             others are read as they are.
+        starts_encoders: whether, where it starts from another fit, the pretrained layers that it
+            trains do too; both must then be of one base model.
         domains: whether it is told which of several corpora an utterance is of (``Batch.domain``).
     """
 
@@ -50,6 +52,7 @@ class ModelSettings:
     positive: ClassVar[tuple[str, ...]] = ()
     encoder: ClassVar[tuple[str, ...]] = ()
     every_encoder: ClassVar[bool] = True
+    starts_encoders: ClassVar[bool] = True
     domains: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

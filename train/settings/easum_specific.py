@@ -31,6 +31,7 @@ class EasumSpecific(Easum):
     """
 
     name: ClassVar[str] = "easum-specific"
+    starts_encoders: ClassVar[bool] = False  # ConvBERT there, DeBERTa here
 
     soft_weight: float = 0.5
 

@@ -1,0 +1,190 @@
+"""The recipe easum on four small corpora of the demo's clips, with tiny random networks."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+
+from affectflow.cache.errors import BadCall
+from affectflow.workflows.demo import make_demo
+from affectflow.workflows.recipe import load_recipe
+from affectflow.workflows.run import run
+
+pytestmark = pytest.mark.slow
+
+N = 12
+SPLITS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
+FITS = ("general", "mosi", "mosei", "meld", "iemocap")
+SMALL = [
+    *(f"{fit}.{setting}" for fit in FITS for setting in ("epochs=2", "layers=1", "seeds=1")),
+    "faces.rate=1",
+    "vision.rate=1",
+    "vision.size=32",
+    "vision.network=torchvision/mobilenet_v3_small",
+]
+
+
+def save_text_model(folder, kind, texts):
+    """A random ConvBERT or DeBERTa of two layers, and a WordPiece tokenizer of letters."""
+    import torch
+    import transformers as tf
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    tokenizer = Tokenizer(
+        models.WordPiece({token: i for i, token in enumerate(words)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    size = {"vocab_size": len(words), "hidden_size": 16, "num_hidden_layers": 2}
+    size |= {"num_attention_heads": 4, "intermediate_size": 32}
+    config = (
+        tf.ConvBertConfig(**size, embedding_size=16)
+        if kind == "convbert"
+        else tf.DebertaConfig(**size, relative_attention=True, pos_att_type=["p2c", "c2p"])
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tf.AutoModel.from_config(config).save_pretrained(folder)
+
+
+def save_network(path):
+    """Random weights of MobileNet V3 small, as whoever trained it on faces would save them."""
+    import torch
+    from torchvision import models
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(models.mobilenet_v3_small(num_classes=8).state_dict(), path)
+
+
+def write_corpus(path, clips, **labels):
+    """A table of N utterances in dialogues of three turns, made of a demo corpus' clips."""
+    rows = []
+    for i in range(N):
+        clip = clips[i % len(clips)]
+        place = {
+            "dialogue": f"d{i // 3}",
+            "turn": i % 3,
+            "speaker": f"s{i % 2}",
+            "split": SPLITS[i],
+        }
+        own = {name: values[i % len(values)] for name, values in labels.items()}
+        rows.append({"id": f"u{i}", "media": clip.media, "text": clip.text, **place, **own})
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Four corpora (sentiment, sentiment, MELD's emotions, IEMOCAP's), text models, weights."""
+    folder = tmp_path_factory.mktemp("place")
+    clips = list(make_demo(folder / "demo", n=3))
+    for kind in ("convbert", "deberta"):
+        save_text_model(folder / kind, kind, [clip.text for clip in clips])
+    save_network(folder / "faces.pt")
+    write_corpus(folder / "mosi.csv", clips, M=[-2.0, 0.0, 1.5, 3.0])
+    write_corpus(folder / "mosei.csv", clips, M=[0.5, -1.0, 0.0])
+    write_corpus(folder / "meld.csv", clips, emotion=["joy", "anger", "neutral", "sadness"])
+    write_corpus(folder / "iemocap.csv", clips, emotion=["hap", "fru"])
+    return folder
+
+
+def corpora(place):
+    for name in FITS[1:]:
+        where = f"corpus.several.{name}"
+        yield from (f"{where}.root={place / name}.csv", f"{where}.media_root={place}")
+        if name.startswith("mos"):
+            yield f"{where}.family=mosi"
+
+
+@pytest.fixture
+def go(place):
+    """Run the recipe, with variants and settings, in this process."""
+
+    def go(variants=(), *settings, until=()):
+        weights = [
+            f"general_text.model={place / 'convbert'}",
+            f"text.model={place / 'deberta'}",
+            f"vision.checkpoint={place / 'faces.pt'}",
+        ]
+        given = [*corpora(place), *weights, *SMALL, *settings]
+        made = load_recipe("easum", given, variants=variants)
+        return run(made, place / "cache", scheduler="sync", until=until)
+
+    return go
+
+
+def digest(checkpoint):
+    weights = checkpoint.weights()
+    return hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights))).hexdigest()
+
+
+def test_from_four_corpora_to_a_model_of_each(go):
+    first = go(until=["soft"])
+    assert not first.errors
+    assert first.made == {**dict.fromkeys(("general_text", "audio", "faces", "vision"), 3),
+                          "general": 1, "soft": 3}  # fmt: skip
+    before = digest(first.states["general"].checkpoint)
+    meta = first.states["general"].checkpoint.meta
+    assert [target["names"] for target in meta["targets"]] == [
+        ["negative", "neutral", "positive"],
+        ["angry", "frustrated", "happy", "neutral", "sad"],
+    ]
+    done = go()
+    assert not done.errors
+    assert done.made == {"text": 3, **dict.fromkeys(FITS[1:], 1)}
+    assert digest(done.states["general"].checkpoint) == before  # not changed by the second phase
+    soft = done.table("soft")
+    np.testing.assert_allclose(soft.values[:, :3].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(soft.values[:, 3:].sum(axis=1), 1, rtol=1e-5)
+    for name, task in (("mosi", "M"), ("mosei", "M"), ("meld", "emotion"), ("iemocap", "emotion")):
+        checkpoint = done.states[name].checkpoint
+        own = checkpoint.predictions()
+        assert {one.partition("/")[0] for one in own["id"]} == {name}
+        assert np.isfinite(own["prediction"]).all()
+        assert checkpoint.meta["tasks"] == [task]
+        weights = checkpoint.weights()
+        heads = {n.split(".")[2]: w.shape[-1] for n, w in weights.items() if "heads" in n}
+        helping = {"emotion": 5} if task == "M" else {"polarity": 3}
+        assert heads == {task: {"M": 1, "emotion": 4 if name == "meld" else 2}[task], **helping}
+        assert any("deberta" in n for n in weights)
+        assert not any("convbert" in n for n in weights)
+        (note,) = [n for n in checkpoint.meta["notes"] if "starts from" in n]
+        assert "displacement" not in note  # drawn anew: DeBERTa's layers, its own head
+    assert go().made == {}
+    page = done.report().read_text()
+    assert "Soft labels" in page
+    assert "frustrated: 0." in page
+
+
+def test_variants_take_what_is_there_and_learn_anew(go):
+    go()
+    frozen = go(["frozen"], "mosi.units=16", "general.units=16")
+    assert not frozen.errors
+    assert frozen.made["general_text"] == frozen.made["text"] == 3
+    weights = frozen.states["mosi"].checkpoint.weights()
+    assert weights["net.deberta.enter.weight"].shape == (1, 16, 16)
+    without = go(["no_soft"], until=["mosi", "meld"])
+    assert without.made == {"mosi": 1, "meld": 1}
+    assert not any("heads.emotion" in n for n in without.states["mosi"].checkpoint.weights())
+    text = go(["only_t"], until=["mosi"])
+    assert text.made == {"general": 1, "soft": 3, "mosi": 1}
+    assert not any("features" in n for n in text.states["mosi"].checkpoint.weights())
+
+
+def test_emotions_that_are_none_of_the_nine_are_named_before_anything_runs(go, place):
+    lines = (place / "iemocap.csv").read_text().replace(",fru", ",xxx")
+    (place / "odd.csv").write_text(lines)
+    said = r"node 'general': 'emotions: nine' knows no such emotion\(s\): 'xxx' \(6, the first 'iem"
+    with pytest.raises(BadCall, match=said):
+        go([], f"corpus.several.iemocap.root={place / 'odd.csv'}")
