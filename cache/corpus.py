@@ -217,6 +217,11 @@ class Corpus:
             return np.array(self._frame[task].tolist(), np.str_)
         return self._frame[task].to_numpy(np.float64, copy=True)
 
+    def without(self, labels: Collection[str]) -> Corpus:
+        """The same corpus without some label columns; those that it has not are passed over."""
+        kept = self._frame.drop(columns=[c for c in self.label_columns if c in labels])
+        return dataclasses.replace(self, _frame=kept)
+
     @property
     def every_family(self) -> tuple[str, ...]:
         """Its metric family, if any; of corpora that were joined, all of theirs."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.corpus import Corpus
+from ..cache.corpus_columns import TASKS
 from ..cache.errors import BadCall, BadCorpus, BadRecipe, unknown
 from ..cache.joined import NAME, joined
+from ..cache.labels import CLASSES
 from ..extract.corpora import KINDS, read_corpus
 
 #: Kind of the corpus that is made where it does not exist.
@@ -26,6 +28,7 @@ class CorpusSpec:
         root: folder or file; relative to the current folder.
         kind: which reader; empty: told from what lies there.
         options: what the reader takes beside.
+        without: label columns that nothing is to learn from, whether it has them or not.
         several: name -> corpus, where they are to be one (``cache.joined``); nothing else is given
             then.
     """
@@ -33,6 +36,7 @@ class CorpusSpec:
     root: str = ""
     kind: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     several: Mapping[str, CorpusSpec] = field(default_factory=dict)
 
     @classmethod
@@ -41,7 +45,7 @@ class CorpusSpec:
 
         Raises:
             BadRecipe: it is not a mapping, or stands for several that are none.
-            UnknownName: no reader has this kind.
+            UnknownName: no reader has this kind, or no label column is called so.
         """
         if not isinstance(source, dict):
             raise BadRecipe(f"must map 'root' (and 'kind') to values, got {source!r}")
@@ -51,7 +55,7 @@ class CorpusSpec:
         kind, root = str(rest.pop("kind", "")), str(rest.pop("root", ""))
         if kind and kind not in (*KINDS, DEMO):
             raise unknown("kind of corpus", kind, [*KINDS, DEMO])
-        return cls(root, kind, rest)
+        return cls(root, kind, rest, _without(rest.pop("without", [])))
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
         """Read the corpus, or all of several; the demo is made first where it does not stand yet.
@@ -64,6 +68,10 @@ class CorpusSpec:
         """
         if self.several:
             return joined({name: _open(name, own, progress) for name, own in self.several.items()})
+        return self._read(progress).without(self.without)
+
+    def _read(self, progress: Callable[[int, int], None] | None) -> Corpus:
+        """The corpus as it lies there."""
         if self.kind == DEMO:
             from .demo import make_demo
 
@@ -74,6 +82,21 @@ class CorpusSpec:
             )
         root = Path(self.root)
         return read_corpus(self.kind or _kind(root), root, **self.options)
+
+
+def _without(value: Any) -> tuple[str, ...]:
+    """Label columns that are left out.
+
+    Raises:
+        BadRecipe: it is no list of names.
+        UnknownName: none is called so.
+    """
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise BadRecipe(f"'without' must be a list of label columns, got {value!r}")
+    for name in value:
+        if name not in (*TASKS, *CLASSES):
+            raise unknown("label column in 'without'", name, (*TASKS, *CLASSES))
+    return tuple(value)
 
 
 def _several(source: Any, rest: Mapping[str, Any]) -> dict[str, CorpusSpec]:

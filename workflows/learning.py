@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..cache.corpus import Corpus
-from ..cache.errors import unknown
+from ..cache.emotions import as_nine
+from ..cache.errors import TrainingError, unknown
 from ..cache.keys import canonical
 from ..cache.labels import CLASSES, DIMENSIONS, POLARITY, polarity_of
 from ..cache.records import Array
@@ -80,7 +81,7 @@ def faults_of(node: Fit, corpus: Corpus) -> list[str]:
         ]
     if others:
         return [str(unknown("corpus to learn from", name, corpus.families)) for name in others]
-    faults = []
+    faults = [*_strange(node, corpus)]
     families = _families(node, corpus)
     if len(families) > 1:
         told = "; ".join(f"{family}: {', '.join(names)}" for family, names in families.items())
@@ -96,6 +97,16 @@ def faults_of(node: Fit, corpus: Corpus) -> list[str]:
                 "leave it out of 'corpora'"
             )
     return faults
+
+
+def _strange(node: Fit, corpus: Corpus) -> Iterator[str]:
+    """Say which emotions are none of nine, where they are to be."""
+    if node.training.emotions == "nine" and "emotion" in corpus.label_columns:
+        chosen = np.flatnonzero(_chosen(node, corpus))
+        try:
+            as_nine(corpus.labels("emotion")[chosen], [corpus.ids[i] for i in chosen])
+        except TrainingError as error:
+            yield str(error)
 
 
 def table_digest(node: Fit, lesson: Lesson, present: Callable[[str, int], bytes | None]) -> str:

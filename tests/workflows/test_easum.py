@@ -93,8 +93,10 @@ def place(tmp_path_factory):
         save_text_model(folder / kind, kind, [clip.text for clip in clips])
     save_network(folder / "faces.pt")
     write_corpus(folder / "mosi.csv", clips, M=[-2.0, 0.0, 1.5, 3.0])
-    write_corpus(folder / "mosei.csv", clips, M=[0.5, -1.0, 0.0])
-    write_corpus(folder / "meld.csv", clips, emotion=["joy", "anger", "neutral", "sadness"])
+    # MOSEI's emotions and MELD's sentiment are there, and left out by the recipe
+    write_corpus(folder / "mosei.csv", clips, M=[0.5, -1.0, 0.0], emotion=["happy;sad", "none"])
+    emotions = ["joy", "anger", "neutral", "sadness"]
+    write_corpus(folder / "meld.csv", clips, emotion=emotions, polarity=["positive", "negative"])
     write_corpus(folder / "iemocap.csv", clips, emotion=["hap", "fru"])
     return folder
 

@@ -5,6 +5,7 @@ import pytest
 
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadCorpus, BadRecipe
+from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.learning import faults_of, lesson_of, missing_labels
 from affectflow.workflows.recipe import build, load_recipe
 from affectflow.workflows.run import plan_run, run
@@ -146,6 +147,8 @@ def test_a_corpus_of_its_own_says_that_several_are_wanted(several, tmp_path):
         ({"several": {"a/b": {"root": "x"}}}, "goes before a '/' in its ids; got 'a/b'"),
         ({"several": {"a": {"several": {}}}}, "corpus 'a' cannot itself be several"),
         ({"several": {"a": {"kind": "tabel"}}}, "'a': .*'tabel'. Did you mean 'table'"),
+        ({"several": {"a": {"without": ["emotio"]}}}, "'without' 'emotio'. Did you mean 'emotion'"),
+        ({"without": "M"}, "'without' must be a list of label columns, got 'M'"),
     ],
 )
 def test_refuses_several_corpora_that_are_none(corpus, message):
@@ -179,3 +182,9 @@ def test_each_corpus_is_given_by_an_override(several, tmp_path):
     assert len(spec.open()) == 24
     with pytest.raises(BadCorpus, match="corpus 'sims': no corpus at 'gone'"):
         load_recipe(path, [told[0], "corpus.several.sims.root=gone"]).corpus.open()
+
+
+def test_label_columns_that_nothing_is_to_learn_from_are_left_out(several):
+    spec = CorpusSpec.from_mapping({**several["meld"], "without": ["emotion", "M"]})
+    assert spec.open().label_columns == ()
+    assert CorpusSpec.from_mapping(several["meld"]).open().label_columns == ("emotion",)

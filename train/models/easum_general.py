@@ -30,8 +30,8 @@ class EasumGeneralNet(EasumNet):
     (``EasumGeneral.shown_again``); copies are noisy: sound and sight, normalised, become
     alpha * X + beta, and tokens' rows are zeroed (``noise``). The paper draws alpha and beta from
     N(1, I) and does not say how noise and zeros are spread; here beta is drawn around 0 unless
-    ``noise: paper`` asks for the letter. Which of a corpus' labels count, its table says: the
-    paper leaves out MOSEI's emotions and MELD's sentiment.
+    ``noise: paper`` asks for the letter. Which of a corpus' labels count, the recipe says
+    (``without``): the paper leaves out MOSEI's emotions and MELD's sentiment.
 
     The epoch is chosen by the last task's error on the validation split.
 
