@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import BadInput, unknown
 from .keys import canonical
-from .labels import CLASSES, DIMENSIONS, names_of
+from .labels import CLASSES, DIMENSIONS, SENTIMENT, names_of
 from .validation import SHOWN, count, listing, show
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ COLUMNS = (
 CORPUS = "corpus"
 #: Columns that are text; the others are numbers.
 TEXTS = ("id", "media", "text", "speaker", "language", "dialogue", "split", *CLASSES, CORPUS)
-#: Label columns: sentiment of the whole, of one modality, of two; then the dimensions of affect.
-TASKS = ("M", "T", "A", "V", "TA", "TV", "AV", *DIMENSIONS)
+#: Label columns that are numbers: of sentiment, then the dimensions of affect.
+TASKS = (*SENTIMENT, *DIMENSIONS)
 #: What people write where there is no number, in lower case.
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>"})
 

@@ -20,6 +20,7 @@ _WORDS = {
     "table": "the labels, splits or features at hand have changed",
     "checkpoint": "the fit has changed",
     "start": "the weights that it starts from have changed",
+    "labels": "the node that makes its labels has changed",
 }
 
 

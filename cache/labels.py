@@ -6,6 +6,8 @@ import numpy as np
 
 from .records import Array
 
+#: Label columns of sentiment: of the whole, of one modality, of two.
+SENTIMENT = ("M", "T", "A", "V", "TA", "TV", "AV")
 #: Label columns of the dimensions of affect; each is scored by its own metrics.
 DIMENSIONS = ("valence", "arousal", "dominance")
 #: Label columns that name classes instead of giving a value; several are parted by ``;``.

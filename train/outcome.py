@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cache.labels import DIMENSIONS
 from .class_metrics import dimension, one_class, several
 from .compare import spread
 from .dataset import Array, Dataset
@@ -32,7 +31,7 @@ def target_scores(target: Target, family: str, p: Array, y: Array) -> dict[str, 
         return one_class(p, y, target.names)
     if target.kind == "several":
         return several(p, y, target.names)
-    if target.task in DIMENSIONS:
+    if not target.is_sentiment:
         return dimension(p[:, 0], y[:, 0])
     return scores(family, p[:, 0], y[:, 0])
 
@@ -107,10 +106,9 @@ def rows(targets: Sequence[Target], family: str, truth: Array) -> dict[str, dict
         known = y[np.isfinite(y).all(axis=1)]
         metrics: dict[str, int] = {}
         if len(known):
-            sentiment = target.kind == "value" and target.task not in DIMENSIONS
             metrics = (
                 rows_seen(family, known[:, 0])
-                if sentiment
+                if target.is_sentiment
                 else dict.fromkeys(target_scores(target, family, known, known), len(known))
             )
         seen[target.task] = {"of": len(y), "labelled": len(known), **metrics}

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cache.emotions import as_nine
 from ..cache.errors import BadCall, TrainingError, unknown
-from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS, names_of
+from ..cache.labels import CLASSES, NO_CLASS, SENTIMENT, names_of
 from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
@@ -55,7 +55,7 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
         raise TrainingError(fault)
     columns = label_columns(training, tasks)
     _check_labels(dataset, training, columns)
-    if any(c not in (*CLASSES, *DIMENSIONS) for c in columns.values()) and family not in FAMILIES:
+    if {*columns.values()} & {*SENTIMENT} and family not in FAMILIES:
         raise unknown("metric family", family, FAMILIES)
     if training.emotions == "nine":
         merged = as_nine(dataset.labels["emotion"], dataset.ids)

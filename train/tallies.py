@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cache.labels import DIMENSIONS
 from .metrics import SIMS_3, SIMS_5, SIMS_WEAK, mosi_classes, sims_bins
 from .targets import Target
 
@@ -55,7 +54,7 @@ def tallies(target: Target, family: str, p: Array, y: Array) -> dict[str, Tally]
     if target.kind == "several":
         return _several(p > 0.5, y > 0.5, target.names)
     p, y = np.asarray(p, np.float32)[..., 0], np.asarray(y, np.float32)[:, 0]
-    if target.task in DIMENSIONS:
+    if not target.is_sentiment:
         return _dimension(p, y)
     return {"sims": _sims, "mosi": _mosi, "mag": _mag}[family](p, y)
 

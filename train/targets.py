@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.errors import TrainingError
-from ..cache.labels import CLASSES, NO_CLASS, POLARITIES, POLARITY, names_of
+from ..cache.labels import CLASSES, NO_CLASS, POLARITIES, POLARITY, SENTIMENT, names_of
 from ..cache.validation import listing, show
 from .training import Training, label_columns
 
@@ -34,6 +34,14 @@ class Target:
     task: str
     kind: str = "value"
     names: tuple[str, ...] = ()
+
+    @property
+    def is_sentiment(self) -> bool:
+        """Whether it is scored by the metrics of a family.
+
+        Other values are scored plainly: dimensions of affect, and labels that a node has made.
+        """
+        return self.kind == "value" and self.task in SENTIMENT
 
     @property
     def size(self) -> int:

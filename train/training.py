@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from ..cache.errors import BadCall, unknown
 from ..cache.keys import ADDED_LATER
-from ..cache.labels import CLASSES, NO_CLASS, POLARITY
+from ..cache.labels import CLASSES, DIMENSIONS, NO_CLASS, POLARITY, SENTIMENT
 
 #: Optimisers, losses, label sources and normalisations that the loop knows.
 CHOICES = {
@@ -164,10 +164,11 @@ def primary_task(tasks: tuple[str, ...] | list[str]) -> str:
 def label_columns(training: Training, tasks: Sequence[str]) -> dict[str, str]:
     """Label column that each task is trained on: its own, or ``M`` for all (FmlMSN-m).
 
-    A task of classes has its own in any case.
+    A task of classes, and one whose labels a node has made, has its own in any case.
     """
     own = training.labels == "own"
-    return {task: task if own or task in CLASSES else "M" for task in tasks}
+    follows = () if own else (*SENTIMENT, *DIMENSIONS)
+    return {task: "M" if task in follows else task for task in tasks}
 
 
 def task_faults(training: Training, tasks: Sequence[str]) -> list[str]:

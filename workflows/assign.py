@@ -141,6 +141,8 @@ class Assignment:
 
     def fit(self, state: NodeState, node: Fit) -> FitTask:
         lesson = lesson_of(node, self.board.corpus)
+        numbers = lesson.numbers.tolist()
+        made = _only(self._inputs([node.labels_from] if node.labels_from else []), numbers)
         return FitTask(
             root=self._root,
             node=node.name,
@@ -153,12 +155,13 @@ class Assignment:
             ids=lesson.ids,
             splits=lesson.splits,
             labels=lesson.labels,
-            inputs=_only(self._inputs(node.on, node), lesson.numbers.tolist()),
+            inputs=_only(self._inputs(node.on, node), numbers),
             statistics=self.board.statistics(node),
             device=self.device,
             allow_mixed=self.allow_mixed,
             start=(node.start, self.board.states[node.start].fingerprint) if node.start else None,
             domains=lesson.domains,
+            made=next(iter(made), None),
         )
 
     def reduces(self, state: NodeState, node: Reduce) -> Iterator[BasisTask | ReduceTask]:

@@ -76,6 +76,7 @@ def fit_description(
     family: str,
     modalities: Mapping[str, str],
     start: str = "",
+    labels: str = "",
 ) -> dict[str, Any]:
     """What a fit is made from.
 
@@ -86,6 +87,7 @@ def fit_description(
         family: metric family; early stopping looks at it.
         modalities: of inputs that a fit has encoded, where they are not ``fused`` as all once were.
         start: digest of the checkpoint that it starts from; empty: of none.
+        labels: fingerprint of the node that makes its labels; empty: they are the corpus'.
     """
     return {
         "kind": "fit",
@@ -100,6 +102,7 @@ def fit_description(
         "family": family,
         **({"modalities": dict(modalities)} if modalities else {}),
         **({"start": start} if start else {}),
+        **({"labels": labels} if labels else {}),
     }
 
 

@@ -14,7 +14,7 @@ from ..cache import checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
 from ..cache.errors import CacheError, TrainingError
-from ..cache.records import ArraySpec
+from ..cache.records import Array, ArraySpec
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
 from ..cache.table import concat
@@ -65,6 +65,7 @@ class FitTask:
             ``train.fit.fit``. None: all.
         start: name and fingerprint of the fit that it starts from; None: of none.
         domains: which of several corpora each utterance is from; None: all are of one.
+        made: the node whose columns those tasks are that have no labels here; None: there is none.
     """
 
     root: str
@@ -85,6 +86,7 @@ class FitTask:
     stack: int | None = None
     start: tuple[str, str] | None = None
     domains: tuple[str, ...] | None = None
+    made: InputRef | None = None
 
     @property
     def name(self) -> str:
@@ -162,6 +164,32 @@ def read_inputs(
     return inputs
 
 
+def made_labels(task: FitTask, store: FeatureStore) -> dict[str, Array]:
+    """Labels of the tasks that are columns of a node, NaN where an utterance has no real row there.
+
+    Raises:
+        TrainingError: it has no such column, or an utterance several rows.
+    """
+    if task.made is None:
+        return {}
+    table = store.table(task.ids, task.made.places, allow_mixed=task.allow_mixed)
+    several = np.flatnonzero(table.lengths > 1)
+    if len(several):
+        raise TrainingError(
+            f"node '{task.node}': labels are one row an utterance, and '{task.made.name}' has "
+            f"{table.lengths[several[0]]} for '{task.ids[several[0]]}' ({len(several)} utterances "
+            "have more than one). Set its 'level', or make labels by another node"
+        )
+    real = table.offsets[:-1][table.lengths == 1]
+    has = table.lengths == 1
+    has[has] = table.mask[real]
+    found = {}
+    for name in [name for name in task.tasks if name in table.columns]:
+        found[name] = np.full(len(task.ids), np.nan)
+        found[name][has] = table.values[table.offsets[:-1][has], table.columns.index(name)]
+    return found
+
+
 def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
     """The length rule's statistic of each input: read where another fit made it, else made."""
     from ..train.dataset import length_statistic
@@ -224,7 +252,8 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     course = Course(Path(task.root), task.fingerprint)
     note = must_map(task, store)
     inputs = read_inputs(task, store, {}, mapped=bool(note))
-    data = join(task.ids, task.splits, task.labels, inputs, task.domains)
+    labels = {**task.labels, **made_labels(task, store)}
+    data = join(task.ids, task.splits, labels, inputs, task.domains)
     found = length_statistics(task, data)
     news = EpochNews(task.node, len(task.training.seeds))
 

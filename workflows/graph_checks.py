@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..cache.errors import BadCall, BadInput, BadRecipe, unknown
+from ..cache.records import MAIN
 from ..extract.base import TRANSCRIPT
 from .nodes import Encode, Extract, Fit, Node, Reduce
 
@@ -88,6 +89,11 @@ def check_inputs(workflow: Workflow, node: Node) -> None:
     if isinstance(node, Fit):
         if node.start and not isinstance(workflow[node.start], Fit):
             raise BadRecipe(f"{where}: only from a fit can one start, '{node.start}' is none")
+        if node.labels_from and not isinstance(upstream := workflow[node.labels_from], Extract):
+            raise BadRecipe(
+                f"{where}: labels are made by an extract, '{upstream.name}' ({upstream.what}) is "
+                "none"
+            )
         try:
             node.settings.check({name: workflow.modality(name) for name in node.on}, node.tasks)
             trained = [name for name in node.on if workflow.encoder(node, name)]
@@ -113,6 +119,32 @@ def _check_encode(workflow: Workflow, node: Encode, where: str) -> None:
             f"{where}: model '{fit.model}' of '{fit.name}' has no rows of its own to give, only "
             "one vector an utterance: set 'gives: hidden'"
         )
+
+
+def check_made_labels(workflow: Workflow) -> None:
+    """Refuse, before anything runs, a fit whose tasks the node that makes its labels has not.
+
+    Raises:
+        BadCall: it has no such column, or none that the fit learns.
+    """
+    for fit in workflow.fits:
+        if not fit.labels_from:
+            continue
+        upstream = workflow[fit.labels_from]
+        assert isinstance(upstream, Extract)  # checked when the workflow was made
+        columns = workflow.spec(upstream)[MAIN].columns
+        told = f"its columns are {', '.join(columns)}" if columns else "its columns have no names"
+        where = f"node '{fit.name}': '{upstream.name}' ({upstream.what}) makes labels for it"
+        for task in fit.made_tasks:
+            if task not in columns:
+                raise BadCall(
+                    f"{where}, but not of its task '{task}': {told}. Choose tasks among them"
+                )
+        if not fit.made_tasks:
+            raise BadCall(
+                f"{where}, and its tasks [{', '.join(fit.tasks)}] are all labels of the corpus: "
+                f"{told}. Choose one of them, or leave 'labels_from' out"
+            )
 
 
 def check_starts(workflow: Workflow) -> None:

@@ -13,7 +13,7 @@ from ..cache.corpus import Corpus
 from ..cache.emotions import as_nine
 from ..cache.errors import TrainingError, unknown
 from ..cache.keys import canonical
-from ..cache.labels import CLASSES, DIMENSIONS, POLARITY, polarity_of
+from ..cache.labels import POLARITY, SENTIMENT, polarity_of
 from ..cache.records import Array
 from ..cache.validation import listing
 from ..train.dataset import known
@@ -29,7 +29,8 @@ class Lesson:
         numbers: (n,) which utterances of the corpus, in its order.
         ids: theirs.
         splits: theirs.
-        labels: label column -> (n,) values, as ``Corpus.labels`` has them.
+        labels: label column -> (n,) values, as ``Corpus.labels`` has them; without those that a
+            node makes.
         family: metrics of sentiment that it is scored by.
         domains: which of several corpora each utterance is from; None: it is of one of its own.
     """
@@ -52,7 +53,7 @@ def lesson_of(node: Fit, corpus: Corpus) -> Lesson:
     """What a fit learns from; ``missing_labels`` and ``faults_of`` say whether it can."""
     chosen = _chosen(node, corpus)
     numbers = np.flatnonzero(chosen)
-    columns = sorted({*label_columns(node.training, node.tasks).values()})
+    columns = sorted(_columns(node))
     domains = tuple(str(name) for name in corpus.domains[numbers]) if corpus.families else None
     families = _families(node, corpus)
     return Lesson(
@@ -67,8 +68,7 @@ def lesson_of(node: Fit, corpus: Corpus) -> Lesson:
 
 def missing_labels(node: Fit, corpus: Corpus) -> list[str]:
     """Label columns that a fit learns from, and that none of its corpora has; sorted."""
-    columns = {*label_columns(node.training, node.tasks).values()}
-    return sorted(c for c in columns if not _labelled(corpus, c, _chosen(node, corpus)))
+    return sorted(c for c in _columns(node) if not _labelled(corpus, c, _chosen(node, corpus)))
 
 
 def faults_of(node: Fit, corpus: Corpus) -> list[str]:
@@ -89,9 +89,9 @@ def faults_of(node: Fit, corpus: Corpus) -> list[str]:
             "its corpora have sentiment labels of different metric families, which cannot be "
             f"scored as one ({told}). Choose with 'corpora' those of one, or the task '{POLARITY}'"
         )
-    columns = {*label_columns(node.training, node.tasks).values()}
-    for name in () if node.settings.unlabelled else node.corpora:
-        if not any(_labelled(corpus, column, corpus.domains == name) for column in columns):
+    taught = node.settings.unlabelled or node.made_tasks  # also without labels of the corpus
+    for name in () if taught else node.corpora:
+        if not any(_labelled(corpus, column, corpus.domains == name) for column in _columns(node)):
             faults.append(
                 f"corpus '{name}' has labels of none of its tasks ({', '.join(node.tasks)}): "
                 "leave it out of 'corpora'"
@@ -125,9 +125,17 @@ def table_digest(node: Fit, lesson: Lesson, present: Callable[[str, int], bytes 
         row: list[Any] = [lesson.ids[at], lesson.splits[at], values, hexes]
         if lesson.domains and node.settings.domains:
             row.append(lesson.domains[at])
+        if node.labels_from:
+            key = present(node.labels_from, i)
+            row.append({"labels": key.hex() if key else None})
         rows.append(canonical(row))
     head = canonical(list(lesson.labels))
     return hashlib.sha256(b"\n".join([head, *sorted(rows)])).hexdigest()
+
+
+def _columns(node: Fit) -> set[str]:
+    """Label columns of the corpus that a fit learns from."""
+    return {*label_columns(node.training, node.tasks).values()} - {*node.made_tasks}
 
 
 def _chosen(node: Fit, corpus: Corpus) -> Array:
@@ -159,7 +167,7 @@ def _labels(corpus: Corpus, column: str) -> Array:
 
 def _families(node: Fit, corpus: Corpus) -> dict[str, list[str]]:
     """Metric families of those of a fit's corpora that have sentiment labels of its tasks."""
-    columns = {*label_columns(node.training, node.tasks).values()} - {*CLASSES, *DIMENSIONS}
+    columns = _columns(node) & {*SENTIMENT}
     found: dict[str, list[str]] = {}
     for name, family in corpus.families.items():
         own = corpus.domains == name
@@ -178,7 +186,12 @@ def _plain(label: Any) -> float | str | None:
 
 def needed_columns(fits: Sequence[Fit], corpus: Corpus) -> list[str]:
     """Label columns that a corpus must have for fits, in their order; of polarity maybe M."""
-    columns = [c for fit in fits for c in label_columns(fit.training, fit.tasks).values()]
+    columns = [
+        column
+        for fit in fits
+        for task, column in label_columns(fit.training, fit.tasks).items()
+        if task not in fit.made_tasks
+    ]
     there = corpus.label_columns
     found = ["M" if c == POLARITY and c not in there and "M" in there else c for c in columns]
     return list(dict.fromkeys(found))

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import metadata
 
 from ..cache.errors import BadCall, unknown
+from ..cache.labels import CLASSES, DIMENSIONS, SENTIMENT
 from ..extract.base import Extractor
 from ..train.settings.base import FUSED, LETTERS, SOFT, ModelSettings
 from ..train.training import GIVES, Training, task_faults
@@ -28,7 +29,10 @@ PCA = "pca"
 #: In which an encode's features may be stored.
 STORED = ("float32", "float16")
 #: Settings of a fit that name nodes which it needs to be trained, and not to predict.
-FOR_TRAINING = ("start",)
+FOR_TRAINING = {
+    "start": "the fit from whose weights it starts",
+    "labels_from": "the node that makes its labels",
+}
 #: Distributions that make a stream of a media file.
 STREAM_LIBRARIES = {"audio": ("av", "soxr"), "frames": ("av",)}
 
@@ -90,6 +94,8 @@ class Fit:
             random ones.
         corpora: of several that a recipe runs on, the names of those that it learns from; empty:
             all.
+        labels_from: name of an extract with a row an utterance, whose columns its tasks are where
+            they are no label columns of corpora (``made_tasks``); empty: all are those.
 
     Raises:
         BadCall: it reads a node twice, or its training does not go with its tasks.
@@ -106,6 +112,7 @@ class Fit:
     retrain: Retrain | None = None
     start: str = ""
     corpora: tuple[str, ...] = ()
+    labels_from: str = ""
 
     def __post_init__(self) -> None:
         twice = [name for name, n in Counter(self.on).items() if n > 1]
@@ -123,7 +130,13 @@ class Fit:
 
     def predicting(self) -> Fit:
         """The fit without the nodes that it needs to be trained, and not to predict."""
-        return replace(self, start="")
+        return replace(self, start="", labels_from="")
+
+    @property
+    def made_tasks(self) -> tuple[str, ...]:
+        """Tasks whose labels the node ``labels_from`` makes: those that no corpus has labels of."""
+        known = (*SENTIMENT, *DIMENSIONS, *CLASSES)
+        return tuple(task for task in self.tasks if self.labels_from and task not in known)
 
     @property
     def what(self) -> str:

@@ -236,7 +236,8 @@ class Board:
         told = {name: modality for name, modality in modalities.items() if modality != FUSED}
         parent = self.states[node.start].checkpoint if node.start else None
         start = parent.digest if parent else ""
-        return fit_description(node, inputs, table, lesson.family, told, start)
+        labels = self.states[node.labels_from].fingerprint if node.labels_from else ""
+        return fit_description(node, inputs, table, lesson.family, told, start, labels)
 
     def present(self, name: str, i: int) -> bytes | None:
         """Key of utterance i's features at a node, if they are stored."""

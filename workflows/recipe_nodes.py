@@ -14,7 +14,7 @@ from ..cache.errors import BadRecipe, unknown
 from ..extract.base import TRANSCRIPT
 from ..extract.registry import EXTRACTORS, extractor_class
 from ..train.registry import MODELS, fit_settings
-from .nodes import PCA, Encode, Extract, Fit, Node, Reduce
+from .nodes import FOR_TRAINING, PCA, Encode, Extract, Fit, Node, Reduce
 from .retrain_rule import Retrain
 from .search import read_space
 
@@ -80,14 +80,12 @@ def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
     if what not in MODELS:
         raise unknown("model", what, MODELS)
     on, tasks = (_names(key, rest.pop(key, None)) for key in ("on", "tasks"))
-    corpora = rest.pop("corpora", [])
-    search, start = rest.pop("search", {}), rest.pop("start", "")
+    search, corpora = rest.pop("search", {}), rest.pop("corpora", [])
     retrain = _retrain(rest.pop("retrain", None))
-    if not isinstance(start, str):
-        raise BadRecipe(f"'start' must name the fit from whose weights it starts, got {start!r}")
+    others: dict[str, Any] = {key: _other(key, rest.pop(key, "")) for key in FOR_TRAINING}
     named = _names("corpora", corpora) if corpora != [] else ()
     model, training = fit_settings(what, **rest)
-    node = Fit(name, what, model, training, on, tasks, retrain=retrain, start=start, corpora=named)
+    node = Fit(name, what, model, training, on, tasks, retrain=retrain, corpora=named, **others)
     return dataclasses.replace(node, search=read_space(search, what, rest, tasks))
 
 
@@ -98,6 +96,13 @@ def _retrain(given: Any) -> Retrain | None:
     if not isinstance(given, dict):
         raise BadRecipe(f"'retrain' must map below, rounds, draws, ... to values, got {given!r}")
     return Retrain(**_settings(given, Retrain, "retrain"))
+
+
+def _other(key: str, value: Any) -> str:
+    """Another node that a fit needs to be trained, by its name; empty: none."""
+    if not isinstance(value, str):
+        raise BadRecipe(f"'{key}' must name {FOR_TRAINING[key]}, got {value!r}")
+    return value
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:

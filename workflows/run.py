@@ -15,7 +15,7 @@ from ..cache.labels import CLASSES
 from ..cache.store import FeatureStore
 from .driver import KINDS, Driver
 from .graph import Workflow
-from .graph_checks import check_starts
+from .graph_checks import check_made_labels, check_starts
 from .learning import faults_of, missing_labels, needed_columns
 from .machine import check_device
 from .node_state import NodeState
@@ -206,6 +206,7 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     """
     check_reductions(recipe.workflow)
     check_starts(recipe.workflow)
+    check_made_labels(recipe.workflow)
     fits = recipe.workflow.fits if training else ()
     for fit in fits:
         if wrong := faults_of(fit, corpus):

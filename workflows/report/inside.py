@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...cache.errors import CacheError, TrainingError
-from ...cache.labels import DIMENSIONS
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, sims_bins
 from ...train.targets import Target
@@ -92,7 +91,7 @@ def _look(run: Run, fit: FitView, table: pd.DataFrame, task: str) -> Inside:
         kept = np.random.default_rng(0).choice(len(ids), MOST, replace=False)
         drawn = [ids[i] for i in sorted(kept)]
     cloud = None
-    if target.kind != "several" and task not in DIMENSIONS:
+    if target.kind == "class" or target.is_sentiment:
         cloud = _cloud(run, fit, target, drawn, truth, len(ids))
     first = _first(run, fit, set(found[-1][0]))
     return Inside(fit, cloud, first, _maps(run, fit, [first]) if first else ())

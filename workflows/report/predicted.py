@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.labels import DIMENSIONS
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, SIMS_5, mosi_classes, sims_bins
 from ...train.settings.base import LETTERS
@@ -95,7 +94,7 @@ class Predicted:
     @property
     def scales(self) -> tuple[Scale, ...]:
         """The classes by which its labels are scored; none for dimensions of affect."""
-        if self.fit.target(self.task).kind != "value" or self.task in DIMENSIONS:
+        if not self.fit.target(self.task).is_sentiment:
             return ()
         return SCALES[self.fit.family]
 
@@ -111,7 +110,7 @@ def predicted(fit: FitView, task: str, split: str = "test") -> Predicted | None:
     _, p, y = labelled(table, fit.target(task), split)
     p, y = p.astype(np.float32), y.astype(np.float32)
     kept = np.ones(len(y), bool)
-    if fit.family == "mag" and fit.target(task).kind == "value" and task not in DIMENSIONS:
+    if fit.family == "mag" and fit.target(task).is_sentiment:
         kept = y[:, 0] != 0
     return Predicted(fit, task, p[:, kept], y[kept]) if kept.any() else None
 
