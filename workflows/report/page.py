@@ -20,6 +20,7 @@ from ..result import Run, seconds
 from ..reuse import reused, saved
 from ..versus import LEVEL
 from . import again, content, corpus_part
+from .cases import cases
 from .charts import TOOLTIPS, Curve, Row, courses, curves, dots, scatter
 from .clouds import cloud, heat
 from .figures import bars, boxes, confusion
@@ -90,6 +91,7 @@ def render(run: Run, inside: Inside | None = None) -> str:
         usual=usual(own, task),
         errors=errors(own, task),
         inside=views(inside),
+        cases=cases(run),
         curves=[(fit, _curves(fit)) for fit in fits],
         followed=[(fit, *drawn) for fit in fits for drawn in followed(fit)],
         others=other_tasks(run, fits, task),
