@@ -121,6 +121,8 @@ def find_faults(
         untaught = _untaught(frame, needed)
         errors += untaught if tasks else []
         warnings += [*_outside(frame), *([] if tasks else untaught)]
+    if _bare(frame).all():
+        warnings.append("no utterance has media or a transcript: only imported features do")
     warnings += [*_leaks(frame), *_silent(frame), *_unlabelled(frame, needed)]
     return errors, warnings
 
@@ -148,10 +150,14 @@ def _ids(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _sources(frame: pd.DataFrame) -> Iterator[str]:
-    bare = (frame["media"] == "") & (frame["text"].str.strip() == "")
-    if bare.any():
+    bare = _bare(frame)
+    if bare.any() and not bare.all():
         n, names = _named(frame, bare)
         yield f"{count(n, 'utterance')} with neither media nor transcript: {names}"
+
+
+def _bare(frame: pd.DataFrame) -> pd.Series[bool]:
+    return (frame["media"] == "") & (frame["text"].str.strip() == "")
 
 
 def _segments(frame: pd.DataFrame) -> Iterator[str]:

@@ -28,6 +28,7 @@ EXTRACTORS: dict[str, tuple[str, str]] = {
     "hf-speech": ("audio.hf_speech", "HfSpeech"),
     "hf-text": ("text.hf_text", "HfText"),
     "hf-tokens": ("text.hf_tokens", "HfTokens"),
+    "imported": ("imported", "Imported"),
     "largest-face": ("vision.largest_face", "LargestFace"),
     "hf-vision": ("vision.hf_vision", "HfVision"),
     "librosa": ("audio.librosa_features", "Librosa"),

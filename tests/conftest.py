@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from fractions import Fraction
@@ -321,3 +322,74 @@ def _save_whisper(folder):
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     tf.WhisperFeatureExtractor().save_pretrained(folder)
+
+
+# --- a feature pickle as the frameworks of the field write it ------------------------------
+
+#: Utterances of the splits of a feature pickle.
+PICKLED = {"train": 12, "valid": 5, "test": 6}
+
+
+def _padded(rng, n, longest, width, lengths, front=False):
+    """(n, longest, width) float32 with zeros beyond each length."""
+    values = rng.normal(size=(n, longest, width)).astype(np.float32)
+    place = np.arange(longest)[::-1] if front else np.arange(longest)
+    values[place[None] >= np.asarray(lengths)[:, None]] = 0
+    return values
+
+
+def _pickled_split(rng, name, n, aligned):
+    lengths = {
+        "text": rng.integers(2, 9, n),
+        "audio": rng.integers(3, 15, n),
+        "vision": rng.integers(3, 12, n),
+    }
+    lengths["text"][0], lengths["audio"][0], lengths["vision"][0] = 8, 14, 11
+    if aligned:
+        lengths = dict.fromkeys(lengths, lengths["text"])
+    longest = {"text": 8, "audio": 8 if aligned else 14, "vision": 8 if aligned else 11}
+    widths = {"text": 6, "audio": 5, "vision": 4}
+    tokens = np.zeros((n, 3, 8))
+    for i, length in enumerate(lengths["text"]):
+        tokens[i, 0, :length] = rng.integers(100, 30_000, length)
+        tokens[i, 1, :length] = 1
+    data = {
+        "raw_text": [f"sentence {i} of {name}, café" for i in range(n)],
+        "id": [f"video{i // 3}_{name}$_${i}" for i in range(n)],
+        **{m: _padded(rng, n, longest[m], widths[m], lengths[m]) for m in widths},
+        "text_bert": tokens,
+        "regression_labels": (rng.integers(-15, 16, n) / 5).astype(np.float32),
+        "annotations": ["Positive"] * n,
+        "classification_labels": np.zeros(n),
+    }
+    if not aligned:
+        data |= {f"{m}_lengths": lengths[m].tolist() for m in ("audio", "vision")}
+    return data, lengths
+
+
+def community(aligned=False, seed=0):
+    """The community's feature pickle as plain data, and its lengths by split and modality."""
+    rng = np.random.default_rng(seed)
+    made = {name: _pickled_split(rng, name, n, aligned) for name, n in PICKLED.items()}
+    data = {name: part for name, (part, _) in made.items()}
+    return data, {name: lengths for name, (_, lengths) in made.items()}
+
+
+@pytest.fixture
+def write_pickle(tmp_path):
+    def write(data, name="unaligned_50.pkl", protocol=4):
+        path = tmp_path / name
+        path.write_bytes(pickle.dumps(data, protocol))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def unaligned():
+    return community()
+
+
+@pytest.fixture
+def aligned():
+    return community(aligned=True)

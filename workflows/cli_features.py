@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .cli_foreign import features_import
 from .cli_options import CACHE, CommandGroup
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 @click.group(name="features", cls=CommandGroup)
 def features_group() -> None:
-    """Look at features that are cached, or lie in files."""
+    """Look at features that are cached, or lie in files; take in and hand out."""
+
+
+features_group.add_command(features_import)
 
 
 @features_group.command(name="compare")

@@ -1,0 +1,78 @@
+"""The commands that take in features that others made, and hand out ours for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .cli_options import CACHE
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@CACHE
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the corpus table and a recipe.  [default: FILE without its ending]",
+)
+@click.option("--format", "kind", default="", help="Of FILE.  [default: told from its content]")
+@click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    help="Whose utterances they are, if not FILE's own.",
+)
+@click.option("--name", default="", help="Of the corpus that is written.  [default: FILE's]")
+@click.option("--family", default="", help="Metric family of its labels: sims, mosi or mag.")
+@click.option("--array", default="", help="What to call the array, where FILE does not say.")
+@click.option(
+    "--modality", default="", help="text, audio or vision, where nothing in FILE tells it."
+)
+def features_import(
+    file: Path,
+    cache: Path,
+    out: Path | None,
+    kind: str,
+    corpus: Path | None,
+    name: str,
+    family: str,
+    array: str,
+    modality: str,
+) -> None:
+    """Take in features that another program made; any recipe can read them then.
+
+    FILE is a feature pickle (the community's, MulT's, MAG-BERT's) or another of the formats that
+    the documentation lists; pickles are read without running anything that is in them. A corpus
+    table is written where FILE holds ids, splits and labels, and a recipe to go on with.
+
+    \b
+      affectflow features import unaligned_50.pkl --out mosi
+      affectflow run mosi/recipe.yaml
+    """  # noqa: D301  # click reads the \b
+    from .console import ConsoleReporter, show_note, show_rows
+    from .importing import import_features
+
+    with ConsoleReporter() as reporter:
+        done = import_features(
+            file,
+            out or Path(file.stem),
+            cache,
+            kind=kind,
+            corpus=corpus,
+            name=name,
+            family=family,
+            options={"array": array, "modality": modality},
+            reporter=reporter,
+        )
+    show_rows(
+        ("array", "modality", "columns", "dtype", "utterances", "rows", "cached before"),
+        [
+            (a.name, a.modality, a.columns, a.dtype, f"{a.utterances:,}", f"{a.rows:,}", a.cached)
+            for a in done.arrays
+        ],
+    )
+    for line in done.notes:
+        show_note(line)
+    click.echo(f"{done.corpus!r}")
+    click.echo(f"run it: affectflow run {done.recipe} --cache {cache}")
