@@ -80,12 +80,13 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
     fits = {fit.name: fit for fit in fits_of(run)}
     fit = fits[row.node]
     ours, lacking = {}, []
+    others = {heading for other in table.ours for heading in other.published} - {*row.published}
     for heading, metrics in table.metrics.items():
         scores = tuple(_score(fits, row, metric) for metric in metrics)
         if all(math.isfinite(score.mean) for score in scores):
             times = 100 if heading in table.percent else 1
             ours[heading] = tuple(Spread(s.mean * times, s.std * times, s.n) for s in scores)
-        elif heading in row.published or not row.published:  # half of a table may be of values
+        elif heading not in others:  # half of a table may be of values, half of classes
             lacking.append(f"{heading} ({', '.join(metrics)})")
     why = f"no {', '.join(lacking)} of task {row.task} in family '{fit.family}'" if lacking else ""
     return Line(row, fit, run, ours, why)

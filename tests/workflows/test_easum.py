@@ -8,6 +8,8 @@ import pytest
 
 from affectflow.cache.errors import BadCall
 from affectflow.workflows.demo import make_demo
+from affectflow.workflows.measured import line_of
+from affectflow.workflows.published_tables import table_of
 from affectflow.workflows.recipe import load_recipe
 from affectflow.workflows.run import run
 
@@ -190,3 +192,12 @@ def test_emotions_that_are_none_of_the_nine_are_named_before_anything_runs(go, p
     said = r"node 'general': 'emotions: nine' knows no such emotion\(s\): 'xxx' \(6, the first 'iem"
     with pytest.raises(BadCall, match=said):
         go([], f"corpus.several.iemocap.root={place / 'odd.csv'}")
+
+
+def test_table_5_has_sentiment_and_emotions_side_by_side(go):
+    table = table_of("easum", "5")
+    done = go()
+    lines = {row.group: line_of(table, row, done) for row in table.rows if not row.variant}
+    assert set(lines["MOSI"].ours) <= {"F1", "Acc2", "MAE", "Corr"}
+    assert set(lines["MELD"].ours) == {"w-F1", "Acc"}
+    assert lines["MELD"].why == lines["IEMOCAP"].why == ""  # nothing that the paper has is missing
