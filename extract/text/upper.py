@@ -8,8 +8,6 @@ below.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +62,13 @@ class UpperLayers(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map states (B, T, D) and mask (B, T), True on real tokens, to last states (B, T, D)."""
         given = {"attention_mask": mask.long(), **typed(mask, self.ending)}
-        with _padding_kept_out(self.model, mask):
-            return self._run(states, given)
+        if self.mixes:
+            out = self.model(inputs_embeds=states, return_dict=True, **given)
+        else:
+            with torch.autocast(states.device.type, enabled=False):
+                out = self.model(inputs_embeds=states.float(), return_dict=True, **given)
+        last: Tensor = out.last_hidden_state
+        return last
 
     def first(self, n: int) -> UpperLayers:
         """The first n of these layers alone, as a module of its own.
@@ -85,45 +88,36 @@ class UpperLayers(nn.Module):
         fewer.model.config.num_hidden_layers = n
         return fewer
 
-    def _run(self, states: Tensor, given: dict[str, Tensor]) -> Tensor:
-        """Last states (B, T, D)."""
-        if self.mixes:
-            out = self.model(inputs_embeds=states, return_dict=True, **given)
-        else:
-            with torch.autocast(states.device.type, enabled=False):
-                out = self.model(inputs_embeds=states.float(), return_dict=True, **given)
-        last: Tensor = out.last_hidden_state
-        return last
 
+def _keep_padding_out(model: Any) -> None:
+    """Let ConvBERT's convolutions read zeros where a text has ended, as a text alone does.
 
-@contextmanager
-def _padding_kept_out(model: Any, mask: Tensor) -> Iterator[None]:
-    """Let ConvBERT's convolutions read zeros where mask (B, T) is False, as past a text's end.
-
-    Only attention is told of the padding there. Models of other families are left as they are.
+    Only its attention is told of the padding. Models of other families are left as they are.
     """
     if model.config.model_type != CONVOLVES:
-        yield
         return
-    real = mask.unsqueeze(-1)
-
-    def rows(_: nn.Module, __: Any, made: Tensor) -> Tensor:
-        return made * real
-
-    def columns(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
-        return (given[0] * real.transpose(1, 2),)
-
-    hooks = []
     for path, part in model.named_modules():
-        if path.endswith(".conv_out_layer"):  # (B, T, D), then a kernel of each token's own
-            hooks.append(part.register_forward_hook(rows))
-        elif path.endswith(".key_conv_attn_layer"):  # reads (B, D, T)
-            hooks.append(part.register_forward_pre_hook(columns))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+        if path.endswith("attention.self"):
+            part.register_forward_pre_hook(_tell_padding)
+            part.key_conv_attn_layer.register_forward_pre_hook(_columns_without_padding)
+            part.conv_out_layer.register_forward_hook(_rows_without_padding)
+
+
+def _tell_padding(attention: Any, given: tuple[Any, ...]) -> None:
+    """Tell the convolutions which tokens are real; the layer may be run again for its gradient."""
+    mask = given[1]  # (B, 1, T, T), 0 where a token is looked at; None: all are
+    real = None if mask is None else mask[:, 0, -1] == 0
+    attention.key_conv_attn_layer.real = attention.conv_out_layer.real = real
+
+
+def _columns_without_padding(part: Any, given: tuple[Tensor]) -> tuple[Tensor]:
+    """What a convolution reads, (B, D, T)."""
+    return given if part.real is None else (given[0] * part.real.unsqueeze(1),)
+
+
+def _rows_without_padding(part: Any, given: tuple[Tensor], made: Tensor) -> Tensor:
+    """Rows (B, T, D) over which each token's own kernel goes."""
+    return made if part.real is None else made * part.real.unsqueeze(-1)
 
 
 def typed(mask: Tensor, ending: tuple[int, ...]) -> dict[str, Tensor]:
@@ -167,7 +161,8 @@ def upper_layers(folder: Path, k: int) -> UpperLayers:
     mask[1, 4:] = False
     ending = _ending(folder) if kind in SEES_TYPES else ()
     given = {"input_ids": ids, "attention_mask": mask.long(), **typed(mask, ending)}
-    with torch.no_grad(), _padding_kept_out(model, mask):
+    _keep_padding_out(model)
+    with torch.no_grad():
         whole = model(**given, output_hidden_states=True)
     n_layers = len(whole.hidden_states) - 1
     if not 0 <= k < n_layers:

@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_the_layers_above_can_be_trained_in_mixed_precision(model_folder, kind):
     assert (mixed - whole)[mask].abs().max() < 0.05 * whole[mask].abs().max()
     mixed.sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in upper.parameters() if p.grad is not None)
+
+
+def test_convberts_padding_is_kept_out_of_gradients_that_are_made_again(model_folder):
+    import torch
+
+    from affectflow.train.models.copies import forget
+
+    upper = upper_layers(model_folder("convbert"), 0)
+    states = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(6) < torch.tensor([[6], [4]])
+    found = []
+    for padding in (0.0, 1.0):
+        for again in (False, True):
+            module = copy.deepcopy(upper)
+            for block in module.blocks() if again else ():
+                forget(block)
+            module(states + padding * ~mask[..., None], mask)[mask].square().sum().backward()
+            found.append([p.grad for p in module.parameters()])
+    for other in found[1:]:
+        for one, same in zip(found[0], other, strict=True):
+            torch.testing.assert_close(one, same, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("k", [2, -1])
