@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .corpus_columns import COLUMNS, CORPUS, TASKS, as_bytes, as_rows, typed
+from .corpus_columns import CORPUS, TASKS, as_bytes, as_rows, columns_of, typed
 from .corpus_file import read_file, write_file
 from .corpus_html import as_html
 from .errors import BadCorpus, UnknownName, unknown
@@ -108,12 +108,7 @@ class Corpus:
         Raises:
             UnknownName: a label or the metric family has an unknown name.
         """
-        rows = list(utterances)
-        tasks = {task for row in rows for task in row.labels}
-        columns: dict[str, list[Any]] = {c: [getattr(row, c) for row in rows] for c in COLUMNS}
-        columns |= {task: [row.labels.get(task) for row in rows] for task in tasks}
-        rest = (*CLASSES, CORPUS)
-        columns |= {c: given for c in rest if any(given := [getattr(r, c) for r in rows])}
+        columns = columns_of(list(utterances))
         return cls.from_columns(
             columns, name=name, family=family, label_range=label_range, note=note
         )

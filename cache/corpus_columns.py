@@ -17,7 +17,7 @@ from .validation import SHOWN, count, listing, show
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .records import Array
+    from .records import Array, Utterance
 
 #: Fields of an utterance, in the order of its constructor.
 COLUMNS = (
@@ -160,6 +160,15 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def columns_of(utterances: Sequence[Utterance]) -> dict[str, list[Any]]:
+    """Columns of utterances; of labels, and of what is seldom there, those that any of them has."""
+    tasks = {task for row in utterances for task in row.labels}
+    columns: dict[str, list[Any]] = {c: [getattr(row, c) for row in utterances] for c in COLUMNS}
+    columns |= {task: [row.labels.get(task) for row in utterances] for task in tasks}
+    rest = (*CLASSES, CORPUS)
+    return columns | {c: own for c in rest if any(own := [getattr(row, c) for row in utterances])}
 
 
 def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ...]]:

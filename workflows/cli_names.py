@@ -53,6 +53,7 @@ def models(name: str | None) -> None:
     from ..train.registry import MODELS, model_class, settings_table
     from ..train.training import Training
     from .console import OUT, show_rows
+    from .recipe_nodes import ENCODE_KEYS, FIT_KEYS
 
     if name is None:
         show_rows(
@@ -64,3 +65,5 @@ def models(name: str | None) -> None:
     for explained in (model_class(name), Training):
         OUT.print(f"{inspect.getdoc(explained)}\n", highlight=False)
     show_rows(("setting", "default"), rows)
+    OUT.print("\nA recipe says further of a fit, and of an encode of it ({encode: FIT}):\n")
+    show_rows(("key", "what"), [*FIT_KEYS.items(), *ENCODE_KEYS.items()])

@@ -13,12 +13,28 @@ import pydantic
 from ..cache.errors import BadRecipe, unknown
 from ..extract.base import TRANSCRIPT
 from ..extract.registry import EXTRACTORS, extractor_class
-from ..train.registry import MODELS, fit_settings
+from ..train.registry import MODELS, fit_settings, settings_table
 from .nodes import FOR_TRAINING, PCA, Encode, Extract, Fit, Node, Reduce
 from .retrain_rule import Retrain
 from .search import read_space
 
 KINDS = ("extract", "fit", "encode", "reduce")
+#: What a recipe says of a fit beside settings of its model and its training.
+FIT_KEYS = {
+    "on": "nodes whose features it reads",
+    "tasks": "label columns that it learns, or columns of what 'labels_from' names",
+    "subsets": "all, or a list such as [TA, A]: a fit of its own on each subset of its modalities",
+    "corpora": "of several (corpus: {several: {NAME: {root: FOLDER}}}), those that it learns from",
+    "start": f"{FOR_TRAINING['start']}: what has the name and shape of a parameter there",
+    "labels_from": f"{FOR_TRAINING['labels_from']}: an extract with a row an utterance",
+    "retrain": "FmlMSN's rule by which what it reads is trained anew",
+    "search": "settings that 'affectflow sweep' tries: {lr: {low: 1e-4, high: 1e-2, log: true}}",
+}
+#: What it says of an encode.
+ENCODE_KEYS = {
+    "gives": "hidden: the last hidden layer; scores: what the fit predicts; rows: the model's rows",
+    "dtype": "float32 or float16, in which that is stored",
+}
 
 
 def unknown_keys(keys: Iterable[Any], known: Iterable[str], where: str, faults: list[str]) -> None:
@@ -57,7 +73,7 @@ def read_node(name: str, settings: Any, fits: Mapping[str, tuple[str, ...]]) -> 
     if kinds[0] == "reduce":
         return _reduce(name, what, rest)
     faults: list[str] = []
-    unknown_keys(rest, ("gives", "dtype"), "an encode", faults)
+    unknown_keys(rest, ENCODE_KEYS, "an encode", faults)
     if faults:
         raise BadRecipe("\n".join(faults))
     return Encode(name, what, fits.get(what, ()), **rest)
@@ -79,6 +95,10 @@ def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:
 def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:
     if what not in MODELS:
         raise unknown("model", what, MODELS)
+    known = (*settings_table(what), *FIT_KEYS)
+    for key in rest:
+        if key not in known:
+            raise unknown(f"setting of '{what}'", str(key), known)
     on, tasks = (_names(key, rest.pop(key, None)) for key in ("on", "tasks"))
     search, corpora = rest.pop("search", {}), rest.pop("corpora", [])
     retrain = _retrain(rest.pop("retrain", None))

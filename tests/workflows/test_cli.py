@@ -203,7 +203,10 @@ def test_extractors_and_models_are_listed_with_their_settings(call):
     assert "librosa-33" in call("extractors").output
     assert "rate" in call("extractors", "mtcnn-face").output
     assert "fmlmsn-pair" in call("models").output
-    assert "patience" in call("models", "tfn").output
+    told = call("models", "tfn").output
+    assert "patience" in told
+    for key in ("corpora", "start", "labels_from", "gives"):  # what a recipe says beside
+        assert f"\n{key} " in told
     assert "Peng et al." in call("recipes").output
 
 

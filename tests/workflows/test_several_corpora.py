@@ -1,14 +1,20 @@
 """One recipe on several corpora, through whole runs."""
 
+import json
+
 import numpy as np
 import pytest
 
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadCorpus, BadRecipe
+from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.learning import faults_of, lesson_of, missing_labels
 from affectflow.workflows.recipe import build, load_recipe
 from affectflow.workflows.run import plan_run, run
+from affectflow.workflows.search import Choice
+from affectflow.workflows.sweep import sweep
+from affectflow.workflows.sweep_trials import error_of
 
 WORDS = ["so good", "very bad", "happy day", "sad", "we love it", "the end"]
 SPLITS = ["train", "valid", "test"] * 4
@@ -161,6 +167,11 @@ def test_refuses_several_corpora_that_are_none(corpus, message):
     [
         ({"corpora": 3}, "'corpora' must be a list of names, got 3"),
         ({"corpora": ["a", "a"]}, "'corpora' names a twice"),
+        ({"corpus": ["a"]}, "unknown setting of 'sf' 'corpus'. Did you mean 'corpora'"),
+        (
+            {"label_from": "words"},
+            "unknown setting of 'sf' 'label_from'. Did you mean 'labels_from",
+        ),
     ],
 )
 def test_refuses_names_of_corpora_that_are_none(given, message):
@@ -188,3 +199,26 @@ def test_label_columns_that_nothing_is_to_learn_from_are_left_out(several):
     spec = CorpusSpec.from_mapping({**several["meld"], "without": ["emotion", "M"]})
     assert spec.open().label_columns == ()
     assert CorpusSpec.from_mapping(several["meld"]).open().label_columns == ("emotion",)
+
+
+def test_a_sweep_and_a_packed_model_of_a_fit_on_some_of_several(several, tmp_path):
+    pytest.importorskip("optuna")
+    fits = {
+        "before": {"tasks": ["polarity"]},
+        "f": {"tasks": ["M"], "corpora": ["mosi"], "start": "before"},
+    }
+    recipe = build(source(several, **fits), "w")
+    space = {"lr": Choice((1e-3, 1e-2))}
+    found = sweep(recipe, tmp_path / "cache", "f", trials=2, space=space, scheduler="sync")
+    assert [row.state for row in found.trials] == ["complete"] * 2
+    checkpoint = found.run.states["f"].checkpoint
+    assert error_of(checkpoint) == pytest.approx(found.best.value, rel=1e-6)
+    assert set(checkpoint.meta["sizes"].values()) == {4}
+    chosen = [f"f.lr={found.best.settings['lr']}"]
+    path = tmp_path / "w.yaml"
+    path.write_text(json.dumps(recipe.source))
+    packed = pack_model(path, tmp_path / "cache", "f", tmp_path / "f.zip", overrides=chosen)
+    table = checkpoint.predictions()
+    wanted = table[table["id"] == "mosi/v/0"]["prediction"].mean()
+    given = Bundle.read(packed).score(None, WORDS[0]).values["M"]
+    assert given == pytest.approx(wanted, abs=1e-6)
