@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .cli_foreign import features_import
+from .cli_foreign import features_export, features_import
 from .cli_options import CACHE, CommandGroup
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def features_group() -> None:
 
 
 features_group.add_command(features_import)
+features_group.add_command(features_export)
 
 
 @features_group.command(name="compare")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .cli_options import CACHE
+from ..cache.errors import BadCall
+from .cli_options import CACHE, PACK_OPTIONS, RECIPE, complete, nodes, with_options
 
 
 @click.command(name="import")
@@ -76,3 +78,69 @@ def features_import(
         show_note(line)
     click.echo(f"{done.corpus!r}")
     click.echo(f"run it: affectflow run {done.recipe} --cache {cache}")
+
+
+@click.command(name="export")
+@RECIPE
+@click.argument("out", type=click.Path(path_type=Path))
+@with_options(PACK_OPTIONS)
+@click.option("--format", "kind", default="", help="Of OUT.  [default: told by its ending]")
+@click.option(
+    "--node",
+    "chosen",
+    multiple=True,
+    metavar="[NAME=]NODE",
+    shell_complete=complete(nodes),
+    help="Write this node, called NAME. Repeatable.  [default: text, audio and vision]",
+)
+@click.option("--split", "splits", multiple=True, help="Only this split. Repeatable.")
+@click.option(
+    "--rows",
+    multiple=True,
+    metavar="NAME=N",
+    help="Pad or cut an array to N rows. Repeatable.  [default: those of its longest]",
+)
+@click.option("--allow-mixed", is_flag=True, help="Join features made by different versions.")
+def features_export(
+    recipe: str,
+    out: Path,
+    chosen: tuple[str, ...],
+    splits: tuple[str, ...],
+    rows: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Write cached features of RECIPE to OUT, as other frameworks read them; extracts nothing.
+
+    OUT ending in .pkl becomes the feature pickle that the field's frameworks train on.
+
+    \b
+      affectflow features export demo demo.pkl
+      affectflow features export demo audio.pkl --node audio --split test --rows audio=400
+    """  # noqa: D301  # click reads the \b
+    from .console import ConsoleReporter, show_note
+    from .exporting import export_features
+
+    with ConsoleReporter() as reporter:
+        done = export_features(
+            recipe,
+            out,
+            nodes=chosen,
+            splits=splits,
+            longest=dict(_rows(given) for given in rows),
+            reporter=reporter,
+            **options,
+        )
+    for line in done.notes:
+        show_note(line)
+    for name, (node, absent) in done.arrays.items():
+        if absent:
+            show_note(f"'{name}': {absent} of {done.utterances} utterances have no row of '{node}'")
+    named = ", ".join(done.arrays)
+    click.echo(f"wrote {done.path}: {done.utterances} utterances, {named}")
+
+
+def _rows(given: str) -> tuple[str, int]:
+    name, _, n = given.partition("=")
+    if not n.isdecimal() or int(n) < 1:
+        raise BadCall(f"--rows is NAME=N with a whole number N of at least 1, not {given!r}")
+    return name, int(n)

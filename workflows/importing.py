@@ -146,7 +146,7 @@ def own_corpus(foreign: Foreign, name: str, family: str, file: str) -> tuple[Cor
 def _family(foreign: Foreign, labels: Sequence[str]) -> tuple[str, str]:
     values = np.concatenate([np.asarray(foreign.columns[c], np.float64) for c in labels])
     most = float(np.nanmax(np.abs(values), initial=0.0))
-    family = "sims" if most <= 1 or len(labels) > 1 else "mosi"
+    family = "sims" if most <= 1 else "mosi"
     return family, (
         f"labels reach {most:g}: taken for metric family '{family}'; --family says otherwise"
     )

@@ -19,6 +19,10 @@ from .records import Foreign
 FORMATS = {
     "pickle": ("pickles", "feature pickles: the community's, MulT's, MAG-BERT's"),
 }
+#: Format -> the module here that writes it, endings of such files, and what it is.
+WRITERS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "pickle": ("feature_pickle_out", (".pkl", ".pickle"), "the community's feature pickle"),
+}
 #: Bytes of a file that are looked at to know it.
 HEAD = 4096
 #: Raise it when the same file is read otherwise.

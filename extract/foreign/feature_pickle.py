@@ -119,7 +119,7 @@ def ids_of(
         return tuple(ours), []
     n = len(ours) - len(set(ours))
     told = f"{count(n, 'id')} stand more than once: all ids begin with their split now"
-    return tuple(f"{name}/{text}" for name, text in theirs), [told]
+    return tuple(f"{name}/{our_id(text)}" for name, text in theirs), [told]
 
 
 def labels_of(splits: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int], key: str) -> Array:

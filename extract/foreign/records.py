@@ -102,7 +102,8 @@ def their_id(ours: str) -> str:
     Raises:
         BadInput: there is no such id.
     """
-    theirs = ours.replace("/", SEPARATOR) if ours.count("/") == 1 else ours
+    plain = ours.count("/") != 1 or SEPARATOR in ours
+    theirs = ours if plain else ours.replace("/", SEPARATOR)
     if our_id(theirs) != ours:
         raise BadInput(
             f"the id {show(ours)} cannot be written: it holds '{SEPARATOR}', which stands between "

@@ -136,7 +136,7 @@ def test_ids_that_stand_twice_begin_with_their_split(unaligned, write_pickle):
     data, _ = unaligned
     data["valid"]["id"][0] = data["train"]["id"][0]
     foreign = read_foreign(write_pickle(data))
-    assert foreign.ids[12] == "valid/video0_train$_$0"
+    assert foreign.ids[12] == "valid/video0_train/0"
     assert any("1 id stand more than once" in line for line in foreign.notes)
 
 

@@ -1,0 +1,55 @@
+"""Features on their way out: the utterances of a corpus and their arrays, for any format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...cache.corpus import Corpus
+from ...cache.errors import BadCall
+from ...cache.records import Array
+from ...cache.table import FeatureTable
+from ...cache.validation import SPLITS
+
+
+@dataclass(frozen=True, eq=False)
+class Outgoing:
+    """What is written.
+
+    Args:
+        corpus: the utterances, in order, with their splits and labels.
+        arrays: name in the file -> features of these utterances.
+        modalities: name in the file -> ``text``, ``audio``, ``vision`` ...
+    """
+
+    corpus: Corpus
+    arrays: Mapping[str, FeatureTable]
+    modalities: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not len(self.corpus) or not self.arrays:
+            raise BadCall("there is nothing to write: no utterance, or no node of features")
+        for name, table in self.arrays.items():
+            if table.values.ndim != 2:
+                raise BadCall(
+                    f"'{name}' has rows of shape {table.values.shape[1:]}; such files take rows of "
+                    "columns"
+                )
+
+    def rows(self, split: str) -> Array:
+        """Numbers of a split's utterances, in order."""
+        return np.flatnonzero(self.corpus.splits == split)
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The splits there are, ``train``, ``valid``, ``test``, in this order."""
+        return [name for name in SPLITS if name in self.corpus.sizes]
+
+
+def narrow(values: Array) -> Array:
+    """Labels as float32, as most files have them, where that is exact; else float64."""
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32)
+    return small if np.array_equal(small.astype(np.float64), values, equal_nan=True) else values

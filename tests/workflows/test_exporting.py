@@ -1,0 +1,199 @@
+"""Export followed by import: the same bits; and what frameworks read of the file."""
+
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from affectflow.cache.errors import BadCall, BadInput, NotCached, UnknownName
+from affectflow.cache.store import FeatureStore
+from affectflow.extract.foreign.records import their_id
+from affectflow.extract.registry import extractor
+from affectflow.workflows.cli import main
+from affectflow.workflows.exporting import export_features
+from affectflow.workflows.importing import import_features
+from affectflow.workflows.notebook import node
+
+KEYS = ("text", "audio", "vision")
+
+
+def brought_in(path, name, tmp_path, **options):
+    done = import_features(path, tmp_path / name, tmp_path / f"{name}-features", **options)
+    store = FeatureStore(tmp_path / f"{name}-features")
+    tables = {
+        array.name: store.table(
+            done.corpus,
+            node(extractor("imported", path=str(tmp_path / name), array=array.name)),
+        )
+        for array in done.arrays
+    }
+    return done, tables
+
+
+def same_tables(ours, theirs):
+    assert list(ours) == list(theirs)
+    for name, table in ours.items():
+        other = theirs[name]
+        assert table.values.dtype == other.values.dtype
+        assert table.values.tobytes() == other.values.tobytes()
+        np.testing.assert_array_equal(table.offsets, other.offsets)
+        np.testing.assert_array_equal(table.mask, other.mask)
+        assert table.columns == other.columns
+
+
+def same_corpora(ours, theirs):
+    assert ours.ids == theirs.ids
+    assert ours.splits.tolist() == theirs.splits.tolist()
+    assert ours.tasks == theirs.tasks
+    for task in ours.tasks:
+        assert ours.labels(task).tobytes() == theirs.labels(task).tobytes()
+    assert ours.to_frame()["text"].tolist() == theirs.to_frame()["text"].tolist()
+
+
+def dirty(data):
+    """Infinite, missing and zero rows, rows of zeros at the end, and labels that are no float32."""
+    data["train"]["audio"][0, 2, 1] = -np.inf
+    data["train"]["audio"][1, 0, 0] = struct.unpack("f", b"\x01\x00\xc0\x7f")[0]  # a NaN's bits
+    data["train"]["vision"][2, 0] = 0
+    data["valid"]["regression_labels"] = np.linspace(-1, 1, 5) / 3
+    for split in data.values():
+        for letter in "TAV":
+            split[f"regression_labels_{letter}"] = split["regression_labels"] / 7
+    if "audio_lengths" in data["train"]:
+        data["train"]["vision"][3, data["train"]["vision_lengths"][3] - 1] = 0
+    return data
+
+
+@pytest.mark.parametrize("kind", ["aligned", "unaligned"])
+def test_a_pickle_comes_back_bit_for_bit(kind, request, write_pickle, tmp_path):
+    data = dirty(request.getfixturevalue(kind)[0])
+    first, before = brought_in(write_pickle(data), "first", tmp_path)
+    names = [f"{name}={name}" for name in before]
+    export_features(first.recipe, tmp_path / "out.pkl", tmp_path / "first-features", nodes=names)
+    second, after = brought_in(tmp_path / "out.pkl", "second", tmp_path)
+    same_tables(before, after)
+    same_corpora(first.corpus, second.corpus)
+    # What is left of the file is what was there: the same keys, and the same bits in them.
+    written = pickle.loads((tmp_path / "out.pkl").read_bytes())
+    for split in data:
+        assert set(written[split]) == set(data[split])
+        assert written[split]["id"] == data[split]["id"]
+        for key in (*KEYS, "text_bert"):
+            assert written[split][key].tobytes() == data[split][key].tobytes()
+
+
+def frameworks_read(data, aligned):
+    """As the field's loaders do: MMSA's ``MMDataset``, in our words."""
+    found = {}
+    for mode in ("train", "valid", "test"):
+        split = data[mode]
+        found[mode] = {
+            "text": split["text_bert"].astype(np.float32),
+            "vision": split["vision"].astype(np.float32),
+            "audio": split["audio"].astype(np.float32),
+            "labels": np.array(split["regression_labels"]).astype(np.float32),
+            "ids": split["id"],
+            "raw_text": split["raw_text"],
+        }
+        found[mode]["audio"][found[mode]["audio"] == -np.inf] = 0
+        if not aligned:
+            found[mode]["audio_lengths"] = split["audio_lengths"]
+            found[mode]["vision_lengths"] = split["vision_lengths"]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["aligned", "unaligned"])
+def test_frameworks_find_what_they_look_for(kind, request, write_pickle, tmp_path):
+    data = request.getfixturevalue(kind)[0]
+    first, _ = brought_in(write_pickle(data), "first", tmp_path)
+    export_features(
+        first.recipe, tmp_path / "out.pkl", tmp_path / "first-features",
+        nodes=[*KEYS, "text_bert"],
+    )  # fmt: skip
+    found = frameworks_read(pickle.loads((tmp_path / "out.pkl").read_bytes()), kind == "aligned")
+    wanted = frameworks_read(data, kind == "aligned")
+    for mode, split in wanted.items():
+        for key, value in split.items():
+            if isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(found[mode][key], value)
+            else:
+                assert list(found[mode][key]) == list(value)
+
+
+def test_a_subset_by_node_split_and_rows(unaligned, write_pickle, tmp_path):
+    first, before = brought_in(write_pickle(unaligned[0]), "first", tmp_path)
+    done = export_features(
+        first.recipe, tmp_path / "out.pkl", tmp_path / "first-features",
+        nodes=["audio"], splits=["test"], longest={"audio": 4},
+    )  # fmt: skip
+    data = pickle.loads((tmp_path / "out.pkl").read_bytes())
+    assert list(data) == ["test"]
+    assert data["test"]["audio"].shape == (6, 4, 5)
+    assert "text" not in data["test"]
+    assert max(data["test"]["audio_lengths"]) == 4
+    assert any("cut to 4 rows" in note for note in done.notes)
+
+
+def test_utterances_without_features_are_zeros_of_length_0(unaligned, write_pickle, tmp_path):
+    data, _ = unaligned
+    data["valid"]["audio_lengths"][1] = 0
+    data["valid"]["audio"][1] = 0
+    first, _ = brought_in(write_pickle(data), "first", tmp_path)
+    done = export_features(first.recipe, tmp_path / "out.pkl", tmp_path / "first-features")
+    assert done.arrays["audio"] == ("audio", 1)
+    written = pickle.loads((tmp_path / "out.pkl").read_bytes())
+    assert written["valid"]["audio_lengths"][1] == 0
+
+
+def test_what_cannot_be_exported_is_named(unaligned, write_pickle, tmp_path):
+    first, _ = brought_in(write_pickle(unaligned[0]), "first", tmp_path)
+    cache = tmp_path / "first-features"
+
+    def export(out="out.pkl", **options):
+        return export_features(first.recipe, tmp_path / out, options.pop("cache", cache), **options)
+
+    with pytest.raises(BadCall, match="no array 'sound'.*NAME=NODE"):
+        export(nodes=["sound=audio"])
+    with pytest.raises(UnknownName, match="'sound'"):
+        export(nodes=["sound"])
+    with pytest.raises(BadCall, match="'mult' is a fit"):
+        export(nodes=["mult"])
+    with pytest.raises(BadCall, match="two nodes are to be called 'audio'"):
+        export(nodes=["audio", "audio=text"])
+    with pytest.raises(UnknownName, match="split .* 'dev'"):
+        export(splits=["dev"])
+    with pytest.raises(BadCall, match="its ending does not tell; known: .pkl .pickle"):
+        export("out.xyz")
+    with pytest.raises(UnknownName, match="format that is written 'pikl'"):
+        export(kind="pikl")
+    with pytest.raises(NotCached, match="'text' are not cached for 23 utterances"):
+        export(cache=tmp_path / "empty")
+
+
+def test_an_id_that_would_come_back_as_another_is_refused(tmp_path, write_pickle, unaligned):
+    data, _ = unaligned
+    data["valid"]["id"][0] = data["train"]["id"][0]
+    first, _ = brought_in(write_pickle(data), "first", tmp_path)
+    back = export_features(first.recipe, tmp_path / "out.pkl", tmp_path / "first-features")
+    assert back.utterances == 23
+    second, _ = brought_in(tmp_path / "out.pkl", "second", tmp_path)
+    assert second.corpus.ids == first.corpus.ids
+    with pytest.raises(BadInput, match=r"cannot be written: it holds '\$_\$'"):
+        their_id("a$_$b")
+
+
+def test_the_command(unaligned, write_pickle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_pickle(unaligned[0])
+    runner = CliRunner()
+    runner.invoke(main, ["features", "import", "unaligned_50.pkl", "--out", "mosi"])
+    done = runner.invoke(main, ["features", "export", "mosi/recipe.yaml", "out.pkl"])
+    assert done.exit_code == 0, done.output
+    assert "wrote out.pkl: 23 utterances, text, audio, vision" in done.output
+    bad = runner.invoke(
+        main, ["features", "export", "mosi/recipe.yaml", "out.pkl", "--rows", "audio=x"]
+    )
+    assert bad.exit_code == 2
+    assert "--rows is NAME=N" in bad.output
