@@ -103,10 +103,11 @@ def nodes(ctx: click.Context) -> Iterable[str]:
 
 def variants(ctx: click.Context) -> Iterable[str]:
     """Names of the variants of the recipe on the command line so far."""
-    from .recipe import load_recipe
+    from .recipe import plain
+    from .variants import variants_of
 
     word = _recipe_so_far(ctx)
-    return load_recipe(word).known_variants if word else ()
+    return variants_of(plain(word)) if word else ()
 
 
 def _recipe_so_far(ctx: click.Context) -> str:

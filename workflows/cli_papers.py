@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from .cli_options import (
 
 if TYPE_CHECKING:
     from .measured import Reproduction
-    from .recipe import Recipe
 
 
 def _papers(_: click.Context) -> Iterable[str]:
@@ -115,25 +114,24 @@ def _show(found: Reproduction) -> None:
 def recipes(name: str | None) -> None:
     """List the recipes that come with affectflow, or one with its nodes, variants and tables."""
     from .console import show_rows
-    from .recipe import load_recipe, shipped
+    from .recipe import plain, shipped
+    from .variants import variants_of
 
     if name is not None:
-        _show_recipe(load_recipe(name))
+        _show_recipe(name, plain(name))
         return
     rows = []
-    for one in (load_recipe(each) for each in shipped()):
-        tables = expected(one.name)
-        corpora = dict.fromkeys(found.table.corpus for found in tables)
-        about = one.workflow.about
+    for each in shipped():
+        source, tables = plain(each), expected(each)
         rows.append(
             (
-                one.name,
-                ", ".join(corpora),
-                len(one.workflow.nodes),
-                len(one.known_variants) or "",
+                each,
+                ", ".join(dict.fromkeys(found.table.corpus for found in tables)),
+                len(source["nodes"]),
+                len(variants_of(source)) or "",
                 ", ".join(dict.fromkeys(found.number for found in tables)),
                 _first_score(tables),
-                about.get("paper") or about["about"],
+                " ".join(str(source.get("paper") or source["about"]).split()),
             )
         )
     heads = ("recipe", "corpora", "nodes", "variants", "tables", "expected", "about")
@@ -165,26 +163,34 @@ def _first_score(tables: Sequence[Reproduction]) -> str:
     return ""
 
 
-def _show_recipe(recipe: Recipe) -> None:
+def _show_recipe(name: str, source: Mapping[str, Any]) -> None:
     """Paper, nodes, variants, and the published numbers that its nodes are to reach."""
     from .console import OUT, show_rows, show_table
-    from .nodes import kind_of
     from .reproduced_files import rows_of
+    from .variants import variants_of
 
     for what in ("paper", "about"):
-        if what in recipe.workflow.about:
-            OUT.print(f"{recipe.workflow.about[what].strip()}\n", highlight=False, markup=False)
-    show_rows(
-        ("node", "kind", "what", "reads"),
-        [(node.name, kind_of(node), node.what, ", ".join(node.inputs)) for node in recipe.workflow],
-    )
-    if recipe.known_variants:
+        if what in source:
+            OUT.print(f"{' '.join(str(source[what]).split())}\n", highlight=False, markup=False)
+    show_rows(("node", "kind", "what", "reads"), [_told(*node) for node in source["nodes"].items()])
+    known = variants_of(source)
+    if known:
         OUT.print()
-        known = recipe.known_variants.items()
-        show_rows(("variant", "what"), [(name, own.get("about", "")) for name, own in known])
-        click.echo(f"Run one: affectflow run {recipe.name} --variant {next(iter(dict(known)))}")
-    for found in expected(recipe.name):
+        show_rows(("variant", "what"), [(one, own.get("about", "")) for one, own in known.items()])
+        click.echo(f"Run one: affectflow run {name} --variant {next(iter(known))}")
+    for found in expected(name):
         OUT.print()
         heads = (f"Table {found.number}, {found.table.corpus}", *found.table.metrics)
         show_table(heads, rows_of(found))
         click.echo(f"{found.table.title}: affectflow reproduce {found.paper} {found.number}")
+
+
+def _told(name: str, node: Any) -> tuple[str, str, str, str]:
+    """A node as it is written: name, kind, what runs there, what it reads."""
+    from .recipe_nodes import KINDS
+
+    settings = node if isinstance(node, dict) else {}
+    kind = next((kind for kind in KINDS if kind in settings), "")
+    on = settings.get("on", [])
+    read = list(on.values()) if isinstance(on, dict) else on if isinstance(on, list) else [on]
+    return name, kind, str(settings.get(kind, "")), ", ".join(map(str, read))

@@ -110,19 +110,29 @@ def load_recipe(
         BadRecipe: the file is not a recipe; the message lists every fault.
         UnknownName: no recipe has this name, or this one no such variant.
     """
-    source = _source(name)
-    if "like" in source:
-        other = _source(str(source["like"]))
-        if "like" in other:
-            raise BadRecipe(f"recipe '{name}' is like '{source['like']}', which is like another")
-        try:
-            source = like(source, other)
-        except AffectflowError as error:
-            raise BadRecipe(f"recipe '{name}', like '{source['like']}': {error}") from error
-    return Origin(source, str(name), corpus, tuple(overrides)).built(variants)
+    return Origin(plain(name), str(name), corpus, tuple(overrides)).built(variants)
 
 
-def _source(name: str | Path) -> dict[str, Any]:
+def plain(name: str | Path) -> dict[str, Any]:
+    """A recipe as plain data, on top of the one it is ``like``; nothing of it is built or fetched.
+
+    Raises:
+        BadRecipe: it cannot be read, or is like a recipe that is like another, or no mapping.
+        UnknownName: no recipe has this name.
+    """
+    source = _read(name)
+    if "like" not in source:
+        return source
+    other = _read(str(source["like"]))
+    if "like" in other:
+        raise BadRecipe(f"recipe '{name}' is like '{source['like']}', which is like another")
+    try:
+        return like(source, other)
+    except AffectflowError as error:
+        raise BadRecipe(f"recipe '{name}', like '{source['like']}': {error}") from error
+
+
+def _read(name: str | Path) -> dict[str, Any]:
     return parse(named_text("recipe", "recipes", name, MAX_BYTES), str(name))
 
 

@@ -10,7 +10,7 @@ from ..cache.errors import AffectflowError, BadCall
 from ..cache.store import FeatureStore
 from .measured import Line, Reproduction, line_of
 from .published_tables import Row, table_of
-from .recipe import Recipe, load_recipe
+from .recipe import Recipe, load_recipe, plain
 from .result import Reporter, Run
 from .run import run
 from .variants import changed, written_name
@@ -102,9 +102,7 @@ def _recipe(
 ) -> Recipe:
     """What measures some rows, with as many seeds as were asked for."""
     if seeds is not None:
-        origin = load_recipe(way[0]).origin
-        assert origin is not None  # it was loaded
-        written = changed(origin.source, origin.where, way[1])["nodes"]
+        written = changed(plain(way[0]), way[0], way[1])["nodes"]
         names = dict.fromkeys(written_name(name, written) for name in nodes)
         overrides = [*overrides, *(f"{name}.seeds={seeds}" for name in names)]
     return load_recipe(way[0], overrides, corpus, way[1])

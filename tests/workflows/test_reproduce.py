@@ -204,3 +204,20 @@ def test_one_recipe_is_shown_with_nodes_variants_and_published_numbers():
     assert ["FmlMSN-m", "81.40", "64.77", "40.92", "82.30", "0.418", "0.636"] in lines
     assert "affectflow reproduce fmlmsn 6" in shown
     assert "longer" in call("recipes", "words.yaml").output
+
+
+def test_recipes_and_their_variants_are_told_without_building_them(tmp_path, monkeypatch):
+    (tmp_path / "far.yaml").write_text(
+        "name: far\nabout: needs what is not here\n"
+        "nodes: {text: {extract: hf-text, model: no/such-model, level: word}}\n"
+        "variants: {near: {about: here, set: [text.model=here]}}\n"
+    )
+
+    def built(*_):
+        raise AssertionError("nothing is to be built, or fetched, to be listed")
+
+    monkeypatch.setattr("affectflow.workflows.recipe.build", built)
+    assert ["text", "extract", "hf-text"] in [
+        line.split() for line in call("recipes", "far.yaml").output.splitlines()
+    ]
+    assert "hybrid_attention" in call("recipes").output

@@ -1,9 +1,10 @@
 import pytest
 
 from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
-from affectflow.workflows.recipe import load_recipe, shipped
+from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import check, prepared
+from affectflow.workflows.variants import variants_of
 
 TEXT = """
 name: small
@@ -38,7 +39,7 @@ def of_text(tmp_path, variants):
 
 @pytest.mark.parametrize(
     ("recipe", "variant"),
-    [(name, variant) for name in shipped() for variant in load_recipe(name).known_variants],
+    [(name, variant) for name in shipped() for variant in variants_of(plain(name))],
 )
 def test_every_variant_of_every_shipped_recipe_builds(recipe, variant):
     made = load_recipe(recipe, variants=[variant])

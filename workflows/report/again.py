@@ -8,7 +8,7 @@ import shlex
 from importlib import metadata
 
 from ... import __version__
-from ..recipe import load_recipe, shipped
+from ..recipe import shipped
 from ..result import Run
 from .content import fit_rows
 
@@ -43,16 +43,14 @@ def command(run: Run) -> tuple[str, bool]:
 
 
 def _recipe_words(run: Run) -> list[str]:
-    """Name of the shipped recipe, and the corpus if another one was given; empty: not shipped."""
-    if run.recipe.name not in shipped():
+    """Name of the shipped recipe, and all that was asked of it; empty: it is not shipped."""
+    origin = run.recipe.origin
+    if origin is None or origin.where not in shipped():
         return []
-    source = run.recipe.source
-    root = str((source.get("corpus") or {}).get("root", ""))
-    if load_recipe(run.recipe.name).source == source:
-        return [run.recipe.name]
-    if root and load_recipe(run.recipe.name, corpus=root).source == source:
-        return [run.recipe.name, "--corpus", root]
-    return []
+    corpus = ["--corpus", str(origin.corpus)] if origin.corpus is not None else []
+    asked = [("--variant", name) for name in run.recipe.variants]
+    asked += [("--set", override) for override in origin.overrides]
+    return [origin.where, *corpus, *(word for pair in asked for word in pair)]
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,8 @@ import pytest
 from affectflow.workflows import measured
 from affectflow.workflows.measured import measured_in
 from affectflow.workflows.published_tables import read_tables
+from affectflow.workflows.recipe import load_recipe
+from affectflow.workflows.report.again import command
 from affectflow.workflows.report.page import render
 
 TABLES = """
@@ -74,3 +76,13 @@ def test_goes_without_where_no_paper_measures_this(make_run):
 def test_a_corpus_is_the_same_however_it_is_written(make_run, make_corpus):
     run = make_run(corpus=make_corpus(name="mosi"))
     assert [found.elsewhere for found in measured_in(run)] == [True, False]
+
+
+def test_the_command_that_runs_it_again_names_variants_corpus_and_settings(make_run, tmp_path):
+    run = make_run()
+    corpus = tmp_path / "my corpus"
+    run.recipe = load_recipe("fmlmsn", ["m.lr=0.5"], corpus, ["m"])
+    words, shipped = command(run)
+    assert shipped
+    asked = f"run fmlmsn --corpus '{corpus}' --variant m --set m.lr=0.5"
+    assert words == f"affectflow {asked} --cache {run.store.root}"
