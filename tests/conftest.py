@@ -40,6 +40,7 @@ HUB = {
         "hidden_size": 768,
         "num_hidden_layers": 12,
     },
+    "bert-large-uncased": {"model_type": "bert", "hidden_size": 1024, "num_hidden_layers": 24},
     "xlnet-base-cased": {"model_type": "xlnet", "d_model": 768, "n_layer": 12},
     "TencentGameMate/chinese-hubert-base": HUBERT,
     "facebook/hubert-base-ls960": HUBERT,

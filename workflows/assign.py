@@ -142,6 +142,7 @@ class Assignment:
     def fit(self, state: NodeState, node: Fit) -> FitTask:
         lesson = lesson_of(node, self.board.corpus)
         numbers = lesson.numbers.tolist()
+        maker = self.board.workflow[node.labels_from] if node.labels_from else None
         made = _only(self._inputs([node.labels_from] if node.labels_from else []), numbers)
         return FitTask(
             root=self._root,
@@ -162,6 +163,7 @@ class Assignment:
             start=(node.start, self.board.states[node.start].fingerprint) if node.start else None,
             domains=lesson.domains,
             made=next(iter(made), None),
+            maker=maker.extractor if isinstance(maker, Extract) else None,
         )
 
     def reduces(self, state: NodeState, node: Reduce) -> Iterator[BasisTask | ReduceTask]:

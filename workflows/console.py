@@ -227,7 +227,7 @@ def _show_features(run: Run) -> None:
         if isinstance(state.node, Fit) or state.waits_for:
             continue
         made = str(run.made.get(state.node.name, 0))
-        stored = f"{state.n_cached} of {len(run.corpus)}"
+        stored = f"{state.n_cached} of {state.n}"
         table.add_row(state.node.name, state.node.what, stored, made, str(len(state.failed) or ""))
     OUT.print(table)
     OUT.print()

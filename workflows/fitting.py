@@ -14,7 +14,7 @@ from ..cache import checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
 from ..cache.errors import CacheError, TrainingError
-from ..cache.records import Array, ArraySpec
+from ..cache.records import ArraySpec
 from ..cache.statistics import Statistic
 from ..cache.store import FeatureStore, Place
 from ..cache.table import concat
@@ -22,6 +22,7 @@ from ..train.course import Parted
 from ..train.training import Training
 from .code_version import code_version
 from .machine import memory, n_threads
+from .made_labels import made_labels
 from .news import EpochNews
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class FitTask:
         start: name and fingerprint of the fit that it starts from; None: of none.
         domains: which of several corpora each utterance is from; None: all are of one.
         made: the node whose columns those tasks are that have no labels here; None: there is none.
+        maker: what made them.
     """
 
     root: str
@@ -87,6 +89,7 @@ class FitTask:
     start: tuple[str, str] | None = None
     domains: tuple[str, ...] | None = None
     made: InputRef | None = None
+    maker: Extractor | None = None
 
     @property
     def name(self) -> str:
@@ -162,32 +165,6 @@ def read_inputs(
         encoder = upper_of(ref.encoder) if ref.encoder else None
         inputs.append(Input(ref.name, ref.modality, table, encoder))
     return inputs
-
-
-def made_labels(task: FitTask, store: FeatureStore) -> dict[str, Array]:
-    """Labels of the tasks that are columns of a node, NaN where an utterance has no real row there.
-
-    Raises:
-        TrainingError: it has no such column, or an utterance several rows.
-    """
-    if task.made is None:
-        return {}
-    table = store.table(task.ids, task.made.places, allow_mixed=task.allow_mixed)
-    several = np.flatnonzero(table.lengths > 1)
-    if len(several):
-        raise TrainingError(
-            f"node '{task.node}': labels are one row an utterance, and '{task.made.name}' has "
-            f"{table.lengths[several[0]]} for '{task.ids[several[0]]}' ({len(several)} utterances "
-            "have more than one). Set its 'level', or make labels by another node"
-        )
-    real = table.offsets[:-1][table.lengths == 1]
-    has = table.lengths == 1
-    has[has] = table.mask[real]
-    found = {}
-    for name in [name for name in task.tasks if name in table.columns]:
-        found[name] = np.full(len(task.ids), np.nan)
-        found[name][has] = table.values[table.offsets[:-1][has], table.columns.index(name)]
-    return found
 
 
 def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:

@@ -51,7 +51,7 @@ class Lesson:
 
 def lesson_of(node: Fit, corpus: Corpus) -> Lesson:
     """What a fit learns from; ``missing_labels`` and ``faults_of`` say whether it can."""
-    chosen = _chosen(node, corpus)
+    chosen = chosen_of(node, corpus)
     numbers = np.flatnonzero(chosen)
     columns = sorted(_columns(node))
     domains = tuple(str(name) for name in corpus.domains[numbers]) if corpus.families else None
@@ -68,7 +68,7 @@ def lesson_of(node: Fit, corpus: Corpus) -> Lesson:
 
 def missing_labels(node: Fit, corpus: Corpus) -> list[str]:
     """Label columns that a fit learns from, and that none of its corpora has; sorted."""
-    return sorted(c for c in _columns(node) if not _labelled(corpus, c, _chosen(node, corpus)))
+    return sorted(c for c in _columns(node) if not _labelled(corpus, c, chosen_of(node, corpus)))
 
 
 def faults_of(node: Fit, corpus: Corpus) -> list[str]:
@@ -102,7 +102,7 @@ def faults_of(node: Fit, corpus: Corpus) -> list[str]:
 def _strange(node: Fit, corpus: Corpus) -> Iterator[str]:
     """Say which emotions are none of nine, where they are to be."""
     if node.training.emotions == "nine" and "emotion" in corpus.label_columns:
-        chosen = np.flatnonzero(_chosen(node, corpus))
+        chosen = np.flatnonzero(chosen_of(node, corpus))
         try:
             as_nine(corpus.labels("emotion")[chosen], [corpus.ids[i] for i in chosen])
         except TrainingError as error:
@@ -138,7 +138,7 @@ def _columns(node: Fit) -> set[str]:
     return {*label_columns(node.training, node.tasks).values()} - {*node.made_tasks}
 
 
-def _chosen(node: Fit, corpus: Corpus) -> Array:
+def chosen_of(node: Fit, corpus: Corpus) -> Array:
     """Which utterances a fit learns from, (n,) bool."""
     if not (node.corpora and corpus.families):
         return np.ones(len(corpus), bool)

@@ -23,7 +23,8 @@ class NodeState:
         waits_for: nodes that must be done, and labels that must be there, before its fingerprint is
             known; empty: it is known.
         fingerprint: of the node; empty while unknown.
-        keys: of each utterance; None where the utterance cannot have this feature.
+        keys: of each utterance; None where the utterance cannot have this feature, or where nobody
+            needs it.
         cached: (n,) bool, the utterance's features are stored.
         failed: utterance number -> what stands in the way.
         checkpoint: of a fit that is done.
@@ -61,6 +62,11 @@ class NodeState:
     def done(self) -> bool:
         """Nothing of it is left to make (what failed, failed)."""
         return not self.waits_for and not self.todo
+
+    @property
+    def n(self) -> int:
+        """Utterances whose features are needed (``needs``), whether they can be made or not."""
+        return sum(key is not None or i in self.failed for i, key in enumerate(self.keys))
 
     @property
     def n_cached(self) -> int:

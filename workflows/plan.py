@@ -35,6 +35,7 @@ from .descriptions import (
 )
 from .graph import Workflow
 from .learning import faults_of, lesson_of, missing_labels, table_digest
+from .needs import needed_of
 from .node_state import NodeState
 from .nodes import Encode, Extract, Fit, Node, Reduce
 
@@ -68,6 +69,7 @@ class Board:
             k: failure for k, failure in known.items() if not (again and failure.transient)
         }
         self.states: dict[str, NodeState] = {}
+        self.needed = needed_of(workflow, corpus)
         self.utterances: list[Utterance] = list(corpus)
         self._digests, self._broken, looks = self._contents(progress)
         self.clips = [
@@ -142,13 +144,15 @@ class Board:
         mark = fingerprint(description)
         contents = workflow.contents(node)
         keys = [
-            extract_key(mark, found, contents) if all(c in found for c in contents) else None
-            for found in self._digests
+            extract_key(mark, found, contents)
+            if needed and all(c in found for c in contents)
+            else None
+            for found, needed in zip(self._digests, self.needed[node.name], strict=True)
         ]
         cached = self._cached(mark, keys)
         failed: dict[int, Failure] = {}
         for i, key in enumerate(keys):
-            if cached[i]:
+            if cached[i] or not self.needed[node.name][i]:
                 continue
             blocked = [name for name in node.inputs if i in self.states[name].failed]
             if blocked:
@@ -293,11 +297,12 @@ class Board:
         failed: dict[int, Failure] = {}
         for i, utterance in enumerate(self.utterances):
             given = [self.present(name, i) for name in node.on]
-            key = encode_key(mark, given) if any(given) else None
+            needed = self.needed[node.name][i]
+            key = encode_key(mark, given) if needed and any(given) else None
             keys.append(key)
             if key is not None and (mark, key) in self.known:
                 failed[i] = replace(self.known[mark, key], utterance=utterance.id)
-            elif key is None:
+            elif key is None and needed:
                 failed[i] = Failure(
                     utterance.id,
                     node.name,

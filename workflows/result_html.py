@@ -46,7 +46,7 @@ def _features(run: Run) -> str:
     for name, state in run.states.items():
         if isinstance(state.node, Fit):
             continue
-        stored = f"{state.n_cached:,} of {len(run.corpus):,}"
+        stored = f"{state.n_cached:,} of {state.n:,}"
         if state.waits_for:
             stored = f"waits for {', '.join(state.waits_for)}"
         rows.append((name, stored, f"{run.made.get(name, 0):,}", f"{len(state.failed):,}"))

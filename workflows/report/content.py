@@ -34,6 +34,7 @@ class NodeRow:
     modality: str
     settings: str
     stored: int
+    of: int
     made: int
     failed: int
     seconds: float | None
@@ -94,6 +95,7 @@ def _node_row(run: Run, state: NodeState) -> NodeRow:
         modality=run.workflow.modality(node.name),
         settings=settings,
         stored=state.n_cached,
+        of=state.n,
         made=run.made.get(node.name, 0),
         failed=len(state.failed),
         seconds=run.seconds.get(node.name),

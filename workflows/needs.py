@@ -1,0 +1,46 @@
+"""Of which utterances the features of a node are needed, where a recipe runs on several corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..cache.corpus import Corpus
+from ..cache.records import Array
+from .graph import Workflow
+from .learning import chosen_of
+from .nodes import Fit, Node
+
+
+def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
+    """Node -> (n,) bool: the utterances that some fit learns from by way of it.
+
+    All of them where no fit reads the node, not even through others: it is wanted for itself. So
+    the recogniser whose transcripts only the fit on an unlabelled corpus reads is not run on the
+    other corpora of the recipe.
+    """
+    reads = {node.name: _reads(node) for node in workflow}
+    found = {name: np.zeros(len(corpus), bool) for name in reads}
+    read = {name for names in reads.values() for name in names}
+    for node in reversed(list(workflow)):  # whoever reads a node stands behind it
+        if isinstance(node, Fit):
+            own = chosen_of(node, corpus)
+        elif node.name in read:
+            own = found[node.name]
+        else:
+            own = np.ones(len(corpus), bool)
+        found[node.name] = own
+        for name in reads[node.name]:
+            found[name] = found[name] | own
+    return found
+
+
+def _reads(node: Node) -> tuple[str, ...]:
+    """The nodes whose features, utterance by utterance, one reads."""
+    return tuple(name for name in node.inputs if name not in _checkpoints(node))
+
+
+def _checkpoints(node: Node) -> tuple[str, ...]:
+    """Fits whose weights a node takes: not what they make of an utterance."""
+    return (node.start,) if isinstance(node, Fit) else (getattr(node, "of", ""),)
