@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..cache.validation import count
 from ..train.compare import Spread
 from .fit_view import FitView
 from .published_tables import SECONDS, Number, Row, Table, papers, tables_of
@@ -176,35 +177,36 @@ def _figures(score: Spread, places: int) -> str:
 
 def told(found: Reproduction) -> list[str]:
     """What the numbers are, in sentences: where measured, what is missing and why."""
-    said = []
-    if found.measured:
-        where = ", ".join(f"'{name}'" for name in found.corpora)
-        seeds = sorted({len(line.fit.seeds) for line in found.measured if line.fit})
-        many = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-        said.append(
-            f"Ours: test split of {where}, mean±standard deviation (n - 1) over {many} "
-            f"{'seed' if seeds == [1] else 'seeds'}."
-        )
-        if found.elsewhere:
-            said.append(
-                f"Measured on another corpus than the published numbers, which are of "
-                f"{found.table.corpus}: they show the paper's pattern at most."
-            )
+    said = _of_ours(found) if found.measured else []
     if found.table.percent:
         said.append(f"In percent: {', '.join(found.table.percent)}.")
     if found.table.note:
         said.append(f"Published: {found.table.note}.")
     said += [f"{line.row.name}: {line.row.note}." for line in found.lines if line.row.note]
-    for line in found.lines:
-        applied = line.run.recipe.variants if line.run else line.row.variant
-        if line.fit and applied != line.row.variant:
-            said.append(f"{line.row.name}: ran as variant {', '.join(applied)}.")
     whys: dict[str, list[str]] = {}
     for line in found.lines:
         if line.why:
             whys.setdefault(line.why, []).append(line.row.name)
     said += [f"Not measured of {', '.join(names)}: {why}." for why, names in whys.items()]
-    unknown = [line.row.name for line in found.lines if not line.row.node]
-    if unknown:
-        said.append(f"Printed beside, not run: {', '.join(unknown)}.")
+    beside = [line.row.name for line in found.lines if not line.row.node]
+    if beside:
+        said.append(f"Printed beside, not run: {', '.join(beside)}.")
+    return said
+
+
+def _of_ours(found: Reproduction) -> list[str]:
+    """Where and how ours were measured, and what was run otherwise than its row says."""
+    where = ", ".join(f"'{name}'" for name in found.corpora)
+    seeds = sorted({len(line.fit.seeds) for line in found.measured if line.fit})
+    many = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    said = [f"Ours: test split of {where}, mean±standard deviation (n - 1) over {many}."]
+    if found.elsewhere:
+        said.append(
+            "Measured on another corpus than the published numbers, which are of "
+            f"{found.table.corpus}: they show the paper's pattern at most."
+        )
+    for line in found.measured:
+        applied = line.run.recipe.variants if line.run else ()
+        if applied != line.row.variant:
+            said.append(f"{line.row.name}: ran as variant {', '.join(applied)}.")
     return said

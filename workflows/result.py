@@ -18,6 +18,7 @@ from .node_state import NodeState
 from .nodes import Extract, Fit
 from .recipe import Recipe
 from .result_html import as_html
+from .retrain_rule import Round
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,25 +63,6 @@ class WarningGroup:
     node: str
     message: str
     utterances: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of a fit's retraining rule (``retrain_rule``).
-
-    Args:
-        fit: whose rule it is.
-        number: from 0.
-        p: share of drawn validation samples whose sign is right (eq. 8).
-        below: least p that is content.
-        kept: whether it is the one that was kept.
-    """
-
-    fit: str
-    number: int
-    p: float
-    below: float
-    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,25 @@ class Retrain:
         return [rng.choice(n, min(self.samples, n), replace=False) for _ in range(self.draws)]
 
 
+@dataclass(frozen=True)
+class Round:
+    """One round of a fit's rule.
+
+    Args:
+        fit: whose rule it is.
+        number: from 0.
+        p: share of drawn validation samples whose sign is right (eq. 8).
+        below: least p that is content.
+        kept: whether it is the one that was kept.
+    """
+
+    fit: str
+    number: int
+    p: float
+    below: float
+    kept: bool = False
+
+
 def validity(prediction: Array, truth: Array, drawn: list[Array], zero_is_positive: bool) -> float:
     """P of eq. 8: the mean over draws of the share of samples whose sign is right.
 

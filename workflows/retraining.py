@@ -15,8 +15,8 @@ from .node_state import NodeState
 from .nodes import Fit
 from .recipe import Recipe
 from .recording import record_run
-from .result import Reporter, Round, Run
-from .retrain_rule import Retrain, validity
+from .result import Reporter, Run
+from .retrain_rule import Retrain, Round, validity
 
 #: Between the seeds of a fit in one round and the next.
 STRIDE = 1000
