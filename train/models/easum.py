@@ -36,9 +36,9 @@ class EasumNet(Model):
     - The bias of a gate is printed outside its ReLU; here it is inside, as in MAG.
     - Embeddings are trained there; here they are what the cache holds of layer 0, the positions
       and their normalisation included, and only what stands above learns.
-    - Without layers that come with its text (``layer: last``: the ``frozen`` variant), the text's
-      last states are shifted, and read by small attention layers from random weights, whose mean
-      over the tokens stands for [CLS].
+    - Without layers that come with its text (``layer: last``: the ``frozen`` variant), a linear map
+      of the text's last states is shifted, and read by small attention layers from random weights,
+      whose mean over the tokens stands for [CLS].
 
     Source:
         Hwang and Kim (2024), "EASUM: Enhancing Affective State Understanding through Joint
@@ -62,11 +62,11 @@ class EasumNet(Model):
         self.features = nn.ModuleDict(
             {name: Linear(spec.width, units, streams) for name, spec in self.others.items()}
         )
-        self.displacement = Displacement(
-            self.text.width, [units] * len(self.others), settings.largest_shift, streams
-        )
         upper = self._layers(settings, streams)
         self.add_module(self.upper, upper)
+        self.displacement = Displacement(
+            upper.width, [units] * len(self.others), settings.largest_shift, streams
+        )
         self.drop = Dropout(settings.post_dropout, streams)
         self.heads = nn.ModuleDict(
             {task: Linear(upper.width, n, streams) for task, n in self.head_sizes().items()}
@@ -103,7 +103,7 @@ class EasumNet(Model):
             rows.append(self.features[name](x))
             masks.append(real)
         upper = getattr(self, self.upper)
-        states = upper(self.displacement(text, rows, masks), mask)
+        states = upper(self.displacement(upper.enter(text), rows, masks), mask)
         found: Tensor = self.drop(upper.summary(states, mask))
         return found
 

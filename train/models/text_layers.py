@@ -1,7 +1,7 @@
 """What stands above a text's rows: layers of its own model, or small ones from random weights.
 
-Both map rows (S, B, T, D) and mask (S, B, T) to rows (S, B, T, ``width``), and to what stands for
-each utterance.
+Both let rows (S, B, T, D) enter as (S, B, T, ``width``), map those and a mask (S, B, T) to rows of
+that width, and these to what stands for each utterance.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class TrainedLayers(nn.Module):
         self.copies = Copies(encoder.first(layers), streams)
         self.width: int = encoder.width
         self.from_end = encoder.summary == "last"
+
+    def enter(self, rows: Tensor) -> Tensor:
+        """The cached states, as they are."""
+        return rows
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """States of the last layer; an utterance without text is one empty token."""
@@ -71,8 +75,7 @@ class OwnLayers(nn.Module):
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """Rows of the last layer, which look at real ones alone."""
-        x = self.enter(rows)
-        x = x + positions(x)
+        x = rows + positions(rows)
         for layer in self.layers:
             x = layer(x, None, mask.unsqueeze(2))
         done: Tensor = self.last(x)
