@@ -10,7 +10,7 @@ import numpy as np
 
 from .dataset import InputSpec
 from .reading import MappedReading, Reading
-from .settings.base import LETTERS
+from .settings.base import LETTERS, SOFT
 
 #: Every subset of so many inputs is scored; of more of them, only those that lack a single one.
 ALL_SUBSETS = 3
@@ -19,16 +19,18 @@ ALL_SUBSETS = 3
 def subsets(specs: Sequence[InputSpec]) -> dict[str, tuple[str, ...]]:
     """Proper subsets of a model's inputs to score it with: label to names, small ones first.
 
-    Labels are letters (``T``, ``TA``) where each input is of another modality, else the names.
+    Labels are letters (``T``, ``TA``) where each input is of another modality, else the names. What
+    a fit has predicted (``soft``) stands in no subset of such inputs: it knows of the others.
 
     >>> subsets([InputSpec("a", "audio", 1, "mean", 1), InputSpec("t", "text", 1, "mean", 1)])
     {'T': ('t',), 'A': ('a',)}
     """
     order = {modality: i for i, modality in enumerate(LETTERS)}
-    modalities = {spec.modality for spec in specs}
-    lettered = len(modalities) == len(specs) and modalities <= set(LETTERS)
+    hard = [spec for spec in specs if spec.modality != SOFT]
+    modalities = {spec.modality for spec in hard}
+    lettered = len(modalities) == len(hard) and modalities <= set(LETTERS)
     if lettered:
-        specs = sorted(specs, key=lambda spec: order[spec.modality])
+        specs = sorted(hard, key=lambda spec: order[spec.modality])
     first = 1 if len(specs) <= ALL_SUBSETS else len(specs) - 1
     return {
         "".join(LETTERS[s.modality] for s in chosen)

@@ -45,6 +45,7 @@ def test_subsets_are_called_by_letters_or_by_names():
     four = [*three, spec("v2", "vision")]
     assert list(subsets(four)) == ["v+t+a", "v+t+v2", "v+a+v2", "t+a+v2"]
     assert subsets(three[:1]) == {}
+    assert list(subsets([*three, spec("told", "soft")])) == list(subsets(three))
 
 
 @pytest.mark.parametrize("name", ["sf", "tfn", "mult", "ef-lstm"])

@@ -1,5 +1,7 @@
 """What a fitted model gives of an utterance: its hidden layer, its predictions, its own rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from affectflow.cache.errors import BadCall, UnknownName
 from affectflow.cache.table import FeatureTable
 from affectflow.train.dataset import Input, InputSpec, join
 from affectflow.train.fit import encode, encoded, fit, predict
-from affectflow.train.registry import fit_settings
+from affectflow.train.registry import fit_settings, network_class
 
 SHORT = {"seeds": 2, "epochs": 2}
 
@@ -61,6 +63,31 @@ def test_rows_follow_those_of_the_text_with_their_times_and_mask(dataset_of):
         mean = rows[name].values[rows[name].mask].mean(axis=0)
         wanted = np.maximum(mean @ weight[seed] + bias[seed], 0).ravel()
         np.testing.assert_allclose(hidden[name], wanted, atol=1e-5)
+
+
+def test_a_row_for_several_has_the_time_of_them_all(dataset_of, monkeypatch):
+    dataset = dataset_of(("text", "audio"), aligned=True, tasks=("M",))
+    for given in dataset.inputs:
+        given.table.times[:] = np.arange(len(given.table.times))[:, None] + [0, 0.5]
+    done = fitted(dataset, "mag", units=4, heads=2)
+    each = dict(encoded(done.weights, done.meta, dataset.inputs, gives="rows"))
+    kind = network_class("mag")
+    forward = kind.forward
+
+    def every_second(self, batch):
+        made = forward(self, batch)
+        rows, mask = made.rows[:, :, ::2], made.rows_mask[:, :, ::2]
+        return replace(made, rows=rows, rows_mask=mask, rows_stride=2)
+
+    monkeypatch.setattr(kind, "forward", every_second)
+    text = dataset.inputs[0].table
+    for i, (name, made) in enumerate(
+        encoded(done.weights, done.meta, dataset.inputs, gives="rows")
+    ):
+        times = text.times[text.offsets[i] : text.offsets[i + 1]]
+        np.testing.assert_array_equal(made.values, each[name].values[::2])
+        assert made.times[:, 0].tolist() == times[::2, 0].tolist()
+        assert made.times[:, 1].tolist() == [*times[1::2, 1], *times[-1:, 1]][: len(made)]
 
 
 def test_an_utterance_without_the_rows_to_follow_gives_none(dataset_of):
