@@ -98,6 +98,7 @@ OTHERS = {
     "fmlmsn-meta": (("fused1", "fused2"), ("M",), {}),
     **dict.fromkeys(("mlf-dnn", "mlmf", "mtfn"), (("text", "audio"), ("T", "A", "M"), {})),
     "mult": (("text", "audio"), ("M",), {"layers": 1, "self_layers": 1}),
+    **dict.fromkeys(("kebr", "kebr-encoder"), (("text", "audio", "vision"), ("M",), {"layers": 1})),
     # of the losses of these two, what is a sum over utterances
     "av-mc": (("text", "audio"), ("T", "A", "M"), {"mix_weight": 0}),
     "misa": (("text", "audio"), ("M",), {"similarity_weight": 0, "difference_weight": 0}),
