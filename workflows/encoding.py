@@ -12,6 +12,7 @@ from ..cache.errors import BadInput
 from ..cache.records import MAIN, ArraySpec, Features, FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
+from ..train.registry import model_settings
 from .batch import Made
 from .fitting import InputRef, checkpoint_for, must_map, read_inputs
 from .output import write_shards
@@ -92,10 +93,13 @@ def _encoded(
             failed(name, str(error))
         else:
             yield keys.pop(name), features
-    names = ", ".join(ref.name for ref in task.inputs)
-    what = "a row that its own would follow" if task.gives == "rows" else "a real row"
+    message = f"none of {', '.join(ref.name for ref in task.inputs)} has a real row"
+    if task.gives == "rows":
+        model = model_settings(checkpoint.meta["model"], **checkpoint.meta["settings"])
+        followed = model.rows_of({ref.name: ref.modality for ref in task.inputs})
+        message = f"'{followed}' has no row of it, and those of the model follow them"
     for name in list(keys):
-        failed(name, f"none of {names} has {what}")
+        failed(name, message)
 
 
 def encode_spec(features: Features, dtype: str) -> FeatureSpec:

@@ -1,15 +1,22 @@
 """What a fit gives to those that come after it, through whole runs."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
+from affectflow.cache.audit import list_nodes
 from affectflow.cache.errors import BadRecipe, UnknownName
+from affectflow.cache.records import ArraySpec, Features, no_times
+from affectflow.extract.base import Extractor, Needs
 from affectflow.train.registry import fit_settings
 from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.descriptions import encode_description
 from affectflow.workflows.graph import Workflow
 from affectflow.workflows.nodes import Encode, Extract, Fit
 from affectflow.workflows.recipe import build
+from affectflow.workflows.report.content import node_rows
 from affectflow.workflows.run import plan_run, run
 
 TEXTS = [f"word{'s' * (i % 5)} and {'more ' * (i % 7)}" for i in range(18)]
@@ -51,6 +58,13 @@ def test_rows_scores_and_hidden_layers_are_features_of_their_own(toys, tmp_path)
     assert (soft.columns, soft.values.shape) == (("M",), (n, 1))
     told = {name: first.workflow.modality(name) for name in ("rows", "soft", "text", "both")}
     assert told == {"rows": "fused", "soft": "soft", "text": "text", "both": "fused"}
+    shown = {row.name: row.settings for row in node_rows(first)}
+    assert shown["rows"] == "on=letters,doubled, gives=rows, dtype=float16"
+    assert shown["text"] == "on=letters"
+    kept = [node.settings for node in list_nodes(first.store.root) if node.name == "encode"]
+    digest = {"checkpoint": first.states["mag"].checkpoint.digest[:12]}
+    assert {**digest, "gives": "rows", "dtype": "float16"} in kept
+    assert digest in kept
 
     assert run(go(), tmp_path / "cache", scheduler="sync").made == {}
     plan = {state.node.name: state for state in plan_run(go(lr=0.5), tmp_path / "cache")}
@@ -77,6 +91,46 @@ def test_a_fit_on_a_hidden_layer_of_one_modality_is_another_than_when_all_were_f
     done = run(toys.recipe(tmp_path, TEXTS, graph(toys)), tmp_path / "cache", scheduler="sync")
     told = done.states["last"].checkpoint.meta["description"]
     assert told["modalities"] == {"soft": "soft", "text": "text"}  # rows are fused, as all were
+
+
+@dataclass(frozen=True)
+class Heard(Extractor):
+    """A row for each word, whatever it is."""
+
+    name: ClassVar[str] = "heard"
+    version: ClassVar[int] = 1
+    modality: ClassVar[str] = "audio"
+
+    @property
+    def needs(self):
+        return Needs(text=True)
+
+    @property
+    def spec(self):
+        return {"values": ArraySpec((1,))}
+
+    def extract(self, clip):
+        words = clip.text.split()
+        return Features(np.ones((len(words), 1), np.float32), no_times(len(words)))
+
+
+def test_says_of_whom_there_are_no_rows_to_follow(toys, tmp_path):
+    on = ("letters", "heard")
+    mag = fit_settings("mag", **{**SHORT, "units": 4, "heads": 2})
+    nodes = [
+        Extract("letters", toys.Letters()),
+        Extract("heard", Heard()),
+        Fit("mag", "mag", *mag, on, ("M",)),
+        Encode("rows", "mag", on, "rows"),
+        Encode("whole", "mag", on),
+    ]
+    recipe = toys.recipe(tmp_path, TEXTS, nodes)
+    done = run(recipe, tmp_path / "cache", scheduler="sync")
+    (failure,) = [failure for failure in done.failures if failure.node == "rows"]
+    assert failure.utterance == "v/004"  # it was heard, and its letters could not be made
+    assert failure.message == "'letters' has no row of it, and those of the model follow them"
+    assert len(done.states["whole"].failed) == 0
+    assert run(recipe, tmp_path / "cache", scheduler="sync").made == {}
 
 
 def source(**encode):
