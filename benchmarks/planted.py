@@ -91,7 +91,7 @@ def balance(seeds: Sequence[int]) -> Figures:
     """A sound that tells the label, and a sight that hardly does (KEBR's cosine constraint).
 
     What the sight shows is looked for in the fused text: told by a ridge regression on it, fitted
-    on the training split. Without the constraint the fusion forgets most of it.
+    on the training split. The label hardly needs it: without the constraint much of it is lost.
     """
     figures: Figures = {
         "planted_balance_share": ("correlation of what the fused text tells of sight", [], []),
