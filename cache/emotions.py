@@ -1,4 +1,4 @@
-"""Nine emotions that several corpora share, and what each corpus calls them."""
+"""Nine emotions that several corpora share, and what each corpus calls them; polarity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .errors import TrainingError
-from .labels import NO_CLASS, names_of
+from .labels import NO_CLASS, POLARITIES, names_of
 from .records import Array
 from .validation import listing, show
 
@@ -59,3 +59,14 @@ def as_nine(labels: Array, ids: Sequence[str]) -> Array:
             "Rename them in the corpus, or leave the labels of those utterances empty"
         )
     return np.array(made, np.str_)
+
+
+def polarity_of(sentiment: Array) -> Array:
+    """The sign of sentiment values, (n,) text out of ``POLARITIES``; empty where there is none.
+
+    >>> polarity_of(np.array([-0.2, 0.0, 3.0, np.nan])).tolist()
+    ['negative', 'neutral', 'positive', '']
+    """
+    signs = [sentiment < 0, sentiment == 0, sentiment > 0]
+    found: Array = np.select(signs, [np.str_(name) for name in POLARITIES], np.str_(""))
+    return found

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from .records import Array
-
 #: Label columns of sentiment: of the whole, of one modality, of two.
 SENTIMENT = ("M", "T", "A", "V", "TA", "TV", "AV")
 #: Label columns of the dimensions of affect; each is scored by its own metrics.
 DIMENSIONS = ("valence", "arousal", "dominance")
 #: Label columns that name classes instead of giving a value; several are parted by ``;``.
 CLASSES = ("emotion", "polarity")
-#: The one of them that follows from sentiment where a corpus does not have it (``polarity_of``).
+#: The one of them that follows from sentiment where a corpus lacks it (``emotions.polarity_of``).
 POLARITY = "polarity"
 #: What it may say: whether a sentiment is below, at or above 0.
 POLARITIES = ("negative", "neutral", "positive")
 #: What stands in such a column for "labelled, and none of them" (MOSEI); empty: no label.
 NO_CLASS = "none"
-
-
-def polarity_of(sentiment: Array) -> Array:
-    """The sign of sentiment values, (n,) text out of ``POLARITIES``; empty where there is none.
-
-    >>> polarity_of(np.array([-0.2, 0.0, 3.0, np.nan])).tolist()
-    ['negative', 'neutral', 'positive', '']
-    """
-    signs = [sentiment < 0, sentiment == 0, sentiment > 0]
-    found: Array = np.select(signs, [np.str_(name) for name in POLARITIES], np.str_(""))
-    return found
 
 
 def names_of(label: str) -> tuple[str, ...]:

@@ -206,22 +206,25 @@ def by_domain(weights: Tensor, domain: Tensor) -> Tensor:
 
 
 def shifting_huber(shift: Tensor, real: Tensor, delta: float) -> Tensor:
-    """Huber loss of shift vectors, each seed's mean over the entries of real rows, (S,).
+    """Huber loss of shift vectors: each seed's mean over utterances of the mean over real rows.
 
     An entry h counts h^2 / 2 up to ``delta`` in size, beyond it delta (|h| - delta / 2).
 
     Args:
         shift: (S, B, T, D).
-        real: bool (S, B, T), True on rows that count.
+        real: bool (S, B, T), True on rows that count; an utterance without any adds nothing.
         delta: greater than 0.
 
+    Returns:
+        (S,).
+
     Source:
-        Lin and Hu (2024), IEEE Transactions on Multimedia 26, eq. 19; N is there "the sequence
-        length", here all entries of the batch, so that neither width nor length weighs.
+        Lin and Hu (2024), IEEE Transactions on Multimedia 26, eq. 19, where N is "the sequence
+        length"; the mean over columns, so that their number does not weigh, is ours.
     """
     loss = functional.huber_loss(shift, torch.zeros_like(shift), reduction="none", delta=delta)
     each = loss.mean(dim=-1) * real  # (S, B, T)
-    return each.sum(dim=(1, 2)) / real.sum(dim=(1, 2)).clamp(min=1)
+    return (each.sum(dim=2) / real.sum(dim=2).clamp(min=1)).mean(dim=1)
 
 
 def masked_mae(predictions: Tensor, truth: Tensor, known: Tensor) -> Tensor:

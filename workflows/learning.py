@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..cache.corpus import Corpus
-from ..cache.emotions import as_nine
+from ..cache.emotions import as_nine, polarity_of
 from ..cache.errors import TrainingError, unknown
 from ..cache.keys import canonical
-from ..cache.labels import POLARITY, SENTIMENT, polarity_of
+from ..cache.labels import POLARITY, SENTIMENT
 from ..cache.records import Array
 from ..cache.validation import listing
 from ..train.dataset import known

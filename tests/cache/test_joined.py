@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from affectflow.cache.corpus import Corpus
+from affectflow.cache.emotions import polarity_of
 from affectflow.cache.errors import BadCorpus
 from affectflow.cache.joined import joined
-from affectflow.cache.labels import polarity_of
 
 
 def part(n=2, family="mosi", label_range=(-3, 3), **columns):

@@ -99,6 +99,10 @@ OTHERS = {
     **dict.fromkeys(("mlf-dnn", "mlmf", "mtfn"), (("text", "audio"), ("T", "A", "M"), {})),
     "mult": (("text", "audio"), ("M",), {"layers": 1, "self_layers": 1}),
     **dict.fromkeys(("kebr", "kebr-encoder"), (("text", "audio", "vision"), ("M",), {"layers": 1})),
+    **dict.fromkeys(
+        ("easum-general", "easum-specific"), (("text", "audio"), ("M",), {"layers": 1})
+    ),
+    "finetune": (("text",), ("M",), {}),
     # of the losses of these two, what is a sum over utterances
     "av-mc": (("text", "audio"), ("T", "A", "M"), {"mix_weight": 0}),
     "misa": (("text", "audio"), ("M",), {"similarity_weight": 0, "difference_weight": 0}),
