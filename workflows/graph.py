@@ -39,6 +39,8 @@ class Workflow:
         self.name = name
         self.about = dict(about or {})
         self.nodes = {node.name: node for node in nodes}
+        #: A fit that will read this graph and does not stand in it; see ``before``.
+        self.awaited: Fit | None = None
         if len(self.nodes) != len(nodes):
             twice = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
             raise BadRecipe(f"workflow '{name}': two nodes are called {', '.join(twice)}")
@@ -84,6 +86,12 @@ class Workflow:
                 todo.extend(nodes[name].inputs)
         kept = [node for node in nodes.values() if node.name in wanted]
         return Workflow(self.name, kept, self.about)
+
+    def before(self, fit: Fit) -> Workflow:
+        """The part of the graph that a fit needs, without itself: others will train it."""
+        part = self.upto(fit.inputs)
+        part.awaited = fit
+        return part
 
     def streams(self, node: Extract) -> tuple[str, ...]:
         """Which of audio, frames, text, name an extract reads, its upstream nodes included."""

@@ -10,7 +10,7 @@ from ..cache.corpus import Corpus
 from ..cache.records import Array
 from .graph import Workflow
 from .learning import chosen_of
-from .nodes import Fit, Node
+from .nodes import Fit, Node, Reduce
 
 
 def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
@@ -18,15 +18,17 @@ def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
 
     All of them where no fit reads the node, not even through others: it is wanted for itself. So
     the recogniser whose transcripts only the fit on an unlabelled corpus reads is not run on the
-    other corpora of the recipe.
+    other corpora of the recipe. A reduction needs all: its components are of the whole training
+    split, whoever reads them.
     """
-    reads = {node.name: _reads(node) for node in workflow}
+    nodes = [*workflow, *([workflow.awaited] if workflow.awaited else [])]
+    reads = {node.name: _reads(node) for node in nodes}
     found = {name: np.zeros(len(corpus), bool) for name in reads}
     read = {name for names in reads.values() for name in names}
-    for node in reversed(list(workflow)):  # whoever reads a node stands behind it
+    for node in reversed(nodes):  # whoever reads a node stands behind it
         if isinstance(node, Fit):
             own = chosen_of(node, corpus)
-        elif node.name in read:
+        elif node.name in read and not isinstance(node, Reduce):
             own = found[node.name]
         else:
             own = np.ones(len(corpus), bool)

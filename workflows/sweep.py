@@ -109,7 +109,7 @@ def sweep(
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
     check(loaded, opened, training=True, reporter=reporter)
-    inputs = run(replace(loaded, workflow=loaded.workflow.upto(fit.inputs)), cache, **where)
+    inputs = run(replace(loaded, workflow=loaded.workflow.before(fit)), cache, **where)
     searcher = Searcher(loaded.name, fit, space, inputs, prune, seed, reporter, options)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"  # as ``run`` did above, which has said so

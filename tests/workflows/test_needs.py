@@ -86,3 +86,19 @@ def test_what_is_not_needed_is_neither_made_nor_missed(corpora, tmp_path):
     state = done.states["words"]
     assert (state.n_cached, state.n) == (3, 3)
     assert np.flatnonzero(state.cached).tolist() == [0, 1, 2]
+
+
+def test_a_reduction_is_of_the_whole_training_split_whoever_reads_it(corpora):
+    few = {"reduce": "pca", "on": "words", "columns": 2}
+    found = needs(corpora, few=few, third={**NODES["second"], "on": ["few"]})
+    assert (found["few"], found["words"], found["third"]) == ("mosivox", "mosivox", "mosi")
+
+
+def test_before_a_fit_that_is_searched_is_made_what_it_will_read(corpora):
+    third = {**NODES["second"], "on": ["hidden"], "start": "first"}
+    nodes = {**NODES, "third": third}
+    workflow = build({"name": "w", "nodes": nodes}, "w").workflow
+    part = workflow.before(workflow["third"])
+    assert "third" not in part.nodes
+    found = needed_of(part, joined(corpora))
+    assert found["hidden"].all()  # of both: the fit that it starts from learns from the other one

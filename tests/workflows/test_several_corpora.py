@@ -204,7 +204,7 @@ def test_label_columns_that_nothing_is_to_learn_from_are_left_out(several):
 def test_a_sweep_and_a_packed_model_of_a_fit_on_some_of_several(several, tmp_path):
     pytest.importorskip("optuna")
     fits = {
-        "before": {"tasks": ["polarity"]},
+        "before": {"tasks": ["M"], "corpora": ["sims"]},  # another one than the fit reads
         "f": {"tasks": ["M"], "corpora": ["mosi"], "start": "before"},
     }
     recipe = build(source(several, **fits), "w")
