@@ -295,3 +295,52 @@ def test_says_what_it_needs():
     said = r"none of its inputs is text: a \(audio\). 'hybrid-attention' does without"
     with pytest.raises(BadCall, match=said):
         encoder.check({"a": "audio"}, ["M"])
+
+
+# --- inside an encoder ----------------------------------------------------------------------
+
+
+class Above(torch.nn.Module):
+    """Layers above that leave the states as they are, times a number that is learned."""
+
+    def __init__(self, summary):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.summary = summary
+
+    def forward(self, states, mask):
+        return states * self.weight
+
+
+def inside(summary, **settings):
+    specs = [InputSpec(m, m, WIDTHS[m], "sequence", 9) for m in ("text", "audio")]
+    small = {name: value for name, value in SMALL.items() if name not in ("text_units", "heads")}
+    model = model_settings("hybrid-attention-encoder", **{**small, **settings})
+    kind = network_class("hybrid-attention-encoder")
+    return kind(model, specs, ["M"], Streams((0,)), (), {"text": Above(summary)}).eval()
+
+
+@pytest.mark.parametrize(("summary", "places"), [("first", (0, 0)), ("last", (4, 1))])
+def test_the_score_is_read_at_cls_of_what_stands_side_by_side(summary, places):
+    net, batch = inside(summary, shift_text=False, shift_audio=False), a_batch()
+    net.fuse.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    seen = []
+    net(batch)
+    heard = net.readers["audio"](batch.values["audio"], batch.mask["audio"])
+    wanted = torch.cat([batch.values["text"], heard], dim=-1)
+    for utterance, place in enumerate(places):
+        torch.testing.assert_close(seen[0][0, utterance], wanted[0, utterance, place])
+
+
+def test_the_layers_above_get_the_shifted_text_and_learn_at_a_rate_of_their_own():
+    net, batch = inside("first", encoder_lr=1e-5, text_shift_weight=0), a_batch()
+    given = []
+    net.encoder.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    net(batch)
+    heard = net.readers["audio"](batch.values["audio"], batch.mask["audio"])
+    heard = heard * batch.mask["audio"].unsqueeze(-1)
+    torch.testing.assert_close(given[0], net.gates["text"](batch.values["text"], [heard])[0])
+    assert not torch.allclose(given[0], batch.values["text"])
+    rates = {net.rate(name, 1e-3) for name, _ in net.named_parameters() if "encoder" in name}
+    assert rates == {1e-5}
+    assert net.rate("fuse.weight", 1e-3) == 1e-3
