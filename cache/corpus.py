@@ -222,7 +222,7 @@ class Corpus:
         """Its metric family, if any; of corpora that were joined, all of theirs."""
         return tuple(sorted({self.family, *self.families.values()} - {""}))
 
-    @property
+    @cached_property
     def domains(self) -> Array:
         """Which of the corpora that were joined each utterance is from, (n,) str; else empty."""
         if CORPUS not in self._frame:
