@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadCall
+from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.demo import make_demo
 from affectflow.workflows.measured import line_of
 from affectflow.workflows.published_tables import table_of
@@ -112,17 +113,27 @@ def corpora(place):
 
 
 @pytest.fixture
-def go(place):
-    """Run the recipe, with variants and settings, in this process."""
+def recipe(place):
+    """The recipe with variants and settings, on these corpora and weights."""
 
-    def go(variants=(), *settings, until=()):
+    def recipe(variants=(), *settings):
         weights = [
             f"general_text.model={place / 'convbert'}",
             f"text.model={place / 'deberta'}",
             f"vision.checkpoint={place / 'faces.pt'}",
         ]
         given = [*corpora(place), *weights, *SMALL, *settings]
-        made = load_recipe("easum", given, variants=variants)
+        return load_recipe("easum", given, variants=variants)
+
+    return recipe
+
+
+@pytest.fixture
+def go(recipe, place):
+    """Run it in this process."""
+
+    def go(variants=(), *settings, until=()):
+        made = recipe(variants, *settings)
         return run(made, place / "cache", scheduler="sync", until=until)
 
     return go
@@ -201,3 +212,14 @@ def test_table_5_has_sentiment_and_emotions_side_by_side(go):
     assert set(lines["MOSI"].ours) <= {"F1", "Acc2", "MAE", "Corr"}
     assert set(lines["MELD"].ours) == {"w-F1", "Acc"}
     assert lines["MELD"].why == lines["IEMOCAP"].why == ""  # nothing that the paper has is missing
+
+
+def test_a_packed_model_makes_the_soft_labels_that_it_asks_for(recipe, place):
+    made = run(recipe(), place / "cache", scheduler="sync", until=["mosi"])
+    own = made.states["mosi"].checkpoint.predictions()
+    packed = Bundle.read(pack_model(recipe(), place / "cache", "mosi", place / "mosi.zip"))
+    clip = made.corpus["mosi/u0"]
+    found = packed.score(clip.media, clip.text)
+    assert not found.missing
+    wanted = own[own["id"] == "mosi/u0"]["prediction"].mean()
+    assert found.values["M"] == pytest.approx(wanted, abs=1e-5)
