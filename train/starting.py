@@ -13,6 +13,7 @@ from torch import Tensor
 from ..cache.errors import BadInput
 from .dataset import Array
 from .models.base import Model
+from .models.copies import Copies
 
 #: Names of parameters that are told at most.
 TOLD = 4
@@ -78,7 +79,13 @@ def start_from(net: Model, parent: Parent) -> str:
                 "same model, on inputs that are called the same"
             )
         )
-    anew = [name for name in own if name not in taken]
+    pretrained = {
+        f"{path}.{name}"
+        for path, part in net.named_modules()
+        if isinstance(part, Copies)
+        for name, _ in part.named_parameters()
+    }
+    anew = [name for name in own if name not in taken and name not in pretrained]
     told = f"; drawn anew: {', '.join(anew[:TOLD])}{' ...' if len(anew) > TOLD else ''}"
     return (
         f"starts from seed {parent.seed} of '{parent.name}': {len(taken)} of {len(own)} parameters"

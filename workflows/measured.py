@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..cache.validation import count
 from ..train.compare import Spread
 from .fit_view import FitView
+from .nodes import Fit
 from .published_tables import SECONDS, Number, Row, Table, papers, tables_of
 from .result import Run
 
@@ -61,7 +62,7 @@ class Reproduction:
     @property
     def corpora(self) -> list[str]:
         """Names of the corpora that ours were measured on."""
-        return list(dict.fromkeys(line.run.corpus.name for line in self.lines if line.run))
+        return list(dict.fromkeys(measured_on(line) for line in self.measured))
 
     @property
     def elsewhere(self) -> bool:
@@ -112,8 +113,15 @@ def epoch_seconds(fit: FitView) -> float:
 
 def on_same_corpus(table: Table, line: Line) -> bool:
     """Whether a row was measured on the corpus that its published numbers are of, by its name."""
+    return _plain(measured_on(line)) == _plain(line.row.corpus or table.corpus)
+
+
+def measured_on(line: Line) -> str:
+    """Name of the corpus that a row was measured on; of several, those that its fit learns from."""
     assert line.run is not None  # only lines that were measured are asked
-    return _plain(line.run.corpus.name) == _plain(line.row.corpus or table.corpus)
+    fit = line.run.workflow[line.row.node]
+    assert isinstance(fit, Fit)  # it has scores
+    return "+".join(fit.corpora) or line.run.corpus.name
 
 
 def _plain(corpus: str) -> str:

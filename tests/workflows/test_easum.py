@@ -9,7 +9,7 @@ import pytest
 from affectflow.cache.errors import BadCall
 from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.demo import make_demo
-from affectflow.workflows.measured import line_of
+from affectflow.workflows.measured import line_of, on_same_corpus
 from affectflow.workflows.published_tables import table_of
 from affectflow.workflows.recipe import load_recipe
 from affectflow.workflows.run import run
@@ -175,7 +175,8 @@ def test_from_four_corpora_to_a_model_of_each(go):
         assert any("deberta" in n for n in weights)
         assert not any("convbert" in n for n in weights)
         (note,) = [n for n in checkpoint.meta["notes"] if "starts from" in n]
-        assert "displacement" not in note  # drawn anew: DeBERTa's layers, its own head
+        anew = f"; drawn anew: heads.{task}.weight, heads.{task}.bias"
+        assert note.endswith(anew)  # and DeBERTa's layers are as they were trained
     assert go().made == {}
     page = done.report().read_text()
     assert "Soft labels" in page
@@ -211,6 +212,7 @@ def test_table_5_has_sentiment_and_emotions_side_by_side(go):
     lines = {row.group: line_of(table, row, done) for row in table.rows if not row.variant}
     assert set(lines["MOSI"].ours) <= {"F1", "Acc2", "MAE", "Corr"}
     assert set(lines["MELD"].ours) == {"w-F1", "Acc"}
+    assert all(on_same_corpus(table, line) for line in lines.values())
     assert lines["MELD"].why == lines["IEMOCAP"].why == ""  # nothing that the paper has is missing
 
 
