@@ -18,10 +18,17 @@ from .records import Foreign
 #: Format -> the module here that knows it, and what it is; the first that knows a file reads it.
 FORMATS = {
     "pickle": ("pickles", "feature pickles: the community's, MulT's, MAG-BERT's"),
+    "csd": ("csd", "computational sequences (.csd)"),
+    "covarep": ("covarep", "COVAREP's .mat"),
+    "openface": ("openface", "OpenFace's CSV"),
+    "facet": ("facet", "FACET's export by iMotions"),
+    "npy": ("npy_folder", ".npy, one an utterance"),
+    "hdf5": ("hdf5_file", "HDF5, one array an utterance"),
 }
 #: Format -> the module here that writes it, endings of such files, and what it is.
 WRITERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "pickle": ("feature_pickle_out", (".pkl", ".pickle"), "the community's feature pickle"),
+    "csd": ("csd", (".csd",), "a computational sequence"),
 }
 #: Bytes of a file that are looked at to know it.
 HEAD = 4096

@@ -77,7 +77,7 @@ def read_openface(path: Path, face: int | None = None) -> OpenFaceTable:
         text = path.read_text("utf-8", errors="strict")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name} cannot be read: {error}") from error
-    names, numbers = _parsed(path.name, text)
+    names, numbers = parsed(path.name, text)
     missing = [name for name in (*HEAD, *COLUMNS) if name not in names and name != "face_id"]
     if missing:
         raise BadInput(
@@ -97,7 +97,7 @@ def read_openface(path: Path, face: int | None = None) -> OpenFaceTable:
     )
 
 
-def _parsed(name: str, text: str) -> tuple[list[str], Array]:
+def parsed(name: str, text: str) -> tuple[list[str], Array]:
     """Names of the columns and numbers (n, columns) of a CSV."""
     head, *lines = text.splitlines() or [""]
     names = [part.strip() for part in head.split(",")]

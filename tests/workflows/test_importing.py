@@ -161,3 +161,16 @@ def test_the_command(unaligned, write_pickle, tmp_path, monkeypatch):
     missing = CliRunner().invoke(main, ["features", "import", "none.pkl"])
     assert missing.exit_code == 2
     assert "there is no file or folder" in missing.output
+
+
+def test_a_folder_without_a_table_is_a_corpus_of_ids_alone(tmp_path):
+    folder = tmp_path / "covarep_audio"
+    folder.mkdir()
+    for name in ("a", "b"):
+        np.save(folder / f"{name}.npy", np.ones((3, 2), np.float32))
+    done = import_features(folder, tmp_path / "out", tmp_path / "f")
+    assert done.corpus.ids == ("a", "b")
+    (array,) = done.arrays
+    assert (array.name, array.modality, array.rows) == ("audio", "audio", 6)
+    (state,) = plan_run(str(done.recipe), tmp_path / "f")
+    assert state.done

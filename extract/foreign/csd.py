@@ -1,0 +1,94 @@
+"""Computational sequences of the CMU Multimodal SDK: ``.csd``, HDF5, read and written.
+
+``<name>/data/<segment id>/{features, intervals}``; intervals are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...cache.errors import BadCall, BadInput
+from ...cache.hdf5_foreign import ForeignHdf5, is_hdf5, write_hdf5
+from ...cache.records import Array
+from .library import Table, from_tables, two_dimensional
+from .outgoing import Outgoing
+from .records import Foreign, check_id, modality_of
+
+SEQUENCE = ("features", "intervals")
+
+
+def knows(path: Path, head: bytes) -> bool:
+    """Whether a file is HDF5 with one group that holds ``data`` and ``metadata``."""
+    return path.suffix.lower() == ".csd" and is_hdf5(head)
+
+
+def read(path: Path, array: str = "", modality: str = "") -> Foreign:
+    """Read a sequence: each segment id is an utterance, its rows have times.
+
+    Args:
+        path: the file.
+        array: what to call the array; empty: after its modality.
+        modality: empty: told from the name of the sequence or the file.
+
+    Raises:
+        BadInput: it is no sequence, or its rows and intervals do not fit.
+    """
+    with ForeignHdf5(path) as file:
+        names = file.names()
+    roots = sorted({name.split("/")[1] for name in names})
+    features = [name for name in names if name.endswith("/features") and name.count("/") >= 4]
+    if len(roots) != 1 or not features:
+        raise BadInput(
+            f"a sequence has one name with data/<segment>/features below it; '{path}' has "
+            f"{', '.join(roots[:5]) or 'nothing'}"
+        )
+    start = f"/{roots[0]}/data/"
+    ids = [name.removeprefix(start).removesuffix("/features") for name in features]
+
+    def table(i: int) -> Table:
+        with ForeignHdf5(path) as file:
+            values = two_dimensional(file.read(features[i]), f"'{features[i]}'")
+            times = file.read(f"{start}{ids[i]}/intervals")
+        if times.shape != (len(values), 2) or times.dtype.kind not in "fiu":
+            raise BadInput(
+                f"'{ids[i]}' has {len(values)} rows and intervals of shape {times.shape}: (rows, "
+                "2) were wanted"
+            )
+        return values, times.astype(np.float64), ()
+
+    told = modality or modality_of(roots[0])
+    return from_tables("csd", path, ids, table, array, told)
+
+
+def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
+    """Write one array as a sequence; utterances without rows are left out.
+
+    Raises:
+        BadCall: there is more than one array, or rows have no times.
+    """
+    if len(given.arrays) != 1:
+        raise BadCall(
+            f"a .csd holds one sequence, not {', '.join(given.arrays)}: write one file for each, "
+            "--node NODE"
+        )
+    ((name, table),) = given.arrays.items()
+    arrays: dict[str, Array] = {}
+    left = []
+    for i, utterance in enumerate(given.corpus.ids):
+        rows = slice(int(table.offsets[i]), int(table.offsets[i + 1]))
+        check_id(utterance)
+        if not table.lengths[i]:
+            left.append(utterance)
+            continue
+        times = table.times[rows]
+        if np.isnan(times).any():
+            raise BadCall(
+                f"rows of '{name}' have no times ('{utterance}'), which a .csd needs: intervals"
+            )
+        arrays[f"{name}/data/{utterance}/features"] = table.values[rows]
+        arrays[f"{name}/data/{utterance}/intervals"] = times
+    write_hdf5(path, arrays)
+    return [f"{len(left)} utterances without rows left out"] if left else []
