@@ -54,7 +54,7 @@ def moments(seeds: Sequence[int]) -> Figures:
             model, training = fit_settings(
                 "easum-general",
                 **{"layers": 1, "units": 16, "heads": 2, "moment_weight": omega},
-                **{"seeds": [seed], "epochs": 15, "lr": 5e-3, "normalize": "none"},
+                **{"seeds": [seed], "epochs": 12, "lr": 5e-3, "normalize": "none"},
             )
             done = fit(model, training, data, ("emotion",), "mosi")
             right = done.meta["summary"]["test"]["emotion"]["Acc"]["mean"]
