@@ -63,7 +63,8 @@ def plan(recipe: str, cache: Path, **options: Any) -> None:
 
     Extracts and trains nothing; the synthetic corpus of 'demo' is made if it is not there yet.
     """
-    from .console import ConsoleReporter, show_plan
+    from .console import ConsoleReporter
+    from .console_run import show_plan
     from .run import plan_run
 
     with ConsoleReporter() as reporter:
@@ -96,7 +97,8 @@ def train(recipe: str, **options: Any) -> None:
 
 
 def _run(recipe: str, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
-    from .console import ConsoleReporter, show_run
+    from .console import ConsoleReporter
+    from .console_run import show_run
     from .run import run as start
 
     with ConsoleReporter() as reporter:

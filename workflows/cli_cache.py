@@ -19,7 +19,7 @@ def cache_group() -> None:
 def cache_list(cache: Path) -> None:
     """List what is stored: a line a node, with counts and bytes."""
     from ..cache.audit import list_nodes
-    from .console import show_nodes
+    from .console_run import show_nodes
 
     show_nodes(list_nodes(cache))
 

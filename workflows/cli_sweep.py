@@ -69,7 +69,8 @@ def sweep(
     alone. Stop it whenever you like: the same command goes on. Needs: pip install
     'affectflow[sweep]'.
     """
-    from .console import ConsoleReporter, show_failures, show_run, show_warnings
+    from .console import ConsoleReporter
+    from .console_run import show_failures, show_run, show_warnings
     from .recipe import load_recipe
     from .sweep import sweep as start
 

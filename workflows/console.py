@@ -1,4 +1,4 @@
-"""What a terminal shows: progress bars, tables, one line for an error. Only door to rich.
+"""What a terminal shows: progress bars, tables, one line for an error. See ``console_run``.
 
 Results go to stdout, talk to stderr. Off a terminal, progress is a line a minute.
 """
@@ -9,7 +9,6 @@ import re
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,19 +18,11 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 from rich.text import Text
 
-from ..cache.audit import NodeSummary
-from ..cache.validation import SHOWN, count
-from .node_state import NodeState
-from .nodes import Fit
-from .result import Reporter, Run, seconds
-from .reuse import reused, saved
+from ..cache.validation import SHOWN
+from .result import Reporter
 
 #: Seconds between two lines of progress where nobody can see a bar.
 LINE_EVERY = 60.0
-#: Failures printed before the rest is only counted; the records hold all of them.
-FAILURES_SHOWN = 20
-#: Different warnings of a node printed, and utterances named with each.
-WARNINGS_SHOWN, WARNED_NAMED = 5, 3
 #: Columns of a table that goes to a file or a pipe, where nobody says how wide it may be.
 WIDE = 160
 #: What a terminal obeys instead of showing it: control characters, and marks of direction that
@@ -172,155 +163,6 @@ class ConsoleReporter(Reporter):
         if text not in self._notes:
             self._notes.add(text)
             show_note(text)
-
-
-def show_plan(states: Sequence[NodeState]) -> None:
-    """Table of a plan: what is cached, what is to be made, and why."""
-    table = Table("node", "what", "cached", "to do", "failed", "why", box=None, pad_edge=False)
-    for state in states:
-        cached = f"{state.n_cached}" if not state.waits_for else "-"
-        todo = f"{len(state.todo)}" if not state.waits_for else "?"
-        failed = f"{len(state.failed)}" if state.failed else ""
-        table.add_row(state.node.name, state.node.what, cached, todo, failed, state.why)
-    OUT.print(table)
-    _show_statistics(states)
-
-
-def _show_statistics(states: Sequence[NodeState]) -> None:
-    """Rows kept of each input, and the statistic that says so; one that fits share stands once."""
-    found = {
-        one.fingerprint: (name, one)
-        for state in states
-        for name, one in state.statistics.items()
-        if one is not None
-    }
-    if not found:
-        return
-    columns = ("rows kept", "of", "mean", "deviation", "utterances", "longer", "statistic")
-    table = Table(*columns, box=None, pad_edge=False)
-    for mark, (name, one) in found.items():
-        v = one.values
-        factor = one.description["settings"]["factor"]
-        mean, deviation = f"{v['mean']:.1f}", f"{factor:g} x {v['std']:.1f}"
-        numbers = (f"{v['n']:.0f}", f"{v['longer']:.0f}", mark[:12])
-        table.add_row(f"{v['rows']:.0f}", name, mean, deviation, *numbers)
-    OUT.print()
-    OUT.print(table)
-
-
-def show_run(run: Run) -> None:
-    """What a run came to: features, scores, failures, one closing line."""
-    if run.corpus.note:
-        OUT.print(run.corpus.note, style="italic")
-    _show_features(run)
-    show_reused(run)
-    if any(state.checkpoint for state in run.states.values()):
-        _show_scores(run)
-    show_warnings(run)
-    show_failures(run)
-    OUT.print(f"{run.n_features_made} features made, {run.n_fits_made} models trained")
-
-
-def _show_features(run: Run) -> None:
-    table = Table("features", "extractor", "stored", "made now", "failed", box=None, pad_edge=False)
-    for state in run.states.values():
-        if isinstance(state.node, Fit) or state.waits_for:
-            continue
-        made = str(run.made.get(state.node.name, 0))
-        stored = f"{state.n_cached} of {state.n}"
-        table.add_row(state.node.name, state.node.what, stored, made, str(len(state.failed) or ""))
-    OUT.print(table)
-    OUT.print()
-
-
-def show_reused(run: Run) -> None:
-    """What other runs had made of this one's nodes, and the computing that this saved."""
-    parts = reused(run)
-    if not parts:
-        return
-    table = Table(
-        "from the cache", "what", "features", "made by", "saved", box=None, pad_edge=False
-    )
-    for one in parts:
-        time = "unknown" if one.seconds is None else seconds(one.seconds)
-        table.add_row(one.node, one.what, str(one.n), ", ".join(one.recipes), time)
-    OUT.print(table)
-    total, unknown = saved(parts)
-    rest = f", and more: the time of {count(unknown, 'node')} is unknown" if unknown else ""
-    OUT.print(f"Made by other runs and not made again: {seconds(total)} of computing saved{rest}.")
-    OUT.print()
-
-
-def _show_scores(run: Run) -> None:
-    """Mean and deviation over seeds on the test split, a table for each task that fits share."""
-    for scores in run.test_scores():
-        table = Table(f"{scores.task}, test", "seeds", *scores.metrics, box=None, pad_edge=False)
-        for row in scores.rows:
-            table.add_row(row.fit, str(row.seeds), *row.cells)
-        OUT.print(table)
-        OUT.print()
-    families = ", ".join(run.corpus.every_family)
-    OUT.print(
-        f"Mean±standard deviation (n - 1) over seeds; metrics as of '{families}'.",
-        style="dim",
-    )
-
-
-def show_warnings(run: Run) -> None:
-    """Warnings by node, the first few of each in full; the report and the records hold the rest."""
-    if not run.warnings:
-        return
-    ERR.print(f"{count(len(run.warnings), 'warning')} about features that were made all the same:")
-    shown: Counter[str] = Counter()
-    hidden: Counter[str] = Counter()
-    for group in run.warning_groups:
-        if shown[group.node] == WARNINGS_SHOWN:
-            hidden[group.node] += len(group.utterances)
-            continue
-        shown[group.node] += 1
-        names = ", ".join(group.utterances[:WARNED_NAMED])
-        more = len(group.utterances) - WARNED_NAMED
-        rest = f" and {more} more" if more > 0 else ""
-        ERR.print(f"  {group.node}: {names}{rest}: {group.message}")
-    for node, n in hidden.items():
-        ERR.print(f"  {node}: {count(n, 'other warning')}, see the report")
-
-
-def show_failures(run: Run) -> None:
-    """Failures of utterances and fits, as far as a screen holds them."""
-    for name, message in run.errors.items():
-        ERR.print(f"{name}: {message}", style="red")
-    failures = run.failures
-    if not failures:
-        return
-    table = Table("failed", "at", "reason", box=None, pad_edge=False)
-    for failure in failures[:FAILURES_SHOWN]:
-        table.add_row(failure.utterance, failure.node, failure.message)
-    ERR.print(table)
-    if len(failures) > FAILURES_SHOWN:
-        ERR.print(f"... and {len(failures) - FAILURES_SHOWN} more")
-    ERR.print(
-        f"{len(failures)} failed; these modalities are masked, the rest went on. "
-        "Try them again with --retry-failed."
-    )
-
-
-def show_nodes(nodes: Sequence[NodeSummary]) -> None:
-    """What a store holds: a line a node."""
-    rows = [
-        (
-            node.fingerprint[:12],
-            node.name,
-            ", ".join(f"{key}={value}" for key, value in node.settings.items()),
-            node.utterances,
-            node.rows,
-            f"{node.bytes / 1e6:.2f} MB",
-            node.shards,
-            f"{node.damaged} damaged" if node.damaged else "",
-        )
-        for node in nodes
-    ]
-    show_rows(("node", "what", "settings", "utterances", "rows", "size", "shards", ""), rows)
 
 
 def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

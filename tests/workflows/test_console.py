@@ -3,7 +3,7 @@
 import time
 
 from affectflow.cache.runs import Warned
-from affectflow.workflows import console
+from affectflow.workflows import console, console_run
 from affectflow.workflows.result import Run
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\r\x9b31m\u202eevil"
@@ -38,7 +38,7 @@ def test_other_scripts_are_printed_as_they_are():
 def test_warnings_are_counted_and_grouped_by_node(capsys):
     told = [warned("covarep", f"v/{i}", "it clips") for i in range(5)]
     told += [warned("covarep", "v/9", "it has an offset"), warned("pitch", "v/1", "no F0")]
-    console.show_warnings(Run("r", None, None, None, warnings=told))
+    console_run.show_warnings(Run("r", None, None, None, warnings=told))
     assert capsys.readouterr().err.splitlines() == [
         "7 warnings about features that were made all the same:",
         "  covarep: v/0, v/1, v/2 and 2 more: it clips",
@@ -49,14 +49,14 @@ def test_warnings_are_counted_and_grouped_by_node(capsys):
 
 def test_of_many_different_warnings_a_few_are_shown(capsys):
     told = [warned("covarep", f"v/{i}", f"offset {i}") for i in range(12)]
-    console.show_warnings(Run("r", None, None, None, warnings=told))
+    console_run.show_warnings(Run("r", None, None, None, warnings=told))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 7
     assert lines[-1] == "  covarep: 7 other warnings, see the report"
 
 
 def test_no_warnings_say_nothing(capsys):
-    console.show_warnings(Run("r", None, None, None))
+    console_run.show_warnings(Run("r", None, None, None))
     assert capsys.readouterr().err == ""
 
 

@@ -12,7 +12,7 @@ from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows import driver
 from affectflow.workflows.assign import Assignment
 from affectflow.workflows.bundle import Bundle, pack_model
-from affectflow.workflows.console import show_plan
+from affectflow.workflows.console_run import show_plan
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.nodes import Extract
 from affectflow.workflows.recipe import Recipe, build

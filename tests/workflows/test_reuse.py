@@ -5,7 +5,7 @@ import json
 import pytest
 
 from affectflow.cache import runs
-from affectflow.workflows.console import show_run
+from affectflow.workflows.console_run import show_run
 from affectflow.workflows.recording import PREFIX
 from affectflow.workflows.reuse import reused, saved
 from affectflow.workflows.run import run

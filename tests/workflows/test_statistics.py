@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from affectflow.workflows.console import show_plan
+from affectflow.workflows.console_run import show_plan
 from affectflow.workflows.run import plan_run, run
 
 TEXTS = [f"{'word ' * (i % 9 + 1)}n{i}" for i in range(24)]
