@@ -111,7 +111,8 @@ def features_export(
 ) -> None:
     """Write cached features of RECIPE to OUT, as other frameworks read them; extracts nothing.
 
-    OUT ending in .pkl becomes the feature pickle that the field's frameworks train on.
+    OUT ending in .pkl becomes the feature pickle that the field's frameworks train on, .csd a
+    computational sequence (one node, with times), .npz plain arrays with their table.
 
     \b
       affectflow features export demo demo.pkl

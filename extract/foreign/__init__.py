@@ -18,6 +18,7 @@ from .records import Foreign
 #: Format -> the module here that knows it, and what it is; the first that knows a file reads it.
 FORMATS = {
     "pickle": ("pickles", "feature pickles: the community's, MulT's, MAG-BERT's"),
+    "npz": ("npz_file", "our own .npz"),
     "csd": ("csd", "computational sequences (.csd)"),
     "covarep": ("covarep", "COVAREP's .mat"),
     "openface": ("openface", "OpenFace's CSV"),
@@ -29,6 +30,7 @@ FORMATS = {
 WRITERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "pickle": ("feature_pickle_out", (".pkl", ".pickle"), "the community's feature pickle"),
     "csd": ("csd", (".csd",), "a computational sequence"),
+    "npz": ("npz_file", (".npz",), "utterances and arrays as plain numpy"),
 }
 #: Bytes of a file that are looked at to know it.
 HEAD = 4096

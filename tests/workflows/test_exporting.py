@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from affectflow.cache.errors import BadCall, BadInput, NotCached, UnknownName
 from affectflow.cache.store import FeatureStore
+from affectflow.extract.foreign import read_foreign
 from affectflow.extract.foreign.records import their_id
 from affectflow.extract.registry import extractor
 from affectflow.workflows.cli import main
@@ -120,6 +122,35 @@ def test_frameworks_find_what_they_look_for(kind, request, write_pickle, tmp_pat
                 np.testing.assert_array_equal(found[mode][key], value)
             else:
                 assert list(found[mode][key]) == list(value)
+
+
+def test_an_npz_comes_back_bit_for_bit(unaligned, write_pickle, tmp_path):
+    data = dirty(unaligned[0])
+    data["test"]["regression_labels"][0] = np.nan
+    first, before = brought_in(write_pickle(data), "first", tmp_path)
+    export_features(first.recipe, tmp_path / "out.npz", tmp_path / "first-features",
+                    nodes=list(before))  # fmt: skip
+    second, after = brought_in(tmp_path / "out.npz", "second", tmp_path)
+    same_tables(before, after)
+    same_corpora(first.corpus, second.corpus)
+
+
+def test_an_archive_that_leads_elsewhere_or_is_another_is_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.zeros(3))
+    with pytest.raises(BadInput, match="is no archive that 'affectflow features export' wrote"):
+        read_foreign(path)
+    np.savez(path, a=np.array([{}], object))
+    with pytest.raises(BadInput, match="is no archive"):
+        read_foreign(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../evil.npy", b"x")
+    with pytest.raises(BadInput, match="leads out of the archive"):
+        read_foreign(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("about.npy", bytes(70 << 20))
+    with pytest.raises(BadInput, match="becomes 73,400,320 bytes: refused"):
+        read_foreign(path)
 
 
 def test_a_subset_by_node_split_and_rows(unaligned, write_pickle, tmp_path):
