@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadInput
-from affectflow.extract.foreign import unpickle
+from affectflow.extract.foreign import pickle_machine
 from affectflow.extract.foreign.unpickle import load_data, load_plain
 from affectflow.extract.foreign.unpickle_made import OldText
 
@@ -339,10 +339,10 @@ def test_deep_nesting_neither_crashes_nor_becomes_a_key():
 
 
 def test_instructions_and_containers_are_counted(monkeypatch):
-    monkeypatch.setattr(unpickle, "MOST_CONTAINERS", 10)
+    monkeypatch.setattr(pickle_machine, "MOST_CONTAINERS", 10)
     with pytest.raises(BadInput, match="more than 10 containers"):
         load_data(b"\x80\x04" + b"\x8f" * 11 + b".")
-    monkeypatch.setattr(unpickle, "MOST_STEPS", 5)
+    monkeypatch.setattr(pickle_machine, "MOST_STEPS", 5)
     with pytest.raises(BadInput, match="more than 5 instructions"):
         load_data(b"\x80\x04" + b"N0" * 11 + b".")
 
