@@ -25,6 +25,7 @@ from affectflow.train.fit import fit
 from affectflow.train.models.moments import domain_distance
 from affectflow.train.registry import fit_settings
 
+NO_DROPOUT = {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0}
 #: Figure -> (unit, values of each seed without the mechanism, with it); with it they are larger,
 #: or smaller where the figure's name ends in ``distance``.
 Figures = dict[str, tuple[str, list[float], list[float]]]
@@ -206,10 +207,104 @@ def noisy_sound(seed: int, n: int = 240, n_rows: int = 4, width: int = 8):
     )
 
 
+def xor(seeds: Sequence[int], n: int = 300) -> Figures:
+    """M is + where text and sound say the same (boosting_msa): a product, and no sum, tells it.
+
+    SF with one linear layer, whose score is a sum, cannot tell; TFN's outer product can. SF with
+    its hidden layers finds the product in time, from more examples than TFN needs.
+    """
+    figures: Figures = {
+        "planted_xor": ("share right by TFN, without: by linear SF", [], []),
+        "planted_xor_hidden": ("share right by TFN, without: by SF with hidden layers", [], []),
+    }
+    own = {**NO_DROPOUT, "post_dropout": 0, "text_units": 16, "audio_units": 16}
+    for seed in seeds:
+        data = crossed(seed, n, 24)
+        tfn = right(data, seed, "tfn", lr=3e-3, projected=True, **own)
+        for name, linear in (("planted_xor", True), ("planted_xor_hidden", False)):
+            figures[name][1].append(right(data, seed, "sf", lr=3e-3, linear=linear, dropout=0))
+            figures[name][2].append(tfn)
+    return figures
+
+
+def conflict(seeds: Sequence[int], n: int = 200) -> Figures:
+    """The same corpus, where T and A contradict M half of the time (boosting_msa).
+
+    Learning them too (MTFN) shows each subnet its column, which M alone (TFN) hardly does.
+    """
+    figures: Figures = {"planted_conflict": ("share right in M", [], [])}
+    own = {**NO_DROPOUT, "post_dropout": 0, "text_units": 16, "audio_units": 16, "lr": 3e-3}
+    for seed in seeds:
+        data = crossed(seed, n, 24)
+        figures["planted_conflict"][1].append(right(data, seed, "tfn", **own))
+        both = right(data, seed, "mtfn", tasks=("T", "A", "M"), **own)
+        figures["planted_conflict"][2].append(both)
+    return figures
+
+
+def late_cue(seeds: Sequence[int]) -> Figures:
+    """What is said two steps after a word counts, its opposite at another step does not.
+
+    Over time the two cancel out, so that means (SF) know nothing; MulT's attention sees when.
+    """
+    figures: Figures = {"planted_late_cue": ("share right by MulT, without: SF", [], [])}
+    units = {"units": 8, "heads": 2, "layers": 1, "self_layers": 1, "text_kernel": 5}
+    none = dict.fromkeys(("embed_dropout", "residual_dropout", "output_dropout"), 0)
+    none |= {"text_dropout": 0, "text_attention_dropout": 0, "audio_attention_dropout": 0}
+    own = {"lr": 4e-3, "epochs": 12, "length": "longest"}
+    for seed in seeds:
+        data = delayed(seed)
+        figures["planted_late_cue"][1].append(right(data, seed, "sf", **own))
+        figures["planted_late_cue"][2].append(right(data, seed, "mult", **own, **units, **none))
+    return figures
+
+
+def right(data, seed: int, model: str, tasks: tuple[str, ...] = ("M",), **settings) -> float:
+    """Share of the test split whose sign of M a model of one seed gets right."""
+    usual = {"seeds": [seed], "epochs": 60, "patience": 60, "batch_size": 32, "clip": 0.0}
+    done = fit(*fit_settings(model, **{**usual, **settings}), data, tasks, "sims")
+    return done.meta["summary"]["test"]["M"]["Acc2"]["mean"]
+
+
+def crossed(seed: int, n: int, width: int, n_held: int = 200):
+    """T and A are signs that column 0 of text and sound tells; M is their product."""
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1.0, 1.0], (2, n + 2 * n_held))
+    values = rng.normal(size=(2, n + 2 * n_held, width)).astype(np.float32)
+    values[:, :, 0] = signs + 0.2 * values[:, :, 0]
+    labels = {"T": signs[0], "A": signs[1], "M": signs[0] * signs[1]}
+    return two_inputs(values, labels, n, 1)
+
+
+def delayed(seed: int, n: int = 600, n_rows: int = 4, n_held: int = 150):
+    """Text marks a step; two steps later sound says M's sign, elsewhere the opposite."""
+    rng = np.random.default_rng(seed)
+    every = np.arange(n + 2 * n_held)
+    sign = rng.choice([-1.0, 1.0], len(every))
+    at = rng.integers(0, n_rows - 2, len(every))
+    values = (0.1 * rng.normal(size=(2, len(every), n_rows, 3))).astype(np.float32)
+    values[0, every, at, 0] += 1
+    values[1, every, at + 2, 0] += sign
+    values[1, every, (at + 2 + rng.integers(1, n_rows, len(every))) % n_rows, 0] -= sign
+    return two_inputs(values.reshape(2, -1, 3), {"M": sign}, n, n_rows)
+
+
+def two_inputs(values: np.ndarray, labels: dict[str, np.ndarray], n: int, n_rows: int):
+    """Text and sound (2, rows, D) of utterances of which the first n train; the rest is halved."""
+    n_held = (len(labels["M"]) - n) // 2
+    ids = [f"v/{i}" for i in range(n + 2 * n_held)]
+    splits = ["train"] * n + ["valid"] * n_held + ["test"] * n_held
+    pairs = zip(("text", "audio"), values, strict=True)
+    return join(ids, splits, labels, [Input(m, m, rows_of(ids, v, n_rows)) for m, v in pairs])
+
+
 MECHANISMS: dict[str, Callable[[Sequence[int]], Figures]] = {
     "balance": balance,
+    "conflict": conflict,
+    "late_cue": late_cue,
     "moments": moments,
     "shift": shift,
+    "xor": xor,
 }
 
 

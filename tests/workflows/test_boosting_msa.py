@@ -124,7 +124,8 @@ def test_two_steps_from_clips_to_scores_and_a_second_fusion_trains_no_encoder(go
     first = go(settings=[*TWO_STEP, "sf.seeds=1"])
     assert not first.errors
     upto = dict.fromkeys(("words", "speech", "faces", "speaker", "pixels"), 3)
-    coded = dict.fromkeys(("text", "text_s", "audio", "vision"), 3)
+    encodes = ("text", "audio", "vision", "text_s", "audio_s", "vision_s")
+    coded = dict.fromkeys(encodes, 3)
     fits = dict.fromkeys((*TUNED, "sf", "tfn", "mult"), 1)
     assert first.made == {**upto, **coded, **fits}
     for name in ("sf", "tfn", "mult"):
@@ -134,11 +135,13 @@ def test_two_steps_from_clips_to_scores_and_a_second_fusion_trains_no_encoder(go
         assert not any("encoder" in part and "copies" in part for part in parts)
 
     # HuBERT's rows keep the times of its steps, Swin's one for two pictures; all of it from step 1
-    assert len(first.table("audio").values) == len(first.table("speech").values)
-    pixels, vision = first.table("pixels"), first.table("vision")
+    assert len(first.table("audio_s").values) == len(first.table("speech").values)
+    pixels, vision = first.table("pixels"), first.table("vision_s")
     assert vision.lengths.tolist() == [-(-n // 2) for n in pixels.lengths]
     np.testing.assert_allclose(vision.times[0], [pixels.times[0, 0], pixels.times[1, 1]])
-    assert first.table("audio").values.dtype == np.float16
+    assert first.table("audio_s").values.dtype == np.float16
+    mean = first.table("audio_s")[0].values.astype(np.float32).mean(axis=0)
+    np.testing.assert_allclose(first.table("audio").values[0], mean, atol=2e-3)
 
     before = digests(first)
     second = go(settings=[*TWO_STEP, "sf.seeds=[7]", "mult.layers=1"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..seeds import Streams
+from ..seeds import Dropout, Linear, Streams
 from .base import Batch, Model, Output
 from .blocks import Heads
 
@@ -25,11 +25,17 @@ class SfNet(Model):
     """
 
     def build(self, settings: Any, streams: Streams) -> None:
-        """One block of heads on the concatenation."""
+        """One block of heads on the concatenation, or one linear layer."""
         width = sum(spec.width for spec in self.inputs)
-        self.heads = Heads(width, settings.units, settings.dropout, self.sizes, streams)
+        if settings.linear:
+            self.drop = Dropout(settings.dropout, streams)
+            self.score = Linear(width, sum(self.sizes), streams)
+        else:
+            self.heads = Heads(width, settings.units, settings.dropout, self.sizes, streams)
 
     def forward(self, batch: Batch) -> Output:
-        """Scores (S, B, K) and the hidden layer (S, B, units)."""
-        means = [batch.values[spec.name] for spec in self.inputs]
-        return Output(*self.heads(torch.cat(means, dim=-1)))
+        """Scores (S, B, K) and the hidden layer (S, B, units); where linear, the concatenation."""
+        whole = torch.cat([batch.values[spec.name] for spec in self.inputs], dim=-1)
+        if self.settings.linear:
+            return Output(self.score(self.drop(whole)), whole)
+        return Output(*self.heads(whole))
