@@ -2,40 +2,33 @@
 
 Features are made directly, no media. Each seed has a corpus and first weights of its own. Printed
 are the means over seeds, and p of a paired, one-sided t-test for the difference that the mechanism
-is to make; the script fails where that is 0.01 or more.
+is to make; the script fails where that is 0.01 or more. Corpora and settings were made up, and
+chosen for showing the mechanism, on the seeds below 100; those from there on had no part in that.
 
     python benchmarks/planted.py                  # all mechanisms
-    python benchmarks/planted.py moments --seeds 5
+    python benchmarks/planted.py moments --seeds 10
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
+from planted_corpora import crossed, delayed, drowned, noisy_sound, shifted_corpora
 from scipy import stats
 
-from affectflow.cache.table import FeatureTable
-from affectflow.train.dataset import Input, join
 from affectflow.train.encoding import encode
 from affectflow.train.fit import fit
 from affectflow.train.models.moments import domain_distance
 from affectflow.train.registry import fit_settings
 
 NO_DROPOUT = {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0}
+
 #: Figure -> (unit, values of each seed without the mechanism, with it); with it they are larger,
 #: or smaller where the figure's name ends in ``distance``.
 Figures = dict[str, tuple[str, list[float], list[float]]]
-
-
-def rows_of(ids: Sequence[str], values: np.ndarray, n_rows: int) -> FeatureTable:
-    """Features (n * n_rows, D) of utterances that have ``n_rows`` rows each."""
-    offsets = np.arange(0, len(values) + 1, n_rows)
-    times = np.full((len(values), 2), np.nan)
-    return FeatureTable(tuple(ids), values, offsets, np.ones(len(values), bool), times)
 
 
 def moments(seeds: Sequence[int]) -> Figures:
@@ -43,7 +36,7 @@ def moments(seeds: Sequence[int]) -> Figures:
 
     Column 0 tells the emotion from the corpus' own mean (-1.5, -0.5, 0.5; held out: 4) nearly
     without noise; column 1 tells it everywhere alike, with noise. Without moment matching column 0
-    is believed, which misleads in a corpus that was not seen.
+    is believed, which misleads in a corpus that was not seen. omega is 3 here, in the paper 0.1.
     """
     figures: Figures = {
         "planted_moments_transfer": ("share right in the held-out corpus", [], []),
@@ -67,26 +60,6 @@ def moments(seeds: Sequence[int]) -> Figures:
             apart = domain_distance(hidden / hidden.std(), number, 3).item()
             figures["planted_moments_distance"][i].append(apart)
     return figures
-
-
-def shifted_corpora(seed: int, n: int = 120, n_rows: int = 3):
-    """Four corpora of n utterances, as ``moments`` says; the fourth is the test split."""
-    rng = np.random.default_rng(seed)
-    happy = rng.integers(0, 2, 4 * n)
-    mean = np.repeat([-1.5, -0.5, 0.5, 4.0], n)
-    told = np.repeat(2 * happy - 1, n_rows)
-    values = rng.normal(size=(4 * n * n_rows, 6)).astype(np.float32)
-    values[:, 0] = 0.2 * values[:, 0] + told + np.repeat(mean, n_rows)
-    values[:, 1] += told
-    ids = [f"corpus{k}/{i}" for k in range(4) for i in range(n)]
-    split = ["train"] * (n - 30) + ["valid"] * 30
-    return join(
-        ids,
-        [*split * 3, *["test"] * n],
-        {"emotion": np.where(happy, "happy", "sad")},
-        [Input("text", "text", rows_of(ids, values, n_rows))],
-        [name.partition("/")[0] for name in ids],
-    )
 
 
 def balance(seeds: Sequence[int]) -> Figures:
@@ -120,25 +93,6 @@ def balance(seeds: Sequence[int]) -> Figures:
     return figures
 
 
-def drowned(seed: int, n: int = 400, n_rows: int = 6):
-    """Utterances whose label is 0.9 of what sound tells and 0.1 of sight, both plain to see.
-
-    Text tells neither. Beside the corpus: what sight tells, (n,).
-    """
-    rng = np.random.default_rng(seed)
-    cues = {"text": rng.uniform(-1, 1, n), "audio": rng.uniform(-1, 1, n)}
-    cues["vision"] = rng.uniform(-1, 1, n)
-    ids = [f"u{i}" for i in range(n)]
-    inputs = []
-    for (name, cue), width, size in zip(cues.items(), (16, 8, 12), (0.5, 3, 3), strict=True):
-        values = rng.normal(size=(n * n_rows, width)).astype(np.float32)
-        values[:, 0] += size * np.repeat(cue, n_rows)
-        inputs.append(Input(name, name, rows_of(ids, values, n_rows)))
-    split = ["train"] * (n // 2) + ["valid"] * (n // 4) + ["test"] * (n // 4)
-    label = 0.9 * cues["audio"] + 0.1 * cues["vision"]
-    return join(ids, split, {"M": label}, inputs), cues["vision"]
-
-
 def ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     """What a ridge regression of y (n,) on standardised columns of x (n, D) says of others."""
     mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-9
@@ -147,24 +101,13 @@ def ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     return new @ weights + y.mean()
 
 
-class OneLayer(torch.nn.Module):
-    """An encoder's layer above the text, which is read at its first row."""
-
-    summary = "first"
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layer = torch.nn.TransformerEncoderLayer(width, 2, 2 * width, 0.0, batch_first=True)
-
-    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return self.layer(states, src_key_padding_mask=~mask)
-
-
 def shift(seeds: Sequence[int]) -> Figures:
     """Words beside a sound that is nothing but loud noise (hybrid attention's Shifting HuberLoss).
 
     MSG-T may shift a word by twenty times its length. Without the loss the noise is what it shifts
-    by, and few utterances teach it better only slowly; with it the shift is kept small.
+    by, and few utterances teach it better only slowly; with it the shift is kept small. Far from
+    the recipe's settings: alpha is 100 here (0.1 there), delta 0.1 (1), mu begins at 20 (1); with
+    those the loss was not seen to matter.
     """
     errors: tuple[str, list[float], list[float]] = ("mean, score to label in [-3, 3]", [], [])
     for seed in seeds:
@@ -180,31 +123,6 @@ def shift(seeds: Sequence[int]) -> Figures:
             done = fit(model, training, data, ("M",), "mosi")
             errors[i].append(done.meta["summary"]["test"]["M"]["MAE"]["mean"])
     return {"planted_shift_distance": errors}
-
-
-def noisy_sound(seed: int, n: int = 240, n_rows: int = 4, width: int = 8):
-    """Utterances of a [CLS] and three words that tell the label; at these, noise with outliers."""
-    rng = np.random.default_rng(seed)
-    label = rng.uniform(-3, 3, n)
-    text = rng.normal(size=(n, n_rows, width)) / 2
-    text[:, 1:, 0] += label[:, None] / np.sqrt(3)
-    sound = rng.standard_t(2, size=(n, n_rows, width))
-    ids = [f"u{i}" for i in range(n)]
-    tables = [
-        rows_of(ids, values.reshape(-1, width).astype(np.float32), n_rows)
-        for values in (0.05 * text, sound)
-    ]
-    words = np.tile(np.arange(n_rows) > 0, n)
-    torch.manual_seed(seed)
-    return join(
-        ids,
-        ["train"] * (n // 4) + ["valid"] * (n // 8) + ["test"] * (n - n // 4 - n // 8),
-        {"M": label},
-        [
-            Input("text", "text", tables[0], OneLayer(width)),
-            Input("audio", "audio", replace(tables[1], mask=words)),
-        ],
-    )
 
 
 def xor(seeds: Sequence[int], n: int = 300) -> Figures:
@@ -266,38 +184,6 @@ def right(data, seed: int, model: str, tasks: tuple[str, ...] = ("M",), **settin
     return done.meta["summary"]["test"]["M"]["Acc2"]["mean"]
 
 
-def crossed(seed: int, n: int, width: int, n_held: int = 200):
-    """T and A are signs that column 0 of text and sound tells; M is their product."""
-    rng = np.random.default_rng(seed)
-    signs = rng.choice([-1.0, 1.0], (2, n + 2 * n_held))
-    values = rng.normal(size=(2, n + 2 * n_held, width)).astype(np.float32)
-    values[:, :, 0] = signs + 0.2 * values[:, :, 0]
-    labels = {"T": signs[0], "A": signs[1], "M": signs[0] * signs[1]}
-    return two_inputs(values, labels, n, 1)
-
-
-def delayed(seed: int, n: int = 600, n_rows: int = 4, n_held: int = 150):
-    """Text marks a step; two steps later sound says M's sign, elsewhere the opposite."""
-    rng = np.random.default_rng(seed)
-    every = np.arange(n + 2 * n_held)
-    sign = rng.choice([-1.0, 1.0], len(every))
-    at = rng.integers(0, n_rows - 2, len(every))
-    values = (0.1 * rng.normal(size=(2, len(every), n_rows, 3))).astype(np.float32)
-    values[0, every, at, 0] += 1
-    values[1, every, at + 2, 0] += sign
-    values[1, every, (at + 2 + rng.integers(1, n_rows, len(every))) % n_rows, 0] -= sign
-    return two_inputs(values.reshape(2, -1, 3), {"M": sign}, n, n_rows)
-
-
-def two_inputs(values: np.ndarray, labels: dict[str, np.ndarray], n: int, n_rows: int):
-    """Text and sound (2, rows, D) of utterances of which the first n train; the rest is halved."""
-    n_held = (len(labels["M"]) - n) // 2
-    ids = [f"v/{i}" for i in range(n + 2 * n_held)]
-    splits = ["train"] * n + ["valid"] * n_held + ["test"] * n_held
-    pairs = zip(("text", "audio"), values, strict=True)
-    return join(ids, splits, labels, [Input(m, m, rows_of(ids, v, n_rows)) for m, v in pairs])
-
-
 MECHANISMS: dict[str, Callable[[Sequence[int]], Figures]] = {
     "balance": balance,
     "conflict": conflict,
@@ -317,12 +203,14 @@ def better(name: str, without: Sequence[float], having: Sequence[float]) -> floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("mechanism", nargs="*", choices=[[], *MECHANISMS], help="default: all")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first", type=int, default=100, help="the first of them")
     args = parser.parse_args()
+    seeds = range(args.first, args.first + args.seeds)
     torch.set_num_threads(1)
     failed = []
     for mechanism in args.mechanism or MECHANISMS:
-        for name, (unit, without, having) in MECHANISMS[mechanism](range(args.seeds)).items():
+        for name, (unit, without, having) in MECHANISMS[mechanism](seeds).items():
             p = better(name, without, having)
             print(f"figure {name}_without = {np.mean(without):.3f} {unit}")
             print(f"figure {name}_with = {np.mean(having):.3f} {unit}")

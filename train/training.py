@@ -66,10 +66,11 @@ class Training:
             without a better validation score, seed by seed, so that seeds do not run side by side.
         warmup: share of all steps, [0, 1), over which the rate rises in a line to ``lr``.
         accumulate: batches whose gradients make one step: as one batch of so many times
-            ``batch_size`` would, in the memory of one. Not quite so for three models, whose losses
+            ``batch_size`` would, in the memory of one. Not quite so for four models, whose losses
             are no sums over utterances: ``misa`` compares the distributions of its parts within
             each of the small batches, ``av-mc`` mixes an utterance with one of its small batch,
-            ``self-mm`` makes labels anew after each.
+            ``self-mm`` makes labels anew after each, ``easum-general``
+            compares the corpora of each, and means over them.
         round: of FmlMSN's retraining rule: its number, and the seed of the draws that asked for it;
             a workflow sets it, and other seeds with it. Empty: the first one.
         precision: ``bfloat16``: matrix products of a training step in mixed precision; weights,
