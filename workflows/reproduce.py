@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cache.errors import AffectflowError, BadCall
+from ..cache.errors import AffectflowError, BadCall, BadInput
 from ..cache.store import FeatureStore
 from .measured import Line, Reproduction, line_of
 from .published_tables import Row, table_of
@@ -49,6 +49,7 @@ def reproduce(
     Raises:
         UnknownName: no paper, or no table of it, is called so.
         BadCall: the table has no row that ours measure, or none of them can be run.
+        BadInput: none can, for weights that a fit cannot start from.
     """
     table = table_of(paper, number)
     if not table.ours:
@@ -62,7 +63,7 @@ def reproduce(
         try:
             recipe = _recipe(way, scored, corpus, overrides, seeds)
             done[way] = run(recipe, cache, until=wanted, reporter=reporter, **options)
-        except BadCall as error:
+        except (BadCall, BadInput) as error:
             whys[way] = error
             reporter.note(f"{_said(way)}: {error}")
     if not done:

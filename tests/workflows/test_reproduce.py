@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from affectflow.cache.errors import BadCall
+from affectflow.cache.errors import BadCall, BadInput
 from affectflow.workflows import cli
 from affectflow.workflows.measured import epoch_seconds
 from affectflow.workflows.reproduce import reproduce
@@ -82,6 +82,18 @@ def test_rows_are_filled_from_the_runs_of_their_variants(found):
     accuracy = base.fit.spread("M", "Acc2")
     assert base.ours["Acc-2"][0].mean == pytest.approx(100 * accuracy.mean)
     assert base.ours["MAE"][0] == base.fit.spread("M", "MAE")
+
+
+def test_a_row_whose_fit_cannot_start_leaves_the_others_their_numbers(monkeypatch):
+    def starts(workflow):
+        if workflow["m"].training.epochs == 3:
+            raise BadInput("node 'm' cannot start from another model's weights")
+
+    monkeypatch.setattr("affectflow.workflows.run.check_starts", starts)
+    base, longer, *_ = reproduce("tables.yaml", "1", "cache", scheduler="sync").lines
+    assert base.ours["MAE"][0] == base.fit.spread("M", "MAE")
+    assert longer.fit is None
+    assert longer.why == "node 'm' cannot start from another model's weights"
 
 
 def test_time_of_an_epoch_counts_the_nodes_that_are_timed_with_it(found):
