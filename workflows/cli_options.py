@@ -148,7 +148,7 @@ PACK_OPTIONS = (
         "overrides",
         multiple=True,
         metavar="NODE.KEY=VALUE",
-        help="Change a setting of the recipe: --set tfn.lr=0.002. Repeatable.",
+        help="Change a setting of the recipe: --set tfn.lr=0.002; null leaves one out. Repeatable.",
     ),
 )
 RECIPE_OPTIONS = (

@@ -34,7 +34,7 @@ def changed(
         where: its name, for messages.
         variants: names of variants of the recipe.
         corpus: folder or table that takes the place of the recipe's corpus.
-        overrides: ``node.setting=value``, values in YAML.
+        overrides: ``node.setting=value``, values in YAML; ``null`` leaves a setting out.
 
     Raises:
         BadRecipe: a variant changes what is not there, or an override cannot be read.
@@ -175,8 +175,15 @@ def _with(node: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:
     """A node with a setting changed, or with one more setting to search."""
     if key.startswith("search."):
         space = _mapping(node.get("search") or {}, "'search'")
-        key, value = "search", {**space, key.removeprefix("search."): value}
-    return {**node, key: value}
+        key, value = "search", _put(space, key.removeprefix("search."), value)
+    return _put(node, key, value)
+
+
+def _put(whole: Mapping[Any, Any], key: str, value: Any) -> dict[Any, Any]:
+    """A mapping with a value in it, or, where that is None, without the one that stands there."""
+    if value is None and key in whole:
+        return {k: v for k, v in whole.items() if k != key}
+    return {**whole, key: value}
 
 
 def _set_in(whole: Any, place: Sequence[str], keys: Sequence[str], value: Any) -> dict[Any, Any]:
@@ -184,7 +191,7 @@ def _set_in(whole: Any, place: Sequence[str], keys: Sequence[str], value: Any) -
     whole, (key, *further) = _mapping(whole, ".".join(place)), keys
     if further:
         value = _set_in(whole.get(key) or {}, [*place, key], further, value)
-    return {**whole, key: value}
+    return _put(whole, key, value)
 
 
 def _mapping(value: Any, what: str) -> dict[Any, Any]:

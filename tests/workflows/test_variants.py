@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
+from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import check, prepared
@@ -190,6 +193,67 @@ def test_one_override_may_set_several_nodes(small):
     assert made["m"].training.lr == made["both_T"].training.lr == 0.125
     with pytest.raises(UnknownName, match="unknown node in an override 'bth'. Did you mean 'both'"):
         load_recipe(small, ["m,bth.lr=0.125"])
+
+
+def test_null_leaves_out_what_stands_there(small):
+    text = small.read_text().replace(
+        "{root: corpus}", "{several: {a: {root: a, kind: media}, b: {root: b}}}"
+    )
+    small.write_text(text)
+
+    def made(*overrides):
+        return load_recipe(small, overrides, variants=["wide"])
+
+    assert made("m.lr=null").workflow["m"] == made("m.lr=1e-3").workflow["m"], "its default"
+    assert made("corpus.several.b=null").corpus.several == {"a": CorpusSpec("a", "media")}
+    assert made("corpus.several.a.kind=null").corpus.several["a"] == CorpusSpec("a")
+    searched = made("m.search.lr=[1, 2]", "m.search.epochs=[3, 4]", "m.search.lr=null")
+    assert list(searched.workflow["m"].search) == ["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("m.lrr=null", "node 'm': unknown setting of 'unimodal' 'lrr'. Did you mean 'lr'"),
+        ("m.start=null", "node 'm': 'start' must name .*, got None"),
+        ("corpus.several.vox=null", "'vox': must map 'root' .* to values, got None"),
+    ],
+)
+def test_null_of_what_does_not_stand_there_is_told(small, override, message):
+    small.write_text(small.read_text().replace("{root: corpus}", "{several: {a: {root: a}}}"))
+    with pytest.raises(BadRecipe, match=message):
+        load_recipe(small, [override])
+
+
+@pytest.mark.parametrize("variant", ["no_pretraining", "nothing", "baselines"])
+def test_kebr_without_pre_training_reads_the_labelled_corpus_that_was_asked_for(variant):
+    def corpora(*variants):
+        return load_recipe("kebr", variants=variants).corpus.several
+
+    assert corpora(variant) == {"labelled": CorpusSpec("mosi")}
+    assert corpora("mosei", variant) == {"labelled": CorpusSpec("mosei")}
+    assert corpora(variant, "mosei") == {"labelled": CorpusSpec("mosei")}
+
+
+@pytest.mark.parametrize(
+    ("beneath", "model"),
+    [([], "kebr-encoder"), (["bert_base"], "kebr-encoder"), (["frozen"], "kebr")],
+)
+def test_kebr_without_pre_training_is_the_same_fit_but_for_what_is_left_out(beneath, model):
+    def fit(*variants):
+        return load_recipe("kebr", variants=[*beneath, *variants]).workflow["kebr"]
+
+    plain = fit()
+    assert (plain.model, plain.start) == (model, "pretrain")
+    assert fit("no_pretraining") == replace(plain, start="")
+    bare = fit("nothing")
+    changed = replace(plain.settings, text_based=False, mcc_weight=0.0)
+    assert bare == replace(plain, start="", settings=changed)
+
+
+def test_transcripts_of_the_unlabelled_corpus_are_read_where_nothing_is_recognised():
+    kinds = [load_recipe("kebr", variants=v).corpus.several for v in ([], ["transcripts"])]
+    assert [several["unlabelled"].kind for several in kinds] == ["media", "affectflow"]
 
 
 def test_a_recipe_may_be_like_another_one_with_changes_of_its_own(tmp_path):
