@@ -49,6 +49,7 @@ class Corpus:
         reading_faults: what its reader could not read, one sentence each; ``check`` repeats them.
         families: of several corpora that were joined (``cache.joined``), name to metric family;
             empty: it is one of its own.
+        parts: of such, name in the whole to the name that the corpus has itself.
     """
 
     _frame: pd.DataFrame
@@ -59,6 +60,7 @@ class Corpus:
     notes: tuple[str, ...] = ()
     reading_faults: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family and self.family not in FAMILIES:
@@ -76,6 +78,7 @@ class Corpus:
         notes: Iterable[str] = (),
         reading_faults: Iterable[str] = (),
         families: Mapping[str, str] | None = None,
+        parts: Mapping[str, str] | None = None,
     ) -> Corpus:
         """Make a corpus of columns: ``id`` and any of the others, numbers also as text.
 
@@ -91,7 +94,8 @@ class Corpus:
         """
         frame, faults = typed(columns)
         said = (note, tuple(notes), (*reading_faults, *faults))
-        return cls(frame, name, family, as_range(label_range), *said, dict(families or {}))
+        whole = dict(families or {}), dict(parts or {})
+        return cls(frame, name, family, as_range(label_range), *said, *whole)
 
     @classmethod
     def from_utterances(
@@ -143,7 +147,8 @@ class Corpus:
         about = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if not field.name.startswith("_") and (self.families or field.name != "families")
+            if not field.name.startswith("_")
+            and (self.families or field.name not in ("families", "parts"))
         }
         write_file(file, self._frame, about)
         return file

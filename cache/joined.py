@@ -21,7 +21,8 @@ def joined(parts: Mapping[str, Corpus]) -> Corpus:
 
     Ids, speakers and dialogues are ``mosi/<id>`` and so on, so that none clash; the text column
     ``corpus`` holds the name. Labels that a part lacks are missing there. Its metric family is
-    that of its parts where they agree, else empty; ``families`` has each part's.
+    that of its parts where they agree, else empty; ``families`` has each part's, and
+    ``parts`` what each part is called itself.
 
     Args:
         parts: name to corpus.
@@ -63,6 +64,7 @@ def joined(parts: Mapping[str, Corpus]) -> Corpus:
             *faults,
         ],
         families=families,
+        parts={name: corpus.name for name, corpus in parts.items()},
     )
 
 

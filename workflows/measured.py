@@ -65,9 +65,15 @@ class Reproduction:
         return list(dict.fromkeys(measured_on(line) for line in self.measured))
 
     @property
+    def missed(self) -> list[str]:
+        """Corpora of the paper in whose place a row of ours was measured on another."""
+        others = (line for line in self.measured if not on_same_corpus(self.table, line))
+        return list(dict.fromkeys(published_on(self.table, line) for line in others))
+
+    @property
     def elsewhere(self) -> bool:
         """Whether a row of ours was measured on another corpus than the paper's."""
-        return any(not on_same_corpus(self.table, line) for line in self.measured)
+        return bool(self.missed)
 
 
 def line_of(table: Table, row: Row, run: Run) -> Line:
@@ -111,17 +117,27 @@ def epoch_seconds(fit: FitView) -> float:
     return fit.checkpoint.meta.get("seconds", math.nan) / epochs if epochs else math.nan
 
 
+def published_on(table: Table, line: Line) -> str:
+    """Name of the corpus that the published numbers of a row are of, as the paper calls it."""
+    return line.row.corpus or table.corpus
+
+
 def on_same_corpus(table: Table, line: Line) -> bool:
     """Whether a row was measured on the corpus that its published numbers are of, by its name."""
-    return _plain(measured_on(line)) == _plain(line.row.corpus or table.corpus)
+    return _plain(measured_on(line)) == _plain(published_on(table, line))
 
 
 def measured_on(line: Line) -> str:
-    """Name of the corpus that a row was measured on; of several, those that its fit learns from."""
+    """Name of the corpus that a row was measured on; of several, those that its fit learns from.
+
+    Those have the names that they have themselves: a recipe may call them by what they are for.
+    """
     assert line.run is not None  # only lines that were measured are asked
     fit = line.run.workflow[line.row.node]
     assert isinstance(fit, Fit)  # it has scores
-    return "+".join(fit.corpora) or line.run.corpus.name
+    corpus = line.run.corpus
+    own = [corpus.parts.get(name, name) for name in fit.corpora or corpus.parts]
+    return "+".join(own) or corpus.name
 
 
 def _plain(corpus: str) -> str:
@@ -211,7 +227,7 @@ def _of_ours(found: Reproduction) -> list[str]:
     if found.elsewhere:
         said.append(
             "Measured on another corpus than the published numbers, which are of "
-            f"{found.table.corpus}: they show the paper's pattern at most."
+            f"{', '.join(found.missed)}: they show the paper's pattern at most."
         )
     for line in found.measured:
         applied = line.run.recipe.variants if line.run else ()

@@ -10,10 +10,12 @@ from .measured import (
     DASH,
     Line,
     Reproduction,
+    measured_on,
     numbers,
     on_same_corpus,
     our_cell,
     published_cell,
+    published_on,
     row_name,
     told,
 )
@@ -78,7 +80,7 @@ def as_csv(found: Reproduction) -> str:
                         "heading": heading,
                         "metric": metric,
                         "published": printed[i] if i < len(printed) else None,
-                        "published_on": line.row.corpus or found.table.corpus,
+                        "published_on": published_on(found.table, line),
                         "mean": one.mean if one else None,
                         "std": one.std if one else None,
                         "seeds": one.n if one else None,
@@ -95,7 +97,7 @@ def _origin(found: Reproduction, line: Line) -> dict[str, object]:
         return {"same_corpus": "", **empty, "why": line.why}
     return {
         "same_corpus": on_same_corpus(found.table, line),
-        "corpus": line.run.corpus.name,
+        "corpus": measured_on(line),
         "run": line.run.id,
         "fit": line.fit.name,
         "task": line.row.task,

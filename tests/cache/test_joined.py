@@ -40,6 +40,7 @@ def test_ids_and_speakers_carry_the_name_of_their_corpus_and_labels_stay_apart()
         "",
         {"mosi": "mosi", "meld": ""},
     )
+    assert made.parts == {"mosi": "any", "meld": "any"}
     assert made.every_family == ("mosi",)
     assert not made.check(media=False).errors
 
@@ -49,7 +50,7 @@ def test_what_parts_agree_in_is_of_the_whole_and_it_can_be_written_and_read(tmp_
     assert (made.family, made.label_range) == ("mosi", (-3, 3))
     again = Corpus.read(made.write(tmp_path))
     assert again.digest() == made.digest()
-    assert again.families == made.families
+    assert (again.families, again.parts) == (made.families, {"a": "any", "b": "any"})
     assert again.domains.tolist() == made.domains.tolist()
 
 
@@ -60,7 +61,8 @@ def test_a_corpus_of_its_own_is_as_it_was(tmp_path):
     assert own["v/0"].corpus == ""
     file = own.write(tmp_path)
     assert b"families" not in file.read_bytes()
-    assert Corpus.read(file).families == {}
+    assert b"parts" not in file.read_bytes()
+    assert Corpus.read(file).families == Corpus.read(file).parts == {}
 
 
 def test_labels_are_held_to_the_range_of_their_own_corpus():

@@ -25,6 +25,8 @@ variants:
   longer: {about: three epochs, set: [m.epochs=3]}
   broken: {about: no such label, set: ["m.tasks=[A]"]}
 """
+#: Its fits learn from one of several corpora.
+MINE = "tasks: [M], corpora: [labelled],"
 TABLES = """
 recipe: words.yaml
 tables:
@@ -96,6 +98,19 @@ def test_a_row_whose_fit_cannot_start_leaves_the_others_their_numbers(monkeypatc
     assert longer.why == "node 'm' cannot start from another model's weights"
 
 
+def test_of_several_corpora_the_names_count_that_they_have_themselves(tmp_path):
+    several = RECIPE.replace("{root: corpus}", "{several: {labelled: {root: corpus}}}")
+    (tmp_path / "words.yaml").write_text(several.replace("tasks: [M],", MINE))
+    named = reproduce("tables.yaml", "1", "cache", scheduler="sync")
+    (tmp_path / "words.yaml").write_text(several)
+    every = reproduce("tables.yaml", "1", "cache", scheduler="sync")
+    for found in (named, every):
+        assert found.measured[0].run.corpus.name == "labelled"
+        assert found.corpora == ["toy"]
+        assert found.missed == ["MOSI"], "that of the row SF"
+        assert ",toy," in as_csv(found)
+
+
 def test_time_of_an_epoch_counts_the_nodes_that_are_timed_with_it(found):
     base, sf = found.lines[0], found.lines[2]
     meta = base.fit.checkpoint.meta
@@ -116,7 +131,7 @@ def test_the_terminal_shows_published_and_ours_and_says_what_is_missing(found):
     assert ours[1].split("±")[0] == f"{score:.2f}"
     for said in (
         "Ours: test split of 'toy', mean±standard deviation (n - 1) over 1 to 2 seeds.",
-        "Measured on another corpus than the published numbers",
+        "Measured on another corpus than the published numbers, which are of MOSI: they show",
         "In percent: Acc-2.",
         "Published: on words.",
         "theirs: of another paper.",
