@@ -35,6 +35,9 @@ class KebrNet(Model):
     layers alike but for the heads, so that a fine-tuning may start from a pre-training. An
     utterance without text is one empty token.
 
+    A text that was cut before its masked token (``long: truncate``) still has its label: it scores
+    0, and counts so in the validation's error, though it teaches nothing.
+
     After each epoch its course tells the mean cosine of X_K with each modality's X_0, with or
     without the constraint: the figure of the modalities' imbalance.
 
