@@ -312,8 +312,8 @@ class Above(torch.nn.Module):
         return states * self.weight
 
 
-def inside(summary, **settings):
-    specs = [InputSpec(m, m, WIDTHS[m], "sequence", 9) for m in ("text", "audio")]
+def inside(summary, modalities=("text", "audio"), **settings):
+    specs = [InputSpec(m, m, WIDTHS[m], "sequence", 9) for m in modalities]
     small = {name: value for name, value in SMALL.items() if name not in ("text_units", "heads")}
     model = model_settings("hybrid-attention-encoder", **{**small, **settings})
     kind = network_class("hybrid-attention-encoder")
@@ -344,3 +344,58 @@ def test_the_layers_above_get_the_shifted_text_and_learn_at_a_rate_of_their_own(
     rates = {net.rate(name, 1e-3) for name, _ in net.named_parameters() if "encoder" in name}
     assert rates == {1e-5}
     assert net.rate("fuse.weight", 1e-3) == 1e-3
+
+
+# --- special tokens, which have neither sound nor sight -------------------------------------
+
+ALL = ("text", "audio", "vision")
+RNNS = ["sLSTM", "bLSTM", "sGRU", "bGRU"]
+
+
+def a_batch_with_special_tokens(padding=0):
+    """Two texts of 6 and 4 tokens; the first and the last have no sound and no sight."""
+    step, lengths = torch.arange(6 + padding), torch.tensor([6, 4]).view(1, 2, 1)
+    tokens = step < lengths
+    spoken = (step > 0) & (step < lengths - 1)
+    mask = {"text": tokens, "audio": spoken, "vision": spoken}
+    values = {m: drawn(1, 2, 6, n, seed=n) for m, n in WIDTHS.items()}
+    padded = {m: torch.nn.functional.pad(x, (0, 0, 0, padding)) for m, x in values.items()}
+    return Batch({m: x * mask[m].unsqueeze(-1) for m, x in padded.items()}, mask, None)
+
+
+@pytest.mark.parametrize("summary", ["first", "last"])
+@pytest.mark.parametrize("rnn", RNNS)
+def test_all_gates_and_adjustments_reach_the_score_at_cls(rnn, summary):
+    net = inside(summary, ALL, rnn=rnn)
+    net(a_batch_with_special_tokens()).predictions.sum().backward()
+    for part in (net.adjust.audio, net.adjust.vision, *net.gates.values()):
+        slopes = {name: p.grad for name, p in part.named_parameters() if name != "mu"}
+        assert all(slope is not None and slope.any() for slope in slopes.values()), slopes
+
+
+@pytest.mark.parametrize("rnn", RNNS)
+def test_a_special_token_is_read_as_zeros_and_padding_still_changes_no_score(rnn):
+    net, batch = inside("first", ALL, rnn=rnn), a_batch_with_special_tokens()
+    longer = a_batch_with_special_tokens(padding=3)
+    torch.testing.assert_close(net(longer).predictions, net(batch).predictions)
+    seen = []
+    net.gates["text"].register_forward_pre_hook(lambda _, args: seen.extend(args[1]))
+    net(batch)
+    for name, states in zip(("audio", "vision"), seen, strict=True):
+        rows, tokens = batch.values[name], batch.mask["text"]
+        wanted = net.readers[name](rows, tokens) * tokens.unsqueeze(-1)
+        torch.testing.assert_close(states, wanted)
+        assert states[:, :, 0].any(dim=-1).all()
+
+
+@pytest.mark.parametrize("rnn", RNNS)
+def test_what_an_utterance_lacks_is_read_by_nobody(rnn):
+    net, batch = inside("first", ALL, rnn=rnn), a_batch_with_special_tokens()
+    batch.mask["vision"] = batch.mask["vision"] & torch.tensor([True, False]).view(1, 2, 1)
+    batch.values["vision"] = batch.values["vision"] * batch.mask["vision"].unsqueeze(-1)
+    seen = []
+    net.gates["text"].register_forward_pre_hook(lambda _, args: seen.extend(args[1]))
+    net(batch)
+    sight = seen[1]
+    assert sight[0, 0].any()
+    assert not sight[0, 1].any()

@@ -33,6 +33,27 @@ def aligned_rows(
     return rows, masks, torch.stack(masks).any(dim=0)
 
 
+def summary_place(mask: Tensor, from_end: bool) -> Tensor:
+    """Where the token that sums a text up ([CLS]) stands: (S, B) of mask (S, B, T).
+
+    The first row, or ``from_end`` (XLNet's kin) the last real one; 0 where none is real.
+    """
+    last = _length(mask).sub(1).clamp(min=0)
+    return last if from_end else torch.zeros_like(last)
+
+
+def rows_at(rows: Tensor, place: Tensor) -> Tensor:
+    """One row of each utterance: (S, B, D) of rows (S, B, T, D) and numbers of rows (S, B)."""
+    index = place[..., None, None].expand(-1, -1, 1, rows.shape[-1])
+    return rows.gather(2, index).squeeze(2)
+
+
+def with_first(mask: Tensor) -> Tensor:
+    """A mask (S, B, T) with the first row real: where there is no text, one empty token."""
+    step = torch.arange(mask.shape[-1], device=mask.device)
+    return mask | (step == 0)
+
+
 def spread(rows: Tensor, mask: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of any rate beside the tokens of a text: each token gets the mean of its share of them.
 

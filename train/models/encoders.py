@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..dataset import InputSpec
 from ..seeds import Streams
+from .aligned import rows_at, summary_place
 from .base import Batch, masked
 from .copies import Copies
 from .mag import real_mean
@@ -71,8 +72,5 @@ class InputEncoder(nn.Module):
     def _whole(self, rows: Tensor, mask: Tensor) -> Tensor:
         if self.summary == "mean":
             return real_mean(rows, mask)
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        last = (mask * step).amax(dim=-1)
-        place = last if self.summary == "last" else torch.zeros_like(last)
-        place = place[..., None, None].expand(-1, -1, 1, rows.shape[-1])
-        return masked(rows.gather(2, place).squeeze(2), mask.any(dim=-1))
+        place = summary_place(mask, self.summary == "last")
+        return masked(rows_at(rows, place), mask.any(dim=-1))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..seeds import Streams
+from .aligned import rows_at, summary_place, with_first
 from .copies import Copies
 from .hybrid import HybridNet
 
@@ -19,11 +19,12 @@ class HybridAttentionEncoderNet(HybridNet):
     the embeddings), so that what lies below k is run once and stays as it is. The layers above
     start from that model's weights, are trained at ``encoder_lr`` and saved with the fit; see
     ``MagEncoderNet``, which this follows. Sound and sight stand beside the tokens
-    (``pool-tokens``): a word's sub-words repeat its row, [CLS] and [SEP] have none.
+    (``pool-tokens``): a word's sub-words repeat its row, [CLS] and [SEP] are zeros.
 
     The score is read at [CLS]: the first token in BERT and its kin, the last one in XLNet. There
-    a reader in order (``sLSTM``, ``sGRU``) has heard nothing yet in BERT, and all in XLNet; sound
-    and sight reach BERT's [CLS] through MSG-T and the layers above, and through MBA. An utterance
+    a reader in order (``sLSTM``, ``sGRU``) has read one row of zeros in BERT, and all rows in
+    XLNet: sound and sight reach BERT's [CLS] through MSG-T and the layers above, and through the
+    texts that MBA adjusts by them, by which MSG-A and MSG-V shift the state there. An utterance
     without text is one empty token.
 
     Source:
@@ -46,13 +47,9 @@ class HybridAttentionEncoderNet(HybridNet):
 
     def upper(self, rows: Tensor, mask: Tensor) -> Tensor:
         """States (S, B, T, D) of layer k to those of the last one."""
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        states: Tensor = self.encoder(rows, mask | (step == 0))
+        states: Tensor = self.encoder(rows, with_first(mask))
         return states
 
     def summed(self, rows: Tensor, real: Tensor) -> Tensor:
         """The row of [CLS]."""
-        step = torch.arange(real.shape[-1], device=real.device)
-        last = (real * step).amax(dim=-1, keepdim=True)  # (S, B, 1)
-        place = last if self.from_end else torch.zeros_like(last)
-        return rows.gather(2, place.unsqueeze(-1).expand(-1, -1, -1, rows.shape[-1])).squeeze(2)
+        return rows_at(rows, summary_place(real, self.from_end))

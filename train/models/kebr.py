@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..seeds import Dropout, LayerNorm, Linear, Streams
 from ..settings.base import MARKS
-from .aligned import aligned_rows
+from .aligned import aligned_rows, rows_at, summary_place, with_first
 from .base import Batch, Model, Output
 from .copies import Copies
 
@@ -93,8 +93,7 @@ class KebrNet(Model):
         x = text
         for layer in self.fusion:
             x = layer(x, *[(rows[name], masks[name]) for name in INJECTED])
-        at = place[..., None, None].expand(-1, -1, 1, x.shape[-1])
-        hidden: Tensor = x.gather(2, at).squeeze(2)  # (S, B, D)
+        hidden = rows_at(x, place)  # (S, B, D)
         cosines = self._cosines(x, rows, masks)
         return Output(
             self._scores(hidden) * there.unsqueeze(-1),
@@ -111,15 +110,13 @@ class KebrNet(Model):
         specs = [self.text] if self.marks is None else [self.text, self.marks]
         rows, masks, _ = aligned_rows(batch, specs)
         x, mask = rows[0], masks[0]
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        last = (mask * step).amax(dim=-1)  # 0 where there is no text
-        mask = mask | (step == 0)
+        place = summary_place(mask, self.from_end)
+        mask = with_first(mask)
         if self.encoder is not None:
             x = self.encoder(x, mask)
         if self.marks is not None:
             marked = rows[1].squeeze(-1) > 0
             return x, mask, marked.int().argmax(dim=-1), marked.any(dim=-1)
-        place = last if self.from_end else torch.zeros_like(last)
         return x, mask, place, torch.ones_like(place, dtype=torch.bool)
 
     def _scores(self, hidden: Tensor) -> Tensor:

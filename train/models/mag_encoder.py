@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from ..seeds import Dropout, Linear, Streams
 from .adaptation import AdaptationGate
-from .aligned import aligned_rows
+from .aligned import aligned_rows, rows_at, summary_place, with_first
 from .base import Batch, Model, Output
 from .copies import Copies
 
@@ -65,10 +62,6 @@ class MagEncoderNet(Model):
         """Scores (S, B, K), the state that they are read from (S, B, D), all states as rows."""
         rows, masks, _ = aligned_rows(batch, self.inputs)
         text, mask = rows.pop(self.text), masks.pop(self.text)
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        last = (mask * step).amax(dim=-1, keepdim=True)  # (S, B, 1); 0 where there is no text
-        states = self.encoder(self.gate(text, rows, masks), mask | (step == 0))
-        place = last if self.from_end else torch.zeros_like(last)
-        place = place.unsqueeze(-1).expand(-1, -1, -1, states.shape[-1])
-        hidden: Tensor = states.gather(2, place).squeeze(2)
+        states = self.encoder(self.gate(text, rows, masks), with_first(mask))
+        hidden = rows_at(states, summary_place(mask, self.from_end))
         return Output(self.score(self.drop(hidden)), hidden, rows=states, rows_mask=mask)

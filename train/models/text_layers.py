@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..seeds import LayerNorm, Linear, Streams
+from .aligned import rows_at, summary_place, with_first
 from .attention import AttentionLayer, positions
 from .copies import Copies
 from .mag import real_mean
@@ -38,16 +38,12 @@ class TrainedLayers(nn.Module):
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """States of the last layer; an utterance without text is one empty token."""
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        states: Tensor = self.copies(rows, mask | (step == 0))
+        states: Tensor = self.copies(rows, with_first(mask))
         return states
 
     def summary(self, states: Tensor, mask: Tensor) -> Tensor:
         """The state (S, B, width) of the token that stands for the text: [CLS]."""
-        step = torch.arange(mask.shape[-1], device=mask.device)
-        last = (mask * step).amax(dim=-1)  # (S, B); 0 where there is no text
-        place = (last if self.from_end else torch.zeros_like(last))[..., None, None]
-        return states.gather(2, place.expand(-1, -1, 1, states.shape[-1])).squeeze(2)
+        return rows_at(states, summary_place(mask, self.from_end))
 
 
 class OwnLayers(nn.Module):

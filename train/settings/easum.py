@@ -42,7 +42,6 @@ class Easum(ModelSettings):
         "loss": "mse",
         "length": "longest",
     }
-    #: Settings that must be greater than 0.
     positive: ClassVar[tuple[str, ...]] = ("largest_shift",)
 
     layers: int = 8
@@ -58,12 +57,6 @@ class Easum(ModelSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.divides("heads", "units")
-        for name in self.positive:
-            if not getattr(self, name) > 0:
-                raise BadCall(
-                    f"setting '{name}' of '{self.name}' must be greater than 0, "
-                    f"not {getattr(self, name)!r}"
-                )
 
     def reads(self, modality: str) -> str:
         """Rows, but for soft labels."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...cache.errors import BadCall, unknown
+from ...cache.errors import unknown
 from .base import ModelSettings
 
 #: Recurrent readers of sound and sight: s, in order; b, both ways.
@@ -43,10 +43,10 @@ class Hybrid(ModelSettings):
         delta: size from which an entry of a shift vector counts in a line (Huber).
     """
 
+    version: ClassVar[int] = 2
     aligned: ClassVar[bool] = True
     #: The paper's Fig. 9.
     follows: ClassVar[tuple[str, ...]] = ("F1", "F1_has0", "F1_non0")
-    #: Settings that must be greater than 0.
     positive: ClassVar[tuple[str, ...]] = ("largest_shift", "delta")
 
     rnn: str = "sLSTM"
@@ -75,12 +75,6 @@ class Hybrid(ModelSettings):
             if getattr(self, name) not in choices:
                 what = f"setting for '{name}' of '{self.name}'"
                 raise unknown(what, str(getattr(self, name)), choices)
-        for name in self.positive:
-            if not getattr(self, name) > 0:
-                raise BadCall(
-                    f"setting '{name}' of '{self.name}' must be greater than 0, "
-                    f"not {getattr(self, name)!r}"
-                )
 
     def reads(self, modality: str) -> str:
         """Rows of every modality."""

@@ -86,15 +86,8 @@ class KebrEncoder(Kebr):
     """
 
     name: ClassVar[str] = "kebr-encoder"
+    positive: ClassVar[tuple[str, ...]] = ("encoder_lr",)
     encoder: ClassVar[tuple[str, ...]] = ("text",)
     training: ClassVar[Mapping[str, Any]] = {**Kebr.training, "length": "longest"}
 
     encoder_lr: float = 5e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.encoder_lr > 0:
-            raise BadCall(
-                f"setting 'encoder_lr' of '{self.name}' must be greater than 0, "
-                f"not {self.encoder_lr!r}"
-            )
