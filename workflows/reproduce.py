@@ -61,6 +61,7 @@ def reproduce(
         scored = list(dict.fromkeys(row.node for row in rows))
         wanted = list(dict.fromkeys([*scored, *(name for row in rows for name in row.timed)]))
         try:
+            scored, wanted = _there(way, scored), _there(way, wanted)
             recipe = _recipe(way, scored, corpus, overrides, seeds)
             done[way] = run(recipe, cache, until=wanted, reporter=reporter, **options)
         except (BadCall, BadInput) as error:
@@ -92,6 +93,19 @@ def _way(row: Row, variants: Sequence[str]) -> Way:
 
 def _said(way: Way) -> str:
     return " ".join([way[0], *(f"--variant {name}" for name in way[1])])
+
+
+def _there(way: Way, nodes: Sequence[str]) -> list[str]:
+    """Those of some nodes that are left by the variants of a way.
+
+    Raises:
+        BadCall: none is.
+    """
+    written = changed(plain(way[0]), way[0], way[1])["nodes"]
+    left = [name for name in nodes if written_name(name, written) in written]
+    if not left:
+        raise BadCall(f"its variants leave out {', '.join(nodes)}")
+    return left
 
 
 def _recipe(

@@ -8,7 +8,7 @@ comes out is checked like any recipe.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ def changed(
 ) -> dict[str, Any]:
     """A recipe with its variants put on top of each other, in order; then corpus and overrides.
 
+    What one of them changes of a node that a variant before it leaves out is passed over.
+
     Args:
         source: the recipe as plain data.
         where: its name, for messages.
@@ -45,17 +47,18 @@ def changed(
     if faults:
         raise BadRecipe(f"recipe '{where}': " + "; ".join(faults))
     known = variants_of(source) if variants else {}
+    gone: set[str] = set()
     for name in dict.fromkeys(variants):
         if name not in known:
             raise unknown(f"variant of recipe '{where}'", name, known)
         try:
-            _apply(found, known[name])
+            _apply(found, known[name], gone)
         except AffectflowError as error:
             raise BadRecipe(f"recipe '{where}', variant '{name}': {error}") from error
     if corpus is not None:
         found["corpus"] = {"root": str(corpus)}
     for override in overrides:
-        _override(found, override)
+        _override(found, override, gone)
     return found
 
 
@@ -73,7 +76,7 @@ def like(source: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     faults = list(_faults("like", own))
     if faults:
         raise BadRecipe("; ".join(faults))
-    _apply(found, own)
+    _apply(found, own, set())
     found["variants"] = {**other.get("variants", {}), **source.get("variants", {})}
     return found
 
@@ -111,16 +114,25 @@ def _faults(name: str, own: Any) -> Iterator[str]:
         yield f"'nodes' must map names to nodes, got {own['nodes']!r}"
 
 
-def _apply(source: dict[str, Any], variant: Mapping[str, Any]) -> None:
-    """Leave nodes out, add or replace some, then set; nodes stand after what they read again."""
+def _apply(source: dict[str, Any], variant: Mapping[str, Any], gone: set[str]) -> None:
+    """Leave nodes out, add or replace some, then set; nodes stand after what they read again.
+
+    Args:
+        source: the recipe, changed in place.
+        variant: its changes.
+        gone: nodes that variants have left out so far, brought up to date.
+    """
     nodes = dict(_mapping(source.get("nodes"), "'nodes'"))
+    added = {name: own for name, own in variant.get("nodes", {}).items() if name not in gone}
     for name in variant.get("drop", ()):
-        if name not in nodes:
+        if name not in nodes and name not in gone:
             raise BadRecipe(f"'drop': {unknown('node', name, nodes)}")
-        del nodes[name]
-    source["nodes"] = {**nodes, **variant.get("nodes", {})}
+        nodes.pop(name, None)
+        gone.add(name)
+    source["nodes"] = {**nodes, **added}
+    gone -= added.keys()
     for override in variant.get("set", ()):
-        _override(source, override)
+        _override(source, override, gone)
     source["nodes"] = _in_order(source["nodes"])
 
 
@@ -152,8 +164,8 @@ def written_name(name: str, nodes: Mapping[str, Any]) -> str:
     return next((n for n in many if name not in nodes and name.startswith(f"{n}_")), name)
 
 
-def _override(source: dict[str, Any], override: str) -> None:
-    """Set one setting of a node, or of several: ``av,ta.lr=0.002``."""
+def _override(source: dict[str, Any], override: str, gone: Container[str]) -> None:
+    """Set one setting of a node, or of several: ``av,ta.lr=0.002``; of those ``gone``, nothing."""
     path, equals, text = override.partition("=")
     places, dot, key = path.partition(".")
     if not (equals and dot and key):
@@ -165,6 +177,8 @@ def _override(source: dict[str, Any], override: str) -> None:
     nodes = source.get("nodes")
     nodes = dict(nodes) if isinstance(nodes, dict) else {}
     for place in places.split(","):
+        if place in gone:
+            continue
         if place not in nodes:
             raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
         nodes[place] = _with(_mapping(nodes[place], f"node '{place}'"), key, value)

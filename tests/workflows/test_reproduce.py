@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from affectflow.cache.errors import BadCall, BadInput
 from affectflow.workflows import cli
 from affectflow.workflows.measured import epoch_seconds
-from affectflow.workflows.reproduce import reproduce
+from affectflow.workflows.reproduce import _there, reproduce
 from affectflow.workflows.reproduced_files import as_csv, as_latex, write_reproduction
 
 TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table", "good and bad"] * 6
@@ -248,3 +248,10 @@ def test_recipes_and_their_variants_are_told_without_building_them(tmp_path, mon
         line.split() for line in call("recipes", "far.yaml").output.splitlines()
     ]
     assert "hybrid_attention" in call("recipes").output
+
+
+def test_rows_whose_nodes_the_asked_for_variant_leaves_out_are_not_looked_for():
+    way = ("boosting_msa", ("frozen",))
+    assert _there(way, ["tune_t", "only_t", "tune_a"]) == ["only_t"]
+    with pytest.raises(BadCall, match="its variants leave out tune_t, tune_a"):
+        _there(way, ["tune_t", "tune_a"])

@@ -7,7 +7,7 @@ from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import check, prepared
-from affectflow.workflows.variants import variants_of
+from affectflow.workflows.variants import changed, variants_of
 
 TEXT = """
 name: small
@@ -332,3 +332,27 @@ def test_fmlmsn_l_is_the_graph_of_fmlmsn_with_seeds_of_its_own_for_step_2():
     assert [node for node in both if node.name != "m"] == [n for n in alone if n.name != "m"]
     assert not set(both["m"].training.seeds) & set(alone["m"].training.seeds)
     assert both["m"].settings == alone["m"].settings
+
+
+LEFT_OUT = {
+    "nodes": {"a": {"x": 1}, "b": {"y": 1}},
+    "variants": {
+        "few": {"drop": ["b"]},
+        "fewer": {"drop": ["a", "b"], "nodes": {"c": {"z": 1}}},
+        "large": {"set": ["a,b.x=9"], "nodes": {"b": {"y": 2}}},
+    },
+}
+
+
+def test_what_is_changed_of_a_node_that_a_variant_leaves_out_is_passed_over():
+    def nodes(*variants, sets=()):
+        return changed(LEFT_OUT, "r", variants, None, sets)["nodes"]
+
+    assert nodes("few", "large") == {"a": {"x": 9}}
+    assert nodes("large", "few") == {"a": {"x": 9}}
+    assert nodes("few", "fewer") == {"c": {"z": 1}}
+    assert nodes("few", sets=["a,b.x=3", "b.y=4"]) == {"a": {"x": 3}}
+    with pytest.raises(UnknownName, match="unknown node in an override 'd'"):
+        nodes("few", sets=["d.x=3"])
+    with pytest.raises(UnknownName, match="unknown node in an override 'b'"):
+        changed({"nodes": {"a": {"x": 1}}}, "r", (), None, ["b.x=1"])
