@@ -16,6 +16,8 @@ from .result import Run
 
 #: What stands where there is no number.
 DASH = "-"
+#: Metrics that are the same in every family.
+ALIKE = frozenset({"MAE", "Corr", SECONDS})
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,21 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
     fit = fits[row.node]
     ours, lacking = {}, []
     others = {heading for other in table.ours for heading in other.published} - {*row.published}
+    other_family = table.family not in ("", fit.family)
     for heading, metrics in table.metrics.items():
         scores = tuple(_score(fits, row, metric) for metric in metrics)
-        if all(math.isfinite(score.mean) for score in scores):
+        differs = other_family and not ALIKE.issuperset(metrics)
+        if all(math.isfinite(score.mean) for score in scores) and not differs:
             times = 100 if heading in table.percent else 1
             ours[heading] = tuple(Spread(s.mean * times, s.std * times, s.n) for s in scores)
         elif heading not in others:  # half of a table may be of values, half of classes
             lacking.append(f"{heading} ({', '.join(metrics)})")
     why = f"no {', '.join(lacking)} of task {row.task} in family '{fit.family}'" if lacking else ""
+    if lacking and other_family:
+        why += (
+            f"; the table's are of '{table.family}': for a corpus that is a sheet "
+            f"--set corpus.family={table.family}"
+        )
     return Line(row, fit, run, ours, why)
 
 

@@ -7,6 +7,7 @@ One file a paper, ``published/PAPER.yaml``::
         title: Modality subsets on CH-SIMS v2
         corpus: CH-SIMS v2                # what the numbers were measured on
         note: one sentence on the table, where there is something to know
+        family: mag                       # where metrics of these names differ between families
         metrics: {Acc-2: Acc2, F1: F1_predweighted, MAE: MAE}   # heading -> ours (affectflow names)
         percent: [Acc-2, F1]              # headings whose numbers are printed times 100
         rows:
@@ -86,6 +87,7 @@ class Table(pydantic.BaseModel):
     Args:
         title: what it is about.
         corpus: what its numbers were measured on, as the paper calls it.
+        family: of its metrics, where another family has other ones of the same names.
         metrics: heading -> our metrics.
         percent: headings whose numbers are printed times 100.
         rows: in the paper's order.
@@ -96,6 +98,7 @@ class Table(pydantic.BaseModel):
 
     title: str
     corpus: str
+    family: str = ""
     metrics: dict[str, Names]
     percent: tuple[str, ...] = ()
     rows: tuple[Row, ...]
@@ -103,6 +106,8 @@ class Table(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Table:
+        if self.family:
+            _known("metric family", self.family, FAMILIES)
         known = metric_names()
         for heading, names in self.metrics.items():
             for name in names:

@@ -255,3 +255,14 @@ def test_rows_whose_nodes_the_asked_for_variant_leaves_out_are_not_looked_for():
     assert _there(way, ["tune_t", "only_t", "tune_a"]) == ["only_t"]
     with pytest.raises(BadCall, match="its variants leave out tune_t, tune_a"):
         _there(way, ["tune_t", "tune_a"])
+
+
+def test_metrics_of_another_family_do_not_stand_under_the_papers(tmp_path):
+    text = TABLES.replace("corpus: toy\n    note", "corpus: toy\n    family: mag\n    note")
+    (tmp_path / "tables.yaml").write_text(text)
+    line = reproduce("tables.yaml", "1", "cache", scheduler="sync").lines[0]
+    assert set(line.ours) == {"MAE", "Time"}
+    assert (
+        "no Acc-2 (Acc2), Acc-7 (Acc7) of task M in family 'sims'; the table's are of" in line.why
+    )
+    assert "--set corpus.family=mag" in line.why
