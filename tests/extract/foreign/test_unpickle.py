@@ -174,7 +174,6 @@ def attacks(mark):
         "as a key": {"a": 1, Calls(os.system, touch): 2},
         "numpy calls back": Calls(np.apply_along_axis, eval, 0, np.array([opens])),
         "numpy vectorize": Calls(Calls, np.vectorize, eval),
-        "getattr": Calls(builtins.getattr, os, "system"),
         "state of an object": Calls(copyreg._reconstructor, Calls, object, None, state={"x": 1}),
         "partial": Calls(__import__("functools").partial, os.system, touch),
         "numpy.load": Calls(np.load, str(mark)),
@@ -185,10 +184,12 @@ def attacks(mark):
         for protocol in PROTOCOLS:
             try:
                 made[f"{name}, protocol {protocol}"] = pickle.dumps(payload, protocol)
-            except Exception:  # not every one can be written in every protocol
-                continue
+            except (pickle.PicklingError, TypeError, AttributeError):
+                continue  # not every one can be written in every protocol
+        assert any(key.startswith(f"{name}, ") for key in made), name
     m = str(mark).encode()
     made |= {
+        "getattr": b"cbuiltins\ngetattr\n(cos\nsystem\nS'__call__'\ntR(S'touch " + m + b"'\ntR.",
         "INST": b"(S'touch " + m + b"'\nios\nsystem\n.",
         "OBJ": b"(cos\nsystem\nS'touch " + m + b"'\no.",
         "dotted name": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c"
