@@ -16,6 +16,7 @@ from .. import __version__
 from ..cache.errors import AffectflowError, BadCall
 from .cli_cache import cache_group
 from .cli_compare import compare, results
+from .cli_corpus import corpus_group
 from .cli_features import features_group
 from .cli_inspect import inspect
 from .cli_names import extractors, models
@@ -208,5 +209,6 @@ def completion(shell: str) -> None:
 
 
 LISTS = (recipes, extractors, models, results)
-for command in (*LISTS, inspect, compare, reproduce, cache_group, features_group, sweep):
+GROUPS = (corpus_group, cache_group, features_group)
+for command in (*LISTS, *GROUPS, inspect, compare, reproduce, sweep):
     main.add_command(command)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..cache.corpus import Corpus
 from ..cache.corpus_columns import TASKS
+from ..cache.corpus_file import is_ours
 from ..cache.errors import BadCall, BadCorpus, BadRecipe, unknown
 from ..cache.joined import NAME, joined
 from ..cache.labels import CLASSES
@@ -146,7 +147,7 @@ def _kind(root: Path) -> str:
     if not root.exists():
         raise BadCorpus(f"no corpus at '{root}': there is no such file or folder")
     if root.is_file():
-        return "table"
+        return "affectflow" if is_ours(root) else "table"
     if (root / "corpus.parquet").is_file():
         return "affectflow"
     if (root / "label.csv").is_file() or (root / "meta.csv").is_file():
