@@ -13,7 +13,7 @@ from .published_tables import Row, table_of
 from .recipe import Recipe, load_recipe, plain
 from .result import Reporter, Run
 from .run import run
-from .variants import changed, written_name
+from .variants import changed, overruled, written_name
 
 #: What a row is run as: its recipe and variants.
 Way = tuple[str, tuple[str, ...]]
@@ -39,7 +39,8 @@ def reproduce(
         paper: name of a recipe with published tables, or path of a YAML file of such.
         number: of the table.
         cache: folder of the feature store.
-        variants: put beneath those of each row: the corpus' hyper-parameters, frozen encoders.
+        variants: put beneath those of each row: the corpus' hyper-parameters, frozen encoders. A
+            row whose own variants would undo them is not run.
         overrides: ``node.setting=value``, on top of each row's variants.
         corpus: folder or table to run on instead of the recipe's own corpus.
         seeds: of the fits whose scores stand in the table; None: those of the recipe.
@@ -62,6 +63,7 @@ def reproduce(
         wanted = list(dict.fromkeys([*scored, *(name for row in rows for name in row.timed)]))
         try:
             scored, wanted = _there(way, scored), _there(way, wanted)
+            _agree(variants, way)
             recipe = _recipe(way, scored, corpus, overrides, seeds)
             done[way] = run(recipe, cache, until=wanted, reporter=reporter, **options)
         except (BadCall, BadInput) as error:
@@ -88,7 +90,22 @@ def _ways(rows: Sequence[Row], variants: Sequence[str]) -> Mapping[Way, list[Row
 
 
 def _way(row: Row, variants: Sequence[str]) -> Way:
-    return row.recipe, tuple(dict.fromkeys((*variants, *row.variant)))
+    """Variants of the row that were asked for too stay where the row has them."""
+    beneath = (name for name in dict.fromkeys(variants) if name not in row.variant)
+    return row.recipe, (*beneath, *row.variant)
+
+
+def _agree(asked: Sequence[str], way: Way) -> None:
+    """See that a row keeps what was asked for.
+
+    Raises:
+        BadCall: its own variants undo some of it, so that it would be measured without.
+    """
+    recipe, variants = way
+    split = next((i for i, name in enumerate(variants) if name not in asked), len(variants))
+    undone = overruled(plain(recipe), variants[:split], variants[split:])
+    if undone:
+        raise BadCall(f"what was asked for does not go with this row: {'; '.join(undone)}")
 
 
 def _said(way: Way) -> str:

@@ -86,6 +86,49 @@ def variants_of(source: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {str(name): own for name, own in source.get("variants", {}).items()}
 
 
+def overruled(source: Mapping[str, Any], beneath: Sequence[str], above: Sequence[str]) -> list[str]:
+    """What variants of a recipe undo of those that lie beneath them.
+
+    A setting counts that gets another value, and a node that another one takes the place of. What
+    is set of a node that was put in place beneath only refines it.
+
+    Args:
+        source: the recipe as plain data, well-formed.
+        beneath: names of variants.
+        above: of those on top of them.
+
+    Returns:
+        A clause for each: ``'t_v' changes mosi.on, which 't_a' changes too``.
+    """
+    known = variants_of(source)
+    first: dict[tuple[str, str], tuple[str, Any]] = {}
+    for name in beneath:
+        first |= {place: (name, value) for place, value in _written(known.get(name, {})).items()}
+    found = []
+    for name in above:
+        for (node, key), value in _written(known.get(name, {})).items():
+            own = {(node, key): value}
+            if not key and isinstance(
+                value, dict
+            ):  # a whole node: the settings that it comes with, too
+                own |= {(node, str(one)): its for one, its in value.items()}
+            for place in own:
+                other, was = first.get(place, (name, own[place]))
+                if was != own[place]:
+                    said = ".".join(word for word in place if word)
+                    found.append(f"'{name}' changes {said}, which '{other}' changes too")
+    return found
+
+
+def _written(variant: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """What a variant puts in place: (node, setting) -> value; a node as a whole has no setting."""
+    found = {(str(node), ""): own for node, own in variant.get("nodes", {}).items()}
+    for override in variant.get("set", ()):
+        places, key, value = _parsed(override)
+        found |= {(place, key): value for place in places.split(",")}
+    return found
+
+
 def variant_faults(source: Mapping[str, Any]) -> list[str]:
     """What is wrong with how a recipe writes its variants, a sentence each."""
     found = source.get("variants", {})
@@ -166,11 +209,7 @@ def written_name(name: str, nodes: Mapping[str, Any]) -> str:
 
 def _override(source: dict[str, Any], override: str, gone: Container[str]) -> None:
     """Set one setting of a node, or of several: ``av,ta.lr=0.002``; of those ``gone``, nothing."""
-    path, equals, text = override.partition("=")
-    places, dot, key = path.partition(".")
-    if not (equals and dot and key):
-        raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
-    value = load_yaml(text, f"value of override '{override}'")
+    places, key, value = _parsed(override)
     if places == "corpus":
         source["corpus"] = _set_in(source.get("corpus") or {}, ["corpus"], key.split("."), value)
         return
@@ -183,6 +222,15 @@ def _override(source: dict[str, Any], override: str, gone: Container[str]) -> No
             raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
         nodes[place] = _with(_mapping(nodes[place], f"node '{place}'"), key, value)
     source["nodes"] = nodes
+
+
+def _parsed(override: str) -> tuple[str, str, Any]:
+    """Nodes, separated by commas, a setting of theirs, and its value."""
+    path, equals, text = override.partition("=")
+    places, dot, key = path.partition(".")
+    if not (equals and dot and key):
+        raise BadRecipe(f"an override reads node.setting=value, got '{override}'")
+    return places, key, load_yaml(text, f"value of override '{override}'")
 
 
 def _with(node: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from affectflow.cache.errors import BadCall, BadInput
 from affectflow.workflows import cli
 from affectflow.workflows.measured import epoch_seconds
-from affectflow.workflows.reproduce import _there, reproduce
+from affectflow.workflows.published_tables import table_of
+from affectflow.workflows.reproduce import _there, _ways, reproduce
 from affectflow.workflows.reproduced_files import as_csv, as_latex, write_reproduction
 
 TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table", "good and bad"] * 6
@@ -151,6 +152,31 @@ def test_a_variant_lies_beneath_those_of_the_rows():
     found = reproduce("tables.yaml", "1", "cache", scheduler="sync", variants=["longer"])
     assert [line.fit.seeds[0]["epochs"] for line in found.measured] == [3, 3, 2]
     assert found.lines[0].run.recipe.variants == ("longer",)
+
+
+def test_a_row_that_would_undo_what_was_asked_for_is_not_run(tmp_path):
+    anew = "{nodes: {m: {fit: lf-dnn, on: [text], tasks: [M], seeds: 1, epochs: 2}}}"
+    more = f"  shorter: {{set: [m.epochs=1]}}\n  anew: {anew}\n"
+    (tmp_path / "words.yaml").write_text(RECIPE + more)
+
+    def found(variant):
+        return reproduce("tables.yaml", "1", "cache", scheduler="sync", variants=[variant]).lines
+
+    base, longer, *_ = found("shorter")
+    assert base.fit.seeds[0]["epochs"] == 1
+    assert longer.fit is None
+    assert longer.why == (
+        "what was asked for does not go with this row: "
+        "'longer' changes m.epochs, which 'shorter' changes too"
+    )
+    assert found("anew")[1].fit.seeds[0]["epochs"] == 3, "what is set of a new node refines it"
+
+
+def test_what_a_row_has_itself_stays_in_its_place():
+    table = table_of("hybrid_attention", "I")
+    row = next(row for row in table.ours if row.variant == ("baselines", "xlnet"))
+    (way,) = _ways([row], ["xlnet", "mosei"])
+    assert way == ("hybrid_attention", ("mosei", "baselines", "xlnet"))
 
 
 def test_csv_has_a_row_a_number_and_where_it_came_from(found):

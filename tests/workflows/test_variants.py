@@ -1,13 +1,14 @@
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import check, prepared
-from affectflow.workflows.variants import changed, variants_of
+from affectflow.workflows.variants import changed, overruled, variants_of
 
 TEXT = """
 name: small
@@ -356,3 +357,31 @@ def test_what_is_changed_of_a_node_that_a_variant_leaves_out_is_passed_over():
         nodes("few", sets=["d.x=3"])
     with pytest.raises(UnknownName, match="unknown node in an override 'b'"):
         changed({"nodes": {"a": {"x": 1}}}, "r", (), None, ["b.x=1"])
+
+
+@pytest.mark.parametrize(
+    ("beneath", "above", "said"),
+    [
+        (["wide"], ["fast"], ["'fast' changes m.lr, which 'wide' changes too"]),
+        (["wide"], ["fewer", "double", "no_t"], []),
+        (["double"], ["double"], []),
+        (["late"], ["anew"], ["'anew' changes both, which 'late' changes too"]),
+        (["tasks"], ["anew"], ["'anew' changes both.tasks, which 'tasks' changes too"]),
+        (["anew"], ["tasks"], []),
+    ],
+)
+def test_what_variants_undo_of_those_beneath_them_is_told(beneath, above, said):
+    source = yaml.safe_load(TEXT)
+    source["variants"] |= {
+        "anew": {"nodes": {"both": {"fit": "tfn", "on": ["text"], "tasks": ["M"]}}},
+        "tasks": {"set": ["both.tasks=[A]", "both.epochs=3"]},
+    }
+    assert overruled(source, beneath, above) == said
+
+
+def test_easum_without_soft_labels_goes_with_every_subset_of_its_modalities():
+    for subset in ("only_t", "t_a", "t_v"):
+        for order in ([subset, "no_soft"], ["no_soft", subset]):
+            made = load_recipe("easum", variants=order).workflow["mosi"]
+            assert made.on == load_recipe("easum", variants=[subset]).workflow["mosi"].on
+            assert made.settings.soft_weight == 0

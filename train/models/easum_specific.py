@@ -25,9 +25,9 @@ class EasumSpecificNet(EasumNet):
     soft labels y_a* are what the first phase's model predicts (``{encode: general, gives:
     scores}``), read from the cache: they cannot change that model. Of their tasks, ``emotion``
     helps a fit of sentiment, and any other (``polarity``) a fit of emotions; the head that learns
-    them is there for that alone, and its scores are not stored. Without an input of soft labels
-    the model is the paper's "w/o SPL" (Table 5). They are only learned from: a prediction does not
-    depend on them.
+    them is there for that alone, and its scores are not stored. Without an input of soft labels,
+    or with no weight on them, the model is the paper's "w/o SPL" (Table 5). They are only learned
+    from: a prediction does not depend on them.
 
     What has the same name and shape as in the first phase starts from there (``start: general``):
     the maps of sound and sight, the displacement, the head of soft labels; the text's layers are
@@ -42,7 +42,8 @@ class EasumSpecificNet(EasumNet):
 
     def build(self, settings: Any, streams: Streams) -> None:
         """The shared parts, and a head for each soft task that helps."""
-        self.soft = next((spec for spec in self.inputs if spec.modality == SOFT), None)
+        soft = next((spec for spec in self.inputs if spec.modality == SOFT), None)
+        self.soft = soft if settings.soft_weight else None
         places: dict[str, list[int]] = {}
         for k, column in enumerate(self.soft.columns if self.soft else ()):
             task, is_class, _ = column.partition("=")

@@ -27,10 +27,12 @@ class EasumSpecific(Easum):
             attention_dropout, post_dropout: see ``Easum``. The paper's ``layers`` are 8 for
             sentiment and 3 for emotions.
         soft_weight: of the divergence from the soft labels in the loss (eta). The paper's are 0.5
-            on MOSI and MOSEI, 0.1 on IEMOCAP, 1 on MELD.
+            on MOSI and MOSEI, 0.1 on IEMOCAP, 1 on MELD; 0 is its "w/o SPL", which leaves out the
+            head that would learn them.
     """
 
     name: ClassVar[str] = "easum-specific"
+    version: ClassVar[int] = 2  # 2: without soft labels where they have no weight
     starts_encoders: ClassVar[bool] = False  # ConvBERT there, DeBERTa here
 
     soft_weight: float = 0.5
