@@ -21,7 +21,7 @@ from .assign import Assignment
 from .batch import Batch, Made, without
 from .encoding import EncodeTask, make_encode
 from .fitting import Begun, FitTask, make_fit
-from .node_state import NodeState
+from .node_state import NodeState, first_of_twins
 from .nodes import Extract, Fit, Reduce, stage_of
 from .plan import Board
 from .pool import Answer, Pool, WorkerDied
@@ -86,16 +86,17 @@ class Driver:
                 states = [self.board.look(node) for node in nodes]
                 self._stop_if_strict([f for state in states for f in state.failed.values()])
                 before = -1
-                while self._n_made > before and (tasks := self._tasks(states)):
-                    before = self._n_made
+                while self._n_settled > before and (tasks := self._tasks(states)):
+                    before = self._n_settled
                     self._drive(tasks)
                     states = [self.board.look(node) for node in nodes]
                 self._check_done(states)
         run.warnings = warnings_of(run)
 
     @property
-    def _n_made(self) -> int:
-        return sum(self.run.made.values()) + self._bases
+    def _n_settled(self) -> int:
+        """Features and fits that were made or failed: whether a round came any further."""
+        return sum(self.run.made.values()) + self._bases + len(self.board.known)
 
     def _check_done(self, states: Sequence[NodeState]) -> None:
         """Whatever is left to make now was given up: that is an error and never silence."""
@@ -110,10 +111,9 @@ class Driver:
         """Tasks of one level, the heaviest streams first."""
         tasks: list[Any] = []
         groups: dict[tuple[str, ...], list[NodeState]] = defaultdict(list)
-        for state in states:
+        todo = [s for s in states if s.todo and not s.waits_for]
+        for state in first_of_twins([s for s in todo if s.node.name not in self.run.errors]):
             node = state.node
-            if state.waits_for or not state.todo or node.name in self.run.errors:
-                continue
             if stage_of(node) not in self.kinds:
                 if isinstance(node, Extract | Reduce):
                     raise NotCached(

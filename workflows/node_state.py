@@ -74,3 +74,26 @@ class NodeState:
         if isinstance(self.node, Fit):
             return int(self.checkpoint is not None)
         return int(self.cached.sum())
+
+
+def first_of_twins(states: Sequence[NodeState]) -> list[NodeState]:
+    """Those of a level's nodes with something to do that are to be done now.
+
+    Two nodes with the same settings on the same inputs make the same: what the first one makes,
+    the second then finds made. So it waits, and so does what reads it.
+
+    Args:
+        states: in the order of their nodes.
+    """
+    now: list[NodeState] = []
+    made: dict[str, set[bytes | None]] = {}  # fingerprint -> keys; of a fit, which has none: None
+    waiting: set[str] = set()
+    for state in states:
+        own = {state.keys[i] if state.keys else None for i in state.todo}
+        there = made.setdefault(state.fingerprint, set())
+        if own & there or waiting.intersection(state.node.inputs):
+            waiting.add(state.node.name)
+        else:
+            there |= own
+            now.append(state)
+    return now

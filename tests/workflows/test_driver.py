@@ -73,6 +73,32 @@ def test_the_second_run_makes_nothing(toys, tmp_path, monkeypatch):
     assert not again.changed
 
 
+def test_what_two_nodes_make_alike_is_made_and_counted_once(toys, tmp_path, monkeypatch):
+    twins = [
+        Extract("letters", toys.Letters()),
+        Extract("again", toys.Letters()),
+        Extract("doubled", toys.Doubled(), {"letters": "letters"}),
+        Extract("doubled_again", toys.Doubled(), {"letters": "again"}),
+    ]
+    heard = Heard()
+    texts = ["bad word", *TEXTS]
+    done = run(
+        toys.recipe(tmp_path, texts, twins), tmp_path / "c", scheduler="sync", reporter=heard
+    )
+    assert done.made == heard.done == {"letters": 24, "doubled": 24}
+    assert done.table("doubled_again").present.tolist() == [False] + [True] * 24
+    assert heard.failed == {"letters": 1, "doubled": 1}, "a bad word is not tried twice either"
+
+
+def test_of_two_fits_that_are_alike_one_is_trained(toys, tmp_path):
+    fit = {"fit": "sf", "on": ["letters"], "tasks": ["M"], "seeds": 1, "epochs": 2}
+    fits = {"one": fit, "other": fit, "h": {"encode": "other"}}
+    done = go(toys, tmp_path, fits=fits)
+    assert not done.errors
+    assert done.made == {"letters": 24, "doubled": 24, "one": 1, "h": 24}
+    assert done.states["other"].checkpoint.digest == done.states["one"].checkpoint.digest
+
+
 def test_a_changed_setting_makes_the_nodes_below_it_and_nothing_else(toys, tmp_path):
     go(toys, tmp_path)
     nodes = [
@@ -580,6 +606,7 @@ def test_what_was_given_up_is_an_error_and_never_silence(toys, tmp_path, monkeyp
 def test_a_model_that_cannot_be_loaded_ends_the_run_in_one_line(toys, tmp_path):
     @dataclass(frozen=True)
     class Weightless(toys.Letters):
+        name: ClassVar[str] = "weightless"
         batched: ClassVar[bool] = True
 
         def many(self, clips, device="cpu"):
