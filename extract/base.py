@@ -138,7 +138,8 @@ class Extractor(ABC):
         """Why what it made of a whole corpus cannot serve as labels of a fit; empty: it can.
 
         Args:
-            values: (n, n_columns), a row an utterance; NaN where there is none.
+            values: (n, n_columns), a row for each utterance that it made something of; NaN where
+                that is masked.
         """
         return ""
 

@@ -137,6 +137,8 @@ def show_failures(run: Run) -> None:
     """Failures of utterances and fits, as far as a screen holds them."""
     for name, message in run.errors.items():
         ERR.print(f"{name}: {message}", style="red")
+    for name, fit in run.skipped.items():
+        ERR.print(f"{name}: skipped, for it needs '{fit}', which failed", style="red")
     failures = run.failures
     if not failures:
         return

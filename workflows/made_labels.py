@@ -36,7 +36,7 @@ def made_labels(task: FitTask, store: FeatureStore) -> dict[str, Array]:
     has[has] = table.mask[real]
     rows = np.full((len(task.ids), len(table.columns)), np.nan)
     rows[has] = table.values[table.offsets[:-1][has]]
-    why = task.maker.unfit(rows) if task.maker else ""
+    why = task.maker.unfit(rows[table.lengths == 1]) if task.maker else ""
     if why:
         raise TrainingError(f"node '{task.node}' cannot learn from '{task.made.name}': {why}")
     return {

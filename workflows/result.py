@@ -145,6 +145,16 @@ class Run:
         return [WarningGroup(*named, tuple(ids)) for named, ids in groups.items()]
 
     @property
+    def skipped(self) -> dict[str, str]:
+        """Nodes that were not made because a fit could not be trained, and that fit."""
+        found = {name: name for name in self.errors}
+        for name, state in self.states.items():
+            before = [found[one] for one in state.waits_for if one in found]
+            if before and name not in found:
+                found[name] = before[0]
+        return {name: fit for name, fit in found.items() if name != fit}
+
+    @property
     def n_features_made(self) -> int:
         """Features that this run made, over all nodes."""
         return sum(n for name, n in self.made.items() if not isinstance(self.workflow[name], Fit))

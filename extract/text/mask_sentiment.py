@@ -131,10 +131,18 @@ class MaskSentiment(Extractor):
         return self._features(masked, chosen)
 
     def unfit(self, values: Array) -> str:
-        """Labels of which none comes from the lexicon: another language, most likely."""
+        """No labels, or none that comes from the lexicon: another language, most likely."""
         known = values[np.isfinite(values).all(axis=1), COLUMNS.index("in_lexicon")]
         if known.any():
             return ""
+        if not len(values):
+            return "no utterance has a transcript of which it could mask a word"
+        if not len(known):
+            return (
+                f"none of {len(values)} transcripts is English, and 'language: en' leaves others "
+                "out, so that no word is masked. Set 'language: any', and 'lexicon' to a file of "
+                "words and scores in their language"
+            )
         lexicon = f"lexicon '{self.lexicon}'" if self.lexicon else "VADER's English lexicon"
         return (
             f"{lexicon} covers no word of {len(known)} transcripts, so that there is no sentiment "

@@ -22,6 +22,7 @@ from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
 from affectflow.extract.base import Extractor, Needs
 from affectflow.workflows import batch, driver, worker
+from affectflow.workflows.console_run import show_run
 from affectflow.workflows.nodes import Extract
 from affectflow.workflows.pool import Answer, Here, WorkerDied
 from affectflow.workflows.result import Reporter
@@ -338,6 +339,16 @@ def test_a_fit_that_fails_leaves_the_others_alone(toys, tmp_path):
     assert list(done.errors) == ["f"]
     assert "loss" in done.errors["f"]
     assert done.states["ok"].checkpoint is not None
+
+
+def test_what_needs_a_fit_that_failed_says_that_it_was_skipped(toys, tmp_path, capsys):
+    bad = {**FITS["f"], "lr": 1e30, "epochs": 50}
+    done = go(toys, tmp_path, fits={**FITS, "f": bad}, fields={"labels": [0.1, 0.2, 0.3] * 8})
+    assert list(done.errors) == ["f"]
+    assert done.skipped == {"h": "f", "g": "f"}
+    show_run(done)
+    assert "g: skipped, for it needs 'f', which failed" in capsys.readouterr().err
+    assert "<dt>g</dt><dd>skipped, for it needs f</dd>" in done.report().read_text()
 
 
 def test_a_batch_that_another_driver_has_claimed_is_waited_for(toys, tmp_path, monkeypatch):

@@ -148,3 +148,16 @@ def test_a_lexicon_that_covers_no_word_is_said_before_anything_is_learned(go):
     assert "VADER's English lexicon covers no word of 3 transcripts" in said
     assert "'pretrain'" in said
     assert "'masked'" in said
+    assert done.skipped == {"kebr": "pretrain"}
+
+
+def test_a_corpus_of_which_nothing_is_english_is_told_as_such(go, place):
+    columns = {
+        "id": CLIPS,
+        "media": [str(place / "clips" / f"{name}.mp4") for name in CLIPS],
+        "text": ["Das ist schön", "gar nicht gut", "je ne sais pas"],
+        "split": ["train", "train", "valid"],
+    }
+    Corpus.from_columns(columns, name="own").write(place / "german")
+    done = go(["transcripts"], clips="german")
+    assert "none of 3 transcripts is English" in done.errors["pretrain"]

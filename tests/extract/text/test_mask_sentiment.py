@@ -105,6 +105,15 @@ def test_labels_of_a_corpus_that_the_lexicon_does_not_know_are_refused(tmp_path)
     ).unfit(rows).replace(path.name, str(path))
 
 
+def test_transcripts_that_are_all_of_another_language_are_not_blamed_on_the_lexicon():
+    reader = extractor("mask-sentiment", language="en")
+    with pytest.warns(InputWarning, match="not English"):
+        made = [reader(text) for text in ("das ist sehr gut", "schade")]
+    rows = np.array([np.where(one.mask, one.values[0], np.nan) for one in made])
+    assert reader.unfit(rows).startswith("none of 2 transcripts is English, and 'language: en'")
+    assert reader.unfit(rows[:0]) == "no utterance has a transcript of which it could mask a word"
+
+
 @pytest.mark.parametrize("text", ["", "  ", "...", "-- !"])
 def test_a_text_without_a_word_is_refused(text):
     with pytest.raises(EmptyTranscript, match="'u' has no word in its transcript"):
