@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,8 @@ PART = ".part"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: No folder can be made in /proc, for example, whose answer is that there is none.
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+#: Bytes from which on a piece is written by a call of its own.
+_BLOCK = 1 << 16
 #: What file systems without hard links (FAT, some network mounts) answer to ``os.link``.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -55,12 +57,12 @@ def alive(writer_host: str, pid: int) -> bool:
     return True
 
 
-def publish(path: Path, image: bytes | memoryview, *, replace: bool = False) -> bool:
-    """Give ``image``, a whole file built in memory, its final name; or leave nothing.
+def publish(path: Path, *pieces: bytes | memoryview, replace: bool = False) -> bool:
+    """Give a whole file its final name; or leave nothing.
 
     Args:
         path: the final name; missing folders above it are made.
-        image: the file's bytes.
+        pieces: the file's bytes, one after another; they may lie anywhere in memory.
         replace: take the place of what is there (a damaged file).
 
     Returns:
@@ -74,7 +76,7 @@ def publish(path: Path, image: bytes | memoryview, *, replace: bool = False) -> 
     try:
         with store_errors(path):
             make_folder(path.parent)
-            _write(part, image)
+            _write(part, pieces)
             made = _move(part, path) if replace else _link(part, path)
             sync_folder(path.parent)
     finally:
@@ -136,15 +138,29 @@ def store_error(error: OSError, path: Path) -> Exception:
     return error
 
 
-def _write(part: Path, image: bytes | memoryview) -> None:
+def _write(part: Path, pieces: Iterable[bytes | memoryview]) -> None:
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        rest = memoryview(image)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+        for block in _blocks(pieces):
+            rest = memoryview(block)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _blocks(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The same bytes with small pieces joined: each is written by a call of its own."""
+    small: list[bytes | memoryview] = []
+    size = 0
+    for piece in pieces:
+        small.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield from [b"".join(small[:-1]), piece] if len(piece) >= _BLOCK else [b"".join(small)]
+            small, size = [], 0
+    yield b"".join(small)
 
 
 def _link(part: Path, path: Path) -> bool:

@@ -23,7 +23,9 @@ This file writes shards, and is the only door to h5py.
 
 from __future__ import annotations
 
-import io
+import math
+import mmap
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,16 +37,17 @@ from xxhash import xxh3_64_hexdigest, xxh3_128, xxh3_128_hexdigest
 from .errors import BadInput
 from .keys import KEY_BYTES, canonical
 from .records import Array, ArraySpec, Features, FeatureSpec, frame_times
-from .shard_file import FORMAT, Entry, checksum, outside_rows
+from .shard_file import FORMAT, Entry, checksum, flat_bytes, outside_rows
 
 _ALIGN = 64  # bytes; large arrays start on a cache line
 _USER = 512  # bytes of the smallest user block; HDF5 wants a power of two
+_SPARE = 1 << 14  # bytes that HDF5's own metadata of a dataset stays below by far
 
 
 def build(
     node: str, items: Mapping[bytes, Features], spec: FeatureSpec, origin: Mapping[str, Any]
-) -> tuple[tuple[bytes, ...], memoryview]:
-    """Make a shard in memory: its keys in the order of their rows, and the file's bytes.
+) -> tuple[tuple[bytes, ...], Image]:
+    """Make a shard: its keys in the order of their rows, and the file's bytes.
 
     The same arguments give the same bytes: keys are sorted, and nothing of time or place is in it.
 
@@ -60,13 +63,13 @@ def build(
         "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES),
         "about": np.frombuffer(about, np.uint8),
     }
-    rows: dict[str, Array] = {}
+    rows: dict[str, Sequence[Array]] = {}
     arrays = {key: items[key].arrays() for key in keys}
     for name in sorted(spec):
         parts = [_fitting(name, arrays[key], spec) for key in keys]
         small, large = _columns(keys, parts, spec[name])
         head.update({f"arrays/{name}/{what}": array for what, array in small.items()})
-        rows.update({f"arrays/{name}/{what}": array for what, array in large.items()})
+        rows.update({f"arrays/{name}/{what}": pieces for what, pieces in large.items()})
     return keys, _image(head, rows)
 
 
@@ -84,31 +87,22 @@ def _fitting(name: str, arrays: Mapping[str, Features], spec: FeatureSpec) -> Fe
 
 def _columns(
     keys: Sequence[bytes], parts: Sequence[Features], spec: ArraySpec
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """One named array of all utterances: what goes into the head, and what into the rows."""
+) -> tuple[dict[str, Array], dict[str, Sequence[Array]]]:
+    """One named array: what goes into the head, and the rows of each utterance."""
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype("<i8")
-    large = {"values": np.concatenate([part.values for part in parts])}
+    values = [np.ascontiguousarray(part.values) for part in parts]
+    large: dict[str, Sequence[Array]] = {"values": values}
     small = {"offsets": offsets}
     regular = _regular(parts, spec.hop)
     if regular is None:
-        large["times"] = np.concatenate([part.times for part in parts]).astype("<f8")
+        large["times"] = [np.ascontiguousarray(part.times, "<f8") for part in parts]
     else:
         small["regular"] = regular
-    mask = np.concatenate([part.mask for part in parts])
-    if not mask.all():
-        large["mask"] = mask.view(np.uint8)
-    sums = []
-    for i, key in enumerate(keys):
-        own = slice(int(offsets[i]), int(offsets[i + 1]))
-        times, flags = large.get("times"), large.get("mask")
-        sums.append(
-            checksum(
-                key,
-                large["values"][own],
-                None if times is None else times[own],
-                None if flags is None else flags[own],
-            )
-        )
+    if not all(part.mask.all() for part in parts):
+        large["mask"] = [np.ascontiguousarray(part.mask).view(np.uint8) for part in parts]
+    none = [None] * len(parts)
+    sides = (large.get("times", none), large.get("mask", none))
+    sums = [checksum(*one) for one in zip(keys, values, *sides, strict=True)]
     small["checksums"] = np.array(sums, "<u8")
     return small, large
 
@@ -137,21 +131,101 @@ def _regular_one(times: Array, hop: float | None) -> tuple[float, float, float] 
     return None
 
 
-def _image(head: Mapping[str, Array], rows: Mapping[str, Array]) -> memoryview:
+class Image:
+    """The bytes of a file, in pieces: rows stay where they are until they are written.
+
+    Args:
+        pieces: one after another.
+    """
+
+    def __init__(self, pieces: Sequence[memoryview]) -> None:
+        self.pieces = pieces
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def digest(self) -> str:
+        """What ``file_digest`` says of the file, 32 hex digits."""
+        hasher = xxh3_128()
+        for piece in self.pieces:
+            hasher.update(piece)
+        return hasher.hexdigest()
+
+
+class _Sparse(mmap.mmap):
+    """Memory as a file that HDF5 writes: what is never written is zeros, and takes no room."""
+
+    end = 0  # of the file so far
+
+    def seek(self, at: int, whence: int = os.SEEK_SET) -> int:  # type: ignore[override]
+        """Go to a byte, from the beginning or from the file's end."""
+        super().seek(at + (self.end if whence == os.SEEK_END else 0))
+        return self.tell()
+
+    def write(self, data: Any) -> int:
+        """Write as a file does."""
+        n = super().write(data)
+        self.end = max(self.end, self.tell())
+        return n
+
+    def readinto(self, target: memoryview) -> int:
+        """Read as a file does."""
+        found = self.read(len(target))
+        target[: len(found)] = found
+        return len(found)
+
+    def truncate(self, size: int) -> int:
+        """Have the file end there."""
+        self.end = size
+        return size
+
+
+def _image(head: Mapping[str, Array], rows: Mapping[str, Sequence[Array]]) -> Image:
     """The HDF5 file: small arrays first, rows last, and the user block that guards them."""
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        **{name: (array.dtype.str, array.shape) for name, array in head.items()},
+        **{name: (parts[0].dtype.str, _joined(parts)) for name, parts in rows.items()},
+    }
+    user = _USER
+    while user < len(_front({name: (*about, 1 << 60) for name, about in shapes.items()}, 0, "")):
+        user *= 2
+    file, layout = _without_rows(shapes, head, user)
+    front = len(_front(layout, len(file), ""))
+    digest = xxh3_128()
+    for begin, end in outside_rows(layout, front, len(file)):
+        digest.update(file[begin:end])
+    file[:front] = _front(layout, len(file), digest.hexdigest())
+    pieces = {0: [file[:user]]}
+    for begin, end in outside_rows(layout, user, len(file)):
+        pieces[begin] = [file[begin:end]]
+    for name, parts in rows.items():
+        if math.prod(layout[name][1]):  # else it has no place
+            pieces[layout[name][2]] = [flat_bytes(part) for part in parts if part.size]
+    return Image([piece for at in sorted(pieces) for piece in pieces[at]])
+
+
+def _joined(parts: Sequence[Array]) -> tuple[int, ...]:
+    return (sum(map(len, parts)), *parts[0].shape[1:])
+
+
+def _without_rows(
+    shapes: Mapping[str, tuple[str, tuple[int, ...]]], head: Mapping[str, Array], user: int
+) -> tuple[memoryview, dict[str, Entry]]:
+    """The HDF5 file with zeros for its rows, and where each dataset lies in it.
+
+    Args:
+        shapes: dtype and shape of each dataset, in the order of their places.
+        head: those of them that are written.
+        user: bytes of the user block.
+    """
     import h5py
 
-    arrays = {**head, **rows}
-    user = _USER
-    while user < len(
-        _front({n: (a.dtype.str, a.shape, 1 << 60) for n, a in arrays.items()}, 0, "")
-    ):
-        user *= 2
-    buffer = io.BytesIO()
+    n_bytes = sum(math.prod(shape) * np.dtype(dtype).itemsize for dtype, shape in shapes.values())
+    room = _Sparse(-1, n_bytes + user + _SPARE * (1 + len(shapes)))
     # v110 metadata carries checksums and has no variable-length heap: with HDF5's defaults some
     # flipped bits were read back wrong.
     with h5py.File(
-        buffer,
+        room,
         "w",
         libver=("v110", "v110"),
         userblock_size=user,
@@ -159,21 +233,18 @@ def _image(head: Mapping[str, Array], rows: Mapping[str, Array]) -> memoryview:
         alignment_interval=_ALIGN,
     ) as file:
         made = {
-            name: file.create_dataset(name, array.shape, array.dtype, track_times=False)
-            for name, array in arrays.items()
+            name: file.create_dataset(name, shape, dtype, track_times=False)
+            for name, (dtype, shape) in shapes.items()
         }
-        for name, array in arrays.items():  # HDF5 gives space in the order of writing
-            if array.size:
-                made[name].write_direct(np.ascontiguousarray(array))
-        places = {name: made[name].id.get_offset() or 0 for name in arrays}
-    layout = {name: (array.dtype.str, array.shape, places[name]) for name, array in arrays.items()}
-    image = buffer.getbuffer()
-    front = len(_front(layout, len(image), ""))
-    digest = xxh3_128()
-    for begin, end in outside_rows(layout, front, len(image)):
-        digest.update(image[begin:end])
-    image[:front] = _front(layout, len(image), digest.hexdigest())
-    return image
+        for name, dataset in made.items():  # HDF5 gives space in the order of writing
+            if dataset.size and name in head:
+                dataset.write_direct(np.ascontiguousarray(head[name]))
+            elif dataset.size:
+                dataset[:1] = 0  # all of it gets its place
+        layout = {name: (*shapes[name], made[name].id.get_offset() or 0) for name in made}
+        file.flush()
+        size = file.id.get_filesize()
+    return memoryview(room)[:size], layout
 
 
 def _front(layout: Mapping[str, Entry], size: int, digest: str) -> bytes:

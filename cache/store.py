@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
-from xxhash import xxh3_128_hexdigest
 
 from .adopt import adopt
 from .bulk import Found, read_table, table_bytes
@@ -127,7 +126,7 @@ class FeatureStore:
         spec: FeatureSpec,
         origin: Mapping[str, Any],
     ) -> Shard:
-        """Publish one shard; the index is not touched, so any process may do it.
+        """Publish one shard; the index is not touched, so any process or thread may do it.
 
         Args:
             node: the node's fingerprint, 64 hex digits.
@@ -144,11 +143,11 @@ class FeatureStore:
         """
         self._describe(node, origin)
         keys, image = build(node, items, spec, origin)
-        digest = xxh3_128_hexdigest(image)
+        digest = image.digest()
         batch = batch_name(keys)
         path = batch_folder(self.root, node, batch) / f"{batch}.{digest}.h5"
-        if not publish(path, image) and file_digest(path) != digest:
-            publish(path, image, replace=True)  # the file of that name is damaged
+        if not publish(path, *image.pieces) and file_digest(path) != digest:
+            publish(path, *image.pieces, replace=True)  # the file of that name is damaged
         return Shard(node, str(path.relative_to(self.root)), keys)
 
     def published(self, node: str, keys: Collection[bytes]) -> Shard | None:

@@ -120,7 +120,11 @@ def import_features(
         utterances = spec.open()
         notes += _match(foreign, utterances, file)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
-    done = [_store(store, utterances, foreign, folder, part, reporter) for part in foreign.arrays]
+    contents = [content_digests(u, None, ["name"]) for u in utterances]
+    done = [
+        _store(store, utterances, contents, foreign, folder, part, reporter)
+        for part in foreign.arrays
+    ]
     notes += [line for array in foreign.arrays.values() for line in array.told()]
     recipe = _write_recipe(folder, file, spec.root, foreign, utterances)
     return Import(folder, utterances, tuple(done), tuple(notes), recipe)
@@ -175,6 +179,7 @@ def _match(foreign: Foreign, corpus: Corpus, file: Path) -> list[str]:
 def _store(
     store: FeatureStore,
     corpus: Corpus,
+    contents: Sequence[Mapping[str, bytes]],
     foreign: Foreign,
     folder: Path,
     name: str,
@@ -184,7 +189,7 @@ def _store(
     node = Extract(name, Imported(str(folder), name))
     description = Workflow("import", [node]).description(node)
     mark = fingerprint(description)
-    keys = [extract_key(mark, content_digests(u, None, ["name"]), ["name"]) for u in corpus]
+    keys = [extract_key(mark, content, ["name"]) for content in contents]
     store.adopt([mark])
     there = store.has(mark, keys)
     numbers = {theirs: i for i, theirs in enumerate(foreign.ids)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ..cache.records import Features, FeatureSpec
@@ -16,6 +17,8 @@ from .machine import n_threads
 #: utterance: so much memory it takes, and so much work a killed worker loses at most.
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 600.0
+#: Shards that ``write_shards`` works on at once.
+WRITERS = 2
 
 
 class Output:
@@ -130,30 +133,41 @@ def write_shards(
 ) -> list[Shard]:
     """Publish features by key as they come, a shard whenever those that wait fill one.
 
+    Two threads write: one checks and sums while the disk has what the other wrote.
+
     Args:
         store: where shards go.
         fingerprint: the node's.
         made: key and features, cast already.
         spec: the named arrays of such features.
         origin: JSON stored beside the features.
+
+    Raises:
+        StoreFull: the file system has no room.
+        StoreReadOnly: the file system refuses to be written to.
     """
-    shards: list[Shard] = []
+    with ThreadPoolExecutor(WRITERS) as pool:
+        shards: list[Future[Shard]] = []
+        for batch in _filling(made):
+            if len(shards) >= WRITERS:
+                shards[-WRITERS].result()  # no more of them wait in memory
+            arrays = spec(next(iter(batch.values())))
+            shards.append(pool.submit(store.write, fingerprint, batch, spec=arrays, origin=origin))
+        return [shard.result() for shard in shards]
+
+
+def _filling(made: Iterable[tuple[bytes, Features]]) -> Iterator[dict[bytes, Features]]:
+    """As many features as fill a shard, again and again; the last ones may be fewer."""
     waiting: dict[bytes, Features] = {}
     size = 0
-
-    def publish() -> None:
-        arrays = spec(next(iter(waiting.values())))
-        shards.append(store.write(fingerprint, waiting, spec=arrays, origin=origin))
-
     for key, features in made:
         waiting[key] = features
         size += _size(features)
         if size >= SHARD_BYTES:
-            publish()
+            yield waiting
             waiting, size = {}, 0
     if waiting:
-        publish()
-    return shards
+        yield waiting
 
 
 def _size(features: Features) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
+from itertools import accumulate
 
 import numpy as np
 
 from ...cache.records import Array, ArraySpec, Features
 from ...cache.validation import count
-from .records import ForeignArray, Tally, features_of, kept_dtype, zeros
+from .records import ForeignArray, Tally, features_of, kept_dtype, unmeasured
 
 
 class Padded:
@@ -24,7 +25,7 @@ class Padded:
     def __init__(self, name: str, parts: Sequence[Array], lengths: Array | None) -> None:
         self.name = name
         self.parts = parts
-        self.starts = np.cumsum([0, *map(len, parts)])
+        self.starts = [0, *accumulate(map(len, parts))]
         self.width = parts[0].shape[2]
         dtypes = {part.dtype for part in parts}
         self.dtype = np.dtype(kept_dtype(np.result_type(*dtypes)))
@@ -33,6 +34,7 @@ class Padded:
         self.beyond: set[int] = set()
         self.clipped: set[int] = set()
         self.tally = Tally()
+        self._last = (-1, np.empty(0), np.empty(0), np.empty(0))
 
     @property
     def longest(self) -> tuple[int, ...]:
@@ -41,30 +43,43 @@ class Padded:
 
     def block(self, i: int) -> Array:
         """Utterance i with its padding, (L, D)."""
-        split = int(np.searchsorted(self.starts, i, "right")) - 1
+        split = bisect_right(self.starts, i) - 1
         found: Array = self.parts[split][i - self.starts[split]]
         return found
 
     def own_length(self, i: int) -> int:
         """Rows of utterance i by the file's word for it, or up to its padding."""
-        block = self.block(i)
         if self.given is not None:
-            return int(min(max(self.given[i], 0), len(block)))
-        real = np.flatnonzero(_any(block))
+            return int(min(max(self.given[i], 0), len(self.block(i))))
+        real = np.flatnonzero(self._looked_at(i)[0])
         if not len(real):
             return 0
-        return len(block) - int(real[0]) if self.front else int(real[-1]) + 1
+        return len(self.block(i)) - int(real[0]) if self.front else int(real[-1]) + 1
 
     def rows(self, i: int, length: int) -> Features:
-        """The real rows of utterance i, with those without a measurement masked."""
+        """The real rows of utterance i, with those without a measurement masked.
+
+        They are a view of the file, where they may begin at any byte.
+        """
         block = self.block(i)
+        real, infinite, zero = self._looked_at(i)
         if self.given is not None:
             if self.given[i] > len(block):
                 self.clipped.add(i)
-            if block[length:].any():
+            if real[length:].any():
                 self.beyond.add(i)
-        own = block[len(block) - length :] if self.front else block[:length]
-        return features_of(i, aligned(own, self.dtype), self.tally)
+        own = slice(len(block) - length, None) if self.front else slice(length)
+        values = np.ascontiguousarray(block[own], self.dtype)
+        return features_of(i, values, self.tally, odd=(infinite[own], zero[own]))
+
+    def _looked_at(self, i: int) -> tuple[Array, Array, Array]:
+        """Which rows of utterance i hold anything but zeros, NaN or infinity, only zeros."""
+        if self._last[0] != i:
+            block = self.block(i)
+            infinite, zero = unmeasured(block)
+            real = ~zero if block.dtype.kind == "f" else np.any(block, axis=1)
+            self._last = (i, real, infinite, zero)
+        return self._last[1:]
 
     def _padded_in_front(self) -> bool:
         """Whether more utterances begin with a row of zeros than end with one."""
@@ -85,16 +100,9 @@ class Padded:
         return found + self.tally.told(self.name)
 
 
-def aligned(rows: Array, dtype: np.dtype[Any]) -> Array:
-    """Rows in memory of their own: in a mapped file they may begin at any byte, which is slow."""
-    if rows.dtype == dtype and rows.flags.c_contiguous:
-        return np.frombuffer(rows.tobytes(), dtype).reshape(rows.shape)
-    return np.ascontiguousarray(rows, dtype)
-
-
 def _any(rows: Array) -> Array:
     """Which rows (n, D) hold anything but zeros, (n,) bool."""
-    return ~zeros(rows) if rows.dtype.kind == "f" else np.any(rows, axis=1)
+    return ~unmeasured(rows)[1] if rows.dtype.kind == "f" else np.any(rows, axis=1)
 
 
 class Together:

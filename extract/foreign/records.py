@@ -175,20 +175,22 @@ class Tally:
         return found
 
 
-def features_of(i: int, rows: Array, tally: Tally, times: Array | None = None) -> Features:
+def features_of(
+    i: int,
+    rows: Array,
+    tally: Tally,
+    times: Array | None = None,
+    odd: tuple[Array, Array] | None = None,
+) -> Features:
     """Rows (n, D) as features: those without a measurement are masked, their values stay.
 
     Rows with NaN or infinity are no measurement, nor are rows of zeros alone (no face was found,
-    a word that the recogniser did not know).
+    a word that the recogniser did not know). ``odd`` is what ``unmeasured`` says of them, where
+    that is known already.
     """
-    infinite, zero = unmeasured(rows)
+    infinite, zero = unmeasured(rows) if odd is None else odd
     tally.add(i, int(infinite.sum()), int(zero.sum()), len(rows))
     return Features(rows, no_times(len(rows)) if times is None else times, mask=~(infinite | zero))
-
-
-def zeros(rows: Array) -> Array:
-    """Which rows (n, D) hold only zeros, (n,) bool."""
-    return unmeasured(rows)[1]
 
 
 def unmeasured(rows: Array) -> tuple[Array, Array]:
@@ -198,6 +200,8 @@ def unmeasured(rows: Array) -> tuple[Array, Array]:
     infinite, zero = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     if not rows.size:
         return infinite, zero
+    if not rows.flags.aligned:  # in a mapped file they may begin at any byte, which is slow
+        rows = np.frombuffer(rows.tobytes(), rows.dtype).reshape(rows.shape)
     # A sum tells most rows apart at the speed of memory; the others are looked at.
     with np.errstate(all="ignore"):
         sums = rows @ np.ones(rows.shape[1], rows.dtype)

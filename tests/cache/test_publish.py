@@ -38,3 +38,20 @@ def test_no_error_of_the_disk_is_its_own_cause(tmp_path, monkeypatch, number, ki
         checkpoints.publish(tmp_path, "ab" * 32, {}, {})
     causes(caught.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "sizes", [[], [0], [3, 4], [1 << 16], [5, 1 << 17, 0, 2, 1 << 16, 1 << 15]]
+)
+def test_pieces_are_written_one_after_another(tmp_path, sizes):
+    pieces = [bytes([i]) * n for i, n in enumerate(sizes)]
+    assert publish.publish(tmp_path / "a", *pieces)
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces)
+
+
+def test_a_disk_that_takes_little_at_once_gets_all(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(publish.os, "write", lambda file, data: write(file, data[:1000]))
+    pieces = [os.urandom(n) for n in (10, 70_000, 3000)]
+    publish.publish(tmp_path / "a", *pieces)
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces)

@@ -156,6 +156,28 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(path):
     assert file_digest(path) == xxh3_128_hexdigest(image)
 
 
+def test_rows_are_not_copied_before_they_are_written(path):
+    one = features(5000)
+    _, image = build(NODE, {KEYS[0]: one}, SPEC, {})
+    rows = one.values.view(np.uint8)
+    assert any(np.shares_memory(np.frombuffer(piece, np.uint8), rows) for piece in image.pieces)
+    path.write_bytes(bytes(image))
+    assert image.digest() == file_digest(path)
+
+
+def test_rows_that_begin_at_any_byte_are_stored_as_they_are(path):
+    raw = b"x" + features(50).values.tobytes()
+    values = np.frombuffer(raw, np.uint8)[1:].view(np.float16).reshape(50, 2)
+    assert not values.flags.aligned
+    path.write_bytes(image_of(Features(values, features(50).times)))
+    assert path.read_bytes() == image_of(features(50))
+
+
+def test_rows_in_another_order_of_memory_are_stored_as_they_read(path):
+    values = np.asfortranarray(features(50).values)
+    assert image_of(Features(values, features(50).times)) == image_of(features(50))
+
+
 def test_a_row_that_is_not_there_is_damage_not_another_row(path):
     path.write_bytes(image_of(features()))
     for row in (-1, 1):
