@@ -62,7 +62,7 @@ class Line:
             return False
         stop = place + item.frame.samples
         if stop > max(self.left, self.end):
-            piece = _mono(item.frame)[max(self.end - place, 0) if self.newest is not None else 0 :]
+            piece = mono(item.frame)[max(self.end - place, 0) if self.newest is not None else 0 :]
             self.pieces.append((stop - len(piece), piece))
         self.end = max(self.end, stop)
         self.newest = item
@@ -107,7 +107,7 @@ class Line:
         return resample(whole, left, first, last, self.rate, self.native)
 
 
-def _mono(frame: AudioFrame) -> Array:
+def mono(frame: AudioFrame) -> Array:
     """Mean of a frame's channels, (n_samples,) float32 with full scale at 1."""
     values: Array = frame.to_ndarray()  # (channels, n) planar, (1, n * channels) packed
     if frame.format.is_packed:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...cache.corpus import Corpus
+from .kind import Kind
 
 
 def read(root: str | Path) -> Corpus:
     """Read ``corpus.parquet`` in a folder, or the file itself; see ``Corpus.read``."""
     return Corpus.read(root)
+
+
+KIND = Kind(
+    about="a table that affectflow wrote (affectflow corpus import)",
+    layout="corpus.parquet    (ROOT may also be the file)",
+    read=read,
+)

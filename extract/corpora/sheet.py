@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
 import io
@@ -73,7 +74,7 @@ def read_sheet(path: Path, encoding: str = "", delimiter: str = "") -> Sheet:
     if delimiter and (len(delimiter) > 1 or delimiter in '"\r\n'):
         raise BadCall(f"a delimiter is one character, not {delimiter!r}")
     tabbed = path.suffix.lower() in (".tsv", ".tab")
-    text, notes = _decode(path, encoding)
+    text, notes = read_text(path, encoding)
     return _parse(path, text, delimiter or ("\t" if tabbed else ","), notes)
 
 
@@ -84,7 +85,16 @@ def _neighbours(path: Path) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def _decode(path: Path, encoding: str) -> tuple[str, list[str]]:
+def read_text(path: Path, encoding: str = "") -> tuple[str, list[str]]:
+    """Text of a file, without a byte order mark, and what is to be said of its encoding.
+
+    Args:
+        path: the file.
+        encoding: of it; empty: UTF-8, and cp1252 where it is not.
+
+    Raises:
+        BadCorpus: it is in neither, or not in the encoding that was given.
+    """
     content = path.read_bytes()
     if encoding:
         try:
@@ -94,17 +104,44 @@ def _decode(path: Path, encoding: str) -> tuple[str, list[str]]:
         except UnicodeDecodeError as error:
             raise BadCorpus(f"'{path}' is not {encoding}: {error}") from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16"), [f"'{path.name}' read as UTF-16, as its first bytes say"]
+        return _decode_utf16(path, content)
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         where = f"'{path.name}' is not UTF-8 (line {line}, byte {error.start:,})"
+    return _decode_mixed(content, where)
+
+
+def _decode_utf16(path: Path, content: bytes) -> tuple[str, list[str]]:
     try:
-        text = content.decode("cp1252")
+        return content.decode("utf-16"), [f"'{path.name}' read as UTF-16, as its first bytes say"]
+    except UnicodeDecodeError as error:
+        raise BadCorpus(f"'{path}' begins as UTF-16, but is not: {error}") from error
+
+
+def _decode_mixed(content: bytes, where: str) -> tuple[str, list[str]]:
+    """Text of cp1252, or of UTF-8 in which single bytes of cp1252 stand."""
+    try:
+        text = content.decode("utf-8-sig", _WINDOWS)
     except UnicodeDecodeError:
         raise BadCorpus(f"{where}, nor cp1252; give its encoding, such as 'gb18030'") from None
-    return text, [f"{where}: read as cp1252; if the transcripts look wrong, give the encoding"]
+    rest = content.decode("utf-8-sig", "ignore")
+    n = len(content.removeprefix(codecs.BOM_UTF8)) - len(rest.encode())
+    what = "" if rest.isascii() else f"{count(n, 'byte')} "
+    return text, [
+        f"{where}: {what}read as cp1252; if the transcripts look wrong, give the encoding"
+    ]
+
+
+def _windows(error: UnicodeError) -> tuple[str, int]:
+    """What cp1252 makes of bytes that are not UTF-8."""
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252"), error.end
+
+
+_WINDOWS = "affectflow-cp1252"
+codecs.register_error(_WINDOWS, _windows)
 
 
 def _parse(path: Path, text: str, delimiter: str, notes: list[str]) -> Sheet:

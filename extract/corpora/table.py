@@ -13,7 +13,9 @@ from ...cache.corpus_file import is_ours
 from ...cache.errors import BadCall, BadCorpus, unknown
 from ...cache.labels import CLASSES, DIMENSIONS
 from ...cache.validation import count, listing, show
+from .kind import Kind
 from .media_folder import MediaFolder, Unusable
+from .repairs import without_doubles
 from .sheet import Sheet, nearest, read_sheet, read_splits
 
 
@@ -68,13 +70,14 @@ def read(
     if "media" in found:
         folder = os.path.abspath(path.parent)
         found["media"], faults = _media(found["id"], found["media"], folder, media_root)
+    found, doubled = without_doubles(found)
     return Corpus.from_columns(
         found,
         name=name or path.stem,
         family=family,
         label_range=FAMILIES.get(family) if label_range is None else label_range,
         note=note,
-        notes=(*sheet.notes, *notes),
+        notes=(*sheet.notes, *notes, *doubled),
         reading_faults=(*sheet.faults, *faults),
     )
 
@@ -147,3 +150,13 @@ def _media(
         f"{count(len(outside), 'media path')} outside '{place.top}': {listing(outside)}; "
         f"give media_root if the media lie elsewhere"
     ]
+
+
+KIND = Kind(
+    about="any CSV, TSV or Parquet table, one row an utterance",
+    layout="""\
+ROOT is the table; its columns id, media, start, end, text, speaker, language, dialogue, turn, split
+and labels M T A V TA TV AV valence arousal dominance emotion polarity, or, where they are called
+something else: --set columns.id=utt --set columns.M=score --set family=mosi""",
+    read=read,
+)

@@ -375,7 +375,8 @@ def test_a_corpus_of_ours_is_one_of_the_kinds(tmp_path):
     found.write(tmp_path)
     again = read_corpus("affectflow", tmp_path)
     assert again.digest() == found.digest()
-    assert sorted(KINDS) == ["affectflow", "ch-sims", "media", "table"]
+    named = ["ch-sims", "ch-sims-v2", "ch-sims-v2u", "iemocap", "media", "meld", "mosei", "mosi"]
+    assert sorted(KINDS) == ["affectflow", *named, "table"]
 
 
 @pytest.mark.skipif(not (SHARED / "clips" / "label.csv").is_file(), reason="no shared clips")

@@ -1,0 +1,117 @@
+"""What a kind of corpus is: how it lies on disk, who reads it, how large it officially is."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...cache.corpus import Corpus
+from ...cache.errors import BadCorpus
+from ...cache.validation import count, listing, show
+
+#: How far above and below a folder the corpus is looked for when it does not lie there.
+LEVELS = 2
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of corpus.
+
+    Args:
+        about: what it is, one line.
+        layout: how it lies on disk, a line a file or folder.
+        read: reads it; the first argument is its root, the others are its options.
+        paper: who published it.
+        counts: official number of utterances of each part of it.
+        part_of: which part each utterance is in; the splits unless told otherwise.
+        least: a corpus of fewer utterances is another one in the same layout, whose counts are not
+            compared with the official ones.
+    """
+
+    about: str
+    layout: str
+    read: Callable[..., Corpus]
+    paper: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    part_of: Callable[[Corpus], Iterable[str]] = lambda corpus: corpus.splits.tolist()
+    least: int = 0
+
+    def against_official(self, corpus: Corpus) -> dict[str, tuple[int, int]]:
+        """Of each part how many utterances there are, and how many there officially are.
+
+        Empty where nothing is known of the corpus.
+        """
+        if not self.counts or len(corpus) < self.least:
+            return {}
+        found = Counter(self.part_of(corpus))
+        parts = dict.fromkeys([*self.counts, *sorted(found)])
+        return {part: (found[part], self.counts.get(part, 0)) for part in parts}
+
+    def differences(self, corpus: Corpus) -> tuple[str, ...]:
+        """A sentence on how the counts of a corpus differ from the official ones, if they do."""
+        both = self.against_official(corpus)
+        unlike = [
+            f"{show(part)} {here:,} of {wanted:,} ({here - wanted:+,})"
+            for part, (here, wanted) in both.items()
+            if here != wanted
+        ]
+        if not unlike:
+            return ()
+        return (f"utterances differ in number from {self.paper}: {', '.join(unlike)}",)
+
+
+def require_root(root: Path, marks: Sequence[str], layout: str) -> None:
+    """Refuse a folder in which nothing of a corpus lies.
+
+    Args:
+        root: the folder.
+        marks: patterns of files or folders; one of them lies in the root of such a corpus.
+        layout: the sketch of it, for the message.
+
+    Raises:
+        BadCorpus: it says what was wanted, what is there, and where it may be instead: folders
+            above and below are looked at.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "there is no such folder"
+        raise BadCorpus(f"no corpus at '{root}': {what}. Wanted is a folder with:\n{layout}")
+    if _marked(root, marks):
+        return
+    inside = [show(name) for name in sorted(os.listdir(root))]
+    near = [f"'{place}'" for place in _nearby(root, marks)]
+    hint = f" Did you mean {listing(near)}? There it is." if near else ""
+    raise BadCorpus(
+        f"'{root}' has {_neither(marks)}. In it: {listing(inside) or 'nothing'}.{hint} "
+        f"Wanted is a folder with:\n{layout}"
+    )
+
+
+def _neither(marks: Sequence[str]) -> str:
+    named = [f"'{mark}'" for mark in marks]
+    return f"neither {' nor '.join(named)}" if len(named) > 1 else f"no {named[0]}"
+
+
+def _marked(folder: Path, marks: Iterable[str]) -> bool:
+    return any(True for mark in marks for _ in folder.glob(mark))
+
+
+def _nearby(root: Path, marks: Sequence[str]) -> Iterator[Path]:
+    """Folders above and below one in which a corpus lies, those above first."""
+    for above in list(root.absolute().parents)[:LEVELS]:
+        if _marked(above, marks):
+            yield above
+    for level in range(1, LEVELS + 1):
+        found = {
+            place.relative_to(root).parts[:level]
+            for mark in marks
+            for place in root.glob("*/" * level + mark)
+        }
+        yield from (root.joinpath(*parts) for parts in sorted(found))
+
+
+def counted(n: int, noun: str, names: Sequence[str]) -> str:
+    """How many there are, and the first of them by name."""
+    return f"{count(n, noun)}: {listing([show(name) for name in names], n)}"
