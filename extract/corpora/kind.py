@@ -91,6 +91,8 @@ def require_root(root: Path, marks: Sequence[str], layout: str) -> None:
 
 def _neither(marks: Sequence[str]) -> str:
     named = [f"'{mark}'" for mark in marks]
+    if len(named) > 2:
+        return f"none of {listing(named)}"
     return f"neither {' nor '.join(named)}" if len(named) > 1 else f"no {named[0]}"
 
 
