@@ -9,11 +9,12 @@ from rich.table import Table
 
 from ..cache.audit import NodeSummary
 from ..cache.validation import count
-from .console import ERR, OUT, show_rows
+from .console import ERR, OUT, show_rows, show_table
 from .node_state import NodeState
 from .nodes import Fit
 from .result import Run, seconds
 from .reuse import reused, saved
+from .score_tables import LEGEND
 
 #: Failures printed before the rest is only counted; the records hold all of them.
 FAILURES_SHOWN = 20
@@ -99,18 +100,18 @@ def show_reused(run: Run) -> None:
 
 
 def _show_scores(run: Run) -> None:
-    """Mean and deviation over seeds on the test split, a table for each task that fits share."""
-    for scores in run.test_scores():
-        table = Table(f"{scores.task}, test", "seeds", *scores.metrics, box=None, pad_edge=False)
-        for row in scores.rows:
-            table.add_row(row.fit, str(row.seeds), *row.cells)
-        OUT.print(table)
+    """Mean and deviation over seeds on the test split, a table for each block of fits."""
+    tables = run.test_scores()
+    for scores in tables:
+        rows = [
+            [(row.name, False), (row.seeds, False), (row.n, False), *row.cells]
+            for row in scores.rows
+        ]
+        show_table(scores.heads, rows)
+        OUT.print(scores.note, style="dim")
         OUT.print()
-    families = ", ".join(run.corpus.every_family)
-    OUT.print(
-        f"Mean±standard deviation (n - 1) over seeds; metrics as of '{families}'.",
-        style="dim",
-    )
+    if tables:
+        OUT.print(LEGEND, style="dim")
 
 
 def show_warnings(run: Run) -> None:

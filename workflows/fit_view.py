@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..cache.checkpoints import Checkpoint
 from ..cache.records import Array
 from ..train.compare import Spread, spread
+from ..train.metrics import SMALLER_IS_BETTER
 from ..train.tallies import tallies
 from ..train.targets import Target, from_meta
 
@@ -29,6 +30,7 @@ class FitView:
         letters: modalities it reads in the end, through encodes too: ``T``, ``TAV``.
         tasks: what it predicts.
         checkpoint: with the meta that all numbers come from.
+        corpora: of several that the run is on, those that it learns from; empty: there is but one.
     """
 
     name: str
@@ -36,6 +38,7 @@ class FitView:
     letters: str
     tasks: tuple[str, ...]
     checkpoint: Checkpoint
+    corpora: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -107,6 +110,12 @@ def labelled(table: pd.DataFrame, target: Target, split: str) -> tuple[list[str]
     y = np.stack([one.loc[ids].to_numpy(np.float64) for one in truth], axis=1)
     known = np.isfinite(y).all(axis=1)
     return [ids[i] for i in np.flatnonzero(known)], p[:, known], y[known]
+
+
+def better(metric: str, means: Sequence[float]) -> float:
+    """The best of several means of a metric; NaN where none is defined."""
+    known = [mean for mean in means if math.isfinite(mean)] or [math.nan]
+    return min(known) if metric in SMALLER_IS_BETTER else max(known)
 
 
 def figures(score: Spread) -> str:

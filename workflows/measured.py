@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..cache.validation import count
 from ..train.compare import Spread
+from .blocks import fits_of
 from .fit_view import FitView
 from .nodes import Fit
 from .published_tables import SECONDS, Number, Row, Table, papers, tables_of
@@ -85,8 +86,6 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
         return Line(row, run=run, why=run.errors[row.node])
     if state is None or state.checkpoint is None:
         return Line(row, run=run, why=f"'{row.node}' is not trained")
-    from .report.fits import fits_of
-
     fits = {fit.name: fit for fit in fits_of(run)}
     fit = fits[row.node]
     ours, lacking = {}, []

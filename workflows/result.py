@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .plan import Board
+    from .score_tables import ScoreTable
 
 
 class Reporter:
@@ -63,24 +64,6 @@ class WarningGroup:
     node: str
     message: str
     utterances: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One fit's test scores: how many seeds, and a cell for each metric, ``mean±deviation``."""
-
-    fit: str
-    seeds: int
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Test scores of the fits that share a main task, for people."""
-
-    task: str
-    metrics: tuple[str, ...]
-    rows: tuple[ScoreRow, ...]
 
 
 @dataclass(eq=False, repr=False)
@@ -228,34 +211,10 @@ class Run:
         return pd.DataFrame(rows, columns=["fit", "task", "seed", "metric", "score"])
 
     def test_scores(self) -> list[ScoreTable]:
-        """Mean and deviation over seeds on the test split, a table for each main task of fits."""
-        metas = {name: s.checkpoint.meta for name, s in self.states.items() if s.checkpoint}
-        tables = []
-        for task in dict.fromkeys(meta["primary"] for meta in metas.values()):
-            found = {
-                name: meta["summary"]["test"].get(task, {})
-                for name, meta in metas.items()
-                if meta["primary"] == task
-            }
-            metrics = dict.fromkeys(  # variants of a metric (Acc2_weak) stand in the report
-                metric for scores in found.values() for metric in scores if "_" not in metric
-            )
-            rows = [
-                ScoreRow(
-                    name,
-                    len(metas[name]["seeds"]),
-                    tuple(_spread(scores.get(metric)) for metric in metrics),
-                )
-                for name, scores in found.items()
-            ]
-            tables.append(ScoreTable(task, tuple(metrics), tuple(rows)))
-        return tables
+        """Mean and deviation over seeds on the test split, a table for each block of fits."""
+        from .score_tables import score_tables
 
-
-def _spread(score: Mapping[str, float | None] | None) -> str:
-    if not score or score["mean"] is None:
-        return "-"
-    return f"{score['mean']:.3f}" + (f"±{score['std']:.3f}" if score["std"] is not None else "")
+        return score_tables(self)
 
 
 def warnings_of(run: Run) -> list[Warned]:

@@ -11,9 +11,12 @@ from .nodes import Fit
 if TYPE_CHECKING:
     from .result import Run
 
+#: Text, or text and whether it stands in bold.
+Cell = str | tuple[str, bool]
+
 
 def as_html(run: Run) -> str:
-    """Note of the corpus, test scores on the main task, features by node, failures, the report.
+    """Note of the corpus, test scores, features by node, failures, the report.
 
     Colours are those of the page, so that it reads in light and dark.
     """
@@ -29,16 +32,14 @@ def as_html(run: Run) -> str:
 
 
 def _scores(run: Run) -> str:
-    """Mean and deviation over seeds of each fit that learns the main task; empty without one."""
-    tables = {table.task: table for table in run.test_scores()}
-    if not tables:
-        return ""
-    table = tables.get("M") or list(tables.values())[-1]
-    heads = (f"{table.task}, test", "seeds", *table.metrics)
-    rows = [(row.fit, str(row.seeds), *row.cells) for row in table.rows]
-    families = ", ".join(run.corpus.every_family)
-    foot = f"Mean±standard deviation (n - 1) over seeds; metrics as of '{families}'."
-    return f"{_table(heads, rows)}<p>{html.escape(foot)}</p>"
+    """Mean and deviation over seeds, a table for each block of fits; empty without one."""
+    from .score_tables import LEGEND
+
+    parts = []
+    for scores in run.test_scores():
+        rows: list[list[Cell]] = [[r.name, r.seeds, r.n, *r.cells] for r in scores.rows]
+        parts.append(f"{_table(scores.heads, rows)}<p>{html.escape(scores.note)}</p>")
+    return "".join([*parts, f"<p>{html.escape(LEGEND)}</p>"]) if parts else ""
 
 
 def _features(run: Run) -> str:
@@ -53,12 +54,17 @@ def _features(run: Run) -> str:
     return _table(("features", "stored", "made now", "failed"), rows)
 
 
-def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Sequence[Cell]]) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
     body = "".join(
-        f"<tr><th>{html.escape(first)}</th>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+        f"<tr><th>{_cell(first)}</th>"
+        + "".join(f"<td>{_cell(cell)}</td>" for cell in rest)
         + "</tr>"
         for first, *rest in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(cell: Cell) -> str:
+    text, bold = (cell, False) if isinstance(cell, str) else cell
+    return f"<b>{html.escape(text)}</b>" if bold else html.escape(text)

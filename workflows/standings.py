@@ -14,6 +14,7 @@ from ..cache.records import Array
 from ..train.metrics import SMALLER_IS_BETTER
 from ..train.resample import exact, group_numbers, smallest_p
 from ..train.tallies import Tally, tallies
+from .fit_view import better
 from .systems import System, check_comparable, find_systems
 from .versus import LEVEL, Cell, Versus, cells_of
 
@@ -114,9 +115,7 @@ class Standings:
 
     def best(self, metric: str) -> float:
         """The best mean of a column; NaN where none is defined."""
-        means = [row[metric].over_seeds.mean for row in self.cells.values()]
-        known = [mean for mean in means if math.isfinite(mean)] or [math.nan]
-        return min(known) if metric in SMALLER_IS_BETTER else max(known)
+        return better(metric, [row[metric].over_seeds.mean for row in self.cells.values()])
 
 
 def compare_runs(

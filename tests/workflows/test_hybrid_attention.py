@@ -97,7 +97,7 @@ def test_from_clips_to_scores_with_only_the_layers_above_trained(go):
     assert not any("embeddings" in name for name in weights)
     assert {len(value) for name, value in weights.items() if name.startswith("net.")} == {2}
     # Fig. 8 and Fig. 9 of the paper
-    inside = look_inside(first)
+    (inside,) = look_inside(first)
     names = [f"text looks at text, by {name} (MBA)" for name in ("audio", "vision")]
     assert [found.name for found in inside.maps] == names
     n_tokens = len(first.table("text")[list(first.corpus.ids).index(inside.utterance)])

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...cache.labels import DIMENSIONS
+from ..blocks import fits_of
 from ..fit_view import FitView
 from ..nodes import Encode
 from ..result import Run
-from .fits import fits_of, label_column
+from .fits import label_column
 
 #: Utterances that are shown, those first whose heads disagree most.
 SHOWN = 12
@@ -62,7 +63,6 @@ def cases(run: Run, most: int = SHOWN) -> Cases | None:
     None where no fit has several tasks that are values.
     """
     heads: dict[tuple[str, str, str], Mapping[str, Said]] = {}
-    zero_is_positive = run.corpus.family != "sims"
     for fit in _fits(run):
         table = fit.checkpoint.predictions()
         if table is None:
@@ -74,7 +74,7 @@ def cases(run: Run, most: int = SHOWN) -> Cases | None:
             mine = rows[rows["task"] == task].groupby("id")
             means, truths = mine["prediction"].mean(), mine["truth"].first()
             heads[fit.name, task, label_column(run, fit, task)] = {
-                str(name): _said(float(p), float(y), zero_is_positive)
+                str(name): _said(float(p), float(y), zero_is_positive=fit.family != "sims")
                 for name, p, y in zip(means.index, means, truths, strict=True)
             }
     ids = set.intersection(*(set(found) for found in heads.values())) if heads else set()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
 from ...cache.corpus import Corpus
+from ...train.dataset import known
 from .charts import histograms
 
 #: Bars of a histogram; odd, so that 0 and the steps of 0.2 of CH-SIMS fall inside a bar each.
@@ -27,9 +28,23 @@ class SplitRow:
 
 
 def split_rows(corpus: Corpus) -> list[SplitRow]:
-    """Counts of each split, then of all."""
-    rows = [_split_row(name or "in no split", _part(corpus, name)) for name in corpus.sizes]
+    """Counts of each split, of each of several corpora apart, then of all."""
+    rows = [
+        _split_row(f"{said}{name or 'in no split'}", _part(part, name))
+        for said, part in _parts(corpus)
+        for name in part.sizes
+    ]
     return rows if len(rows) < 2 else [*rows, _split_row("all", corpus)]
+
+
+def _parts(corpus: Corpus) -> Iterator[tuple[str, Corpus]]:
+    """Each of several corpora, and what goes before a name of its own; a corpus alone is itself."""
+    domains = corpus.domains
+    for domain in corpus.families:
+        ids = [name for name, its in zip(corpus.ids, domains, strict=True) if its == domain]
+        yield f"{domain}: ", corpus.select(ids=ids)
+    if not corpus.families:
+        yield "", corpus
 
 
 def _part(corpus: Corpus, split: str) -> Corpus:
@@ -41,7 +56,7 @@ def _part(corpus: Corpus, split: str) -> Corpus:
 def _split_row(name: str, part: Corpus) -> SplitRow:
     frame = part.to_frame()
     speakers = int(frame.loc[frame["speaker"] != "", "speaker"].nunique())
-    labelled = {task: int(np.isfinite(part.labels(task)).sum()) for task in part.tasks}
+    labelled = {name: int(known(part.labels(name)).sum()) for name in part.label_columns}
     minutes = None if part.seconds is None else part.seconds / 60
     return SplitRow(name, len(part), speakers, minutes, labelled)
 
@@ -59,26 +74,32 @@ class Distribution:
 
 
 def distributions(corpus: Corpus) -> list[Distribution]:
-    """One for each label column that holds any label."""
-    found = []
-    splits = corpus.splits
-    for task in corpus.tasks:
-        values = corpus.labels(task)
-        known = values[np.isfinite(values)]
-        if not len(known):
-            continue
-        low, high = corpus.label_range or (float(known.min()), float(known.max()))
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        counts = []
-        for split in corpus.sizes:
-            mine = values[(splits == split) & np.isfinite(values)]
-            bars = np.histogram(mine, BINS, (low, high))[0]
-            counts.append((split or "no split", [int(n) for n in bars]))
-        said = "; ".join(f"{split} {sum(bars)}" for split, bars in counts)
-        title = f"Distribution of the labels of {task} by split: {said} labels"
-        std = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
-        outside = int(((known < low) | (known > high)).sum())
-        chart = histograms(title, counts, low, high)
-        found.append(Distribution(task, len(known), float(known.mean()), std, outside, chart))
-    return found
+    """One for each label column of numbers that holds any, of each of several corpora apart."""
+    return [
+        found
+        for said, part in _parts(corpus)
+        for task in part.tasks
+        if (found := _distribution(f"{said}{task}", task, part))
+    ]
+
+
+def _distribution(name: str, task: str, corpus: Corpus) -> Distribution | None:
+    """Labels of one task; None where there is none."""
+    values, splits = corpus.labels(task), corpus.splits
+    there = values[np.isfinite(values)]
+    if not len(there):
+        return None
+    low, high = corpus.label_range or (float(there.min()), float(there.max()))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts = []
+    for split in corpus.sizes:
+        mine = values[(splits == split) & np.isfinite(values)]
+        bars = np.histogram(mine, BINS, (low, high))[0]
+        counts.append((split or "no split", [int(n) for n in bars]))
+    said = "; ".join(f"{split} {sum(bars)}" for split, bars in counts)
+    title = f"Distribution of the labels of {name} by split: {said} labels"
+    std = float(there.std(ddof=1)) if len(there) > 1 else float("nan")
+    outside = int(((there < low) | (there > high)).sum())
+    chart = histograms(title, counts, low, high)
+    return Distribution(name, len(there), float(there.mean()), std, outside, chart)

@@ -12,12 +12,10 @@ import numpy as np
 from ...cache.errors import BadInput
 from ...train.compare import Comparison, compare, holm, welch
 from ...train.metrics import SMALLER_IS_BETTER
-from ...train.outcome import constant_scores
-from ...train.settings.base import LETTERS
-from ...train.training import label_columns, primary_task
-from ..fit_view import FitView, labelled
-from ..graph import Workflow
-from ..nodes import Extract, Fit
+from ...train.training import label_columns
+from ..blocks import Block
+from ..fit_view import FitView
+from ..nodes import Fit
 from ..result import Run
 from ..standings import FEWEST, video_name
 from ..versus import LEVEL
@@ -39,6 +37,14 @@ F1_NOTE = (
     "F1 is weighted by the true classes, as scikit-learn defines it; F1_predweighted by the "
     "predicted ones, as in published tables that swapped the two arguments."
 )
+
+
+def family_note(block: Block) -> str:
+    """How a block's metrics are defined, for a reader who has not read ``train/metrics.py``."""
+    is_sentiment = block.fits[0].target(block.task).is_sentiment
+    return " ".join([FAMILIES[block.fits[0].family], F1_NOTE] if is_sentiment else [F1_NOTE])
+
+
 #: Single modalities that the chosen fusion is compared with, at most.
 DUELS = 6
 #: Metrics that are drawn where a family has them, in this order.
@@ -99,32 +105,6 @@ class Duel:
         return "single" if self.paired.low > 0 else "open"
 
 
-def fits_of(run: Run) -> list[FitView]:
-    """All fits that are done, in the recipe's order."""
-    return [
-        FitView(name, node.model, letters(run.workflow, name), node.tasks, state.checkpoint)
-        for name, state in run.states.items()
-        if isinstance(node := state.node, Fit) and state.checkpoint is not None
-    ]
-
-
-def letters(workflow: Workflow, name: str) -> str:
-    """Modalities that reach a node, as letters in the order T, A, V."""
-    node = workflow[name]
-    if isinstance(node, Extract):
-        return LETTERS.get(workflow.modality(name), "")
-    read = node.on if isinstance(node, Fit) else node.inputs
-    found = "".join(letters(workflow, upstream) for upstream in read)
-    return "".join(letter for letter in LETTERS.values() if letter in found)
-
-
-def main_task(fits: Sequence[FitView]) -> str:
-    """The task that is reported first: ``M``, else what the last fit is chosen by; or none."""
-    if not fits:
-        return ""
-    return "M" if any("M" in fit.tasks for fit in fits) else primary_task(fits[-1].tasks)
-
-
 def chosen(fits: Sequence[FitView], task: str, kind: str) -> FitView | None:
     """The fit of a kind with the best leading metric on validation; never on test."""
     ranked = []
@@ -142,21 +122,6 @@ def label_column(run: Run, fit: FitView, task: str) -> str:
     node = run.workflow[fit.name]
     assert isinstance(node, Fit)  # ``fits_of`` takes no others
     return label_columns(node.training, node.tasks)[task]
-
-
-def constant(run: Run, fit: FitView, task: str) -> dict[str, float]:
-    """Test scores of always answering the same, whatever the features (``constant_scores``)."""
-    table, target = fit.checkpoint.predictions(), fit.target(task)
-    if table is None:
-        return {}
-    train, test = (labelled(table, target, split)[2] for split in ("train", "test"))
-    return constant_scores(target, fit.family, train, test)
-
-
-def better(metric: str, values: Sequence[float]) -> float:
-    """The best of several means."""
-    finite = [v for v in values if math.isfinite(v)] or [math.nan]
-    return min(finite) if metric in SMALLER_IS_BETTER else max(finite)
 
 
 def points(fit: FitView, task: str, limit: int) -> Points:

@@ -15,12 +15,13 @@ from ...cache.errors import CacheError, TrainingError
 from ...cache.records import Array
 from ...train.metrics import SIMS_3, sims_bins
 from ...train.targets import Target
+from ..blocks import fits_of, main_blocks
 from ..encoding import EncodeTask
 from ..fit_view import FitView, labelled
 from ..fitting import InputRef, must_map, read_inputs
 from ..nodes import Fit
 from ..result import Run, places
-from .fits import chosen, fits_of, main_task
+from .fits import chosen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,19 +66,19 @@ class Inside:
     problem: str = ""
 
 
-def look_inside(run: Run) -> Inside | None:
-    """Apply the chosen fit of the main task to held-out utterances; None where there is none."""
-    fits = fits_of(run)
-    task = main_task(fits)
-    own = [fit for fit in fits if fit.metrics(task)]
-    fit = chosen(own, task, "many") or chosen(own, task, "one")
-    table = fit.checkpoint.predictions() if fit else None
-    if fit is None or table is None:
-        return None
-    try:
-        return _look(run, fit, table, task)
-    except (CacheError, TrainingError) as error:  # features went away since they were trained on
-        return Inside(fit, problem=str(error))
+def look_inside(run: Run) -> list[Inside]:
+    """Apply the chosen fit of each block to held-out utterances; empty where there is none."""
+    found = []
+    for block in main_blocks(fits_of(run)):
+        fit = chosen(block.fits, block.task, "many") or chosen(block.fits, block.task, "one")
+        table = fit.checkpoint.predictions() if fit else None
+        if fit is None or table is None:
+            continue
+        try:
+            found.append(_look(run, fit, table, block.task))
+        except (CacheError, TrainingError) as error:  # features went away since it was trained
+            found.append(Inside(fit, problem=str(error)))
+    return found
 
 
 def _look(run: Run, fit: FitView, table: pd.DataFrame, task: str) -> Inside:

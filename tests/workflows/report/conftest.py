@@ -56,13 +56,15 @@ def plain(value):
 def make_meta(node, corpus, seed_of_noise):
     """Meta and predictions as ``train.fit`` leaves them."""
     rng = np.random.default_rng(seed_of_noise)
+    read = np.isin(corpus.domains, node.corpora or [*corpus.families, ""])
+    family = corpus.families[node.corpora[0]] if node.corpora else corpus.family
     tables, seeds, rows = [], [], {split: {} for split in SPLITS}
     for seed in node.training.seeds:
         curve = [1.2 * math.exp(-e / 12) + 0.3 + rng.normal(0, 0.02) for e in range(40 + 3 * seed)]
         valid = [v + 0.05 + 0.002 * e for e, v in enumerate(curve)]
         found = {split: {} for split in SPLITS}
         for split in SPLITS:
-            mine = corpus.splits == split
+            mine = (corpus.splits == split) & read
             for task in node.tasks:
                 truth = corpus.labels(task)[mine]
                 p = truth + rng.normal(0, NOISE[node.name], len(truth))
@@ -70,9 +72,9 @@ def make_meta(node, corpus, seed_of_noise):
                 known = np.isfinite(truth)
                 rows[split][task] = {"of": len(truth), "labelled": int(known.sum())}
                 if known.any():
-                    values = scores(corpus.family, p[known], truth[known])
+                    values = scores(family, p[known], truth[known])
                     found[split][task] = {name: plain(v) for name, v in values.items()}
-                    rows[split][task] |= rows_seen(corpus.family, truth[known])
+                    rows[split][task] |= rows_seen(family, truth[known])
                 ids = np.array(corpus.ids)[mine]
                 columns = {"id": ids, "split": split, "seed": seed, "task": task}
                 tables.append(pd.DataFrame(columns | {"truth": truth, "prediction": p}))
@@ -91,7 +93,7 @@ def make_meta(node, corpus, seed_of_noise):
     masked = {split: dict.fromkeys(node.on, 0) for split in SPLITS}
     masked["test"][node.on[0]] = 1
     meta = {"seeds": seeds, "rows": rows, "masked": masked, "tasks": list(node.tasks)}
-    meta["family"] = corpus.family
+    meta["family"] = family
     return meta | {"seconds": 12.25, "threads": 2}, pd.concat(tables, ignore_index=True)
 
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from affectflow.train.metrics import scores
+from affectflow.workflows.blocks import fits_of
 from affectflow.workflows.fit_view import labelled
 from affectflow.workflows.report import clouds, figures, inside
-from affectflow.workflows.report.fits import fits_of
-from affectflow.workflows.report.page import errors, render
+from affectflow.workflows.report.block_part import errors
+from affectflow.workflows.report.page import render
 from affectflow.workflows.report.predicted import SCALES, confusions, predicted, residuals, without
 
 

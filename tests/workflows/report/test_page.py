@@ -10,6 +10,7 @@ import pytest
 from affectflow.cache.errors import Damaged
 from affectflow.cache.runs import Warned
 from affectflow.train.compare import Comparison, compare, holm
+from affectflow.workflows.blocks import constant, fits_of
 from affectflow.workflows.report import fits
 from affectflow.workflows.report.charts import number
 from affectflow.workflows.report.fits import Duel
@@ -125,7 +126,7 @@ def test_the_constant_answer_is_the_median_of_the_training_labels(make_run):
     truth = run.corpus.labels("M")
     train, test = (truth[run.corpus.splits == split] for split in ("train", "test"))
     assert abs(np.median(train) - np.median(test)) > 0.05
-    found = fits.constant(run, fits.fits_of(run)[0], "M")
+    found = constant(fits_of(run)[0], "M")
     assert found["MAE"] == pytest.approx(np.abs(test - np.median(train)).mean())
 
 
