@@ -90,7 +90,11 @@ def compare(
 @click.argument(
     "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default="features"
 )
-@click.option("--corpus", default="", help="Only this one: its name, or digits of its digest.")
+@click.option(
+    "--corpus",
+    default="",
+    help="Only this one: its name, the folder it was read from, or digits of its digest.",
+)
 @click.option("--model", default="", help="Only this one, as 'affectflow models' lists it.")
 @click.option(
     "--feature", default="", help="Only from this: digits of a fingerprint, or an extractor's name."
@@ -119,10 +123,11 @@ def results(
     """  # noqa: D301  # click reads the \b
     from . import results as found
     from .console import show_note, show_rows
+    from .results_file import check_suffix, write_results
     from .run_records import read_runs
 
     if out is not None:
-        found.check_suffix(out)
+        check_suffix(out)
     records = read_runs(folder)
     rows = found.results(
         records, corpus=corpus, model=model, feature=feature, task=task, split=split
@@ -130,6 +135,8 @@ def results(
     for number, (heads, lines) in enumerate(found.tables(rows)):
         click.echo("\n" if number else "", nl=False)
         show_rows(heads, lines)
+    for line in found.namesakes(rows):
+        show_note(line)
     if trace:
         for one in rows:
             click.echo(f"\n{one.run.id}:{one.fit.name}")
@@ -140,4 +147,4 @@ def results(
     if not rows:
         show_note("no result: no fit of these runs was scored so")
     if out is not None:
-        click.echo(f"wrote {found.write_results(rows, out)}")
+        click.echo(f"wrote {write_results(rows, out)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..cache import runs
@@ -35,6 +36,7 @@ def record_run(run: Run) -> None:
         "recipe": dict(run.recipe.source),
         "corpus": run.corpus.digest(),
         "corpus_name": run.corpus.name,
+        "corpora": corpora_record(run),
         "family": run.corpus.family,
         "nodes": nodes,
         "code": code_version(),
@@ -45,6 +47,22 @@ def record_run(run: Run) -> None:
         "rounds": rounds,
     }
     runs.write_record(run.store.root, run.id, f"{PREFIX}{time.time_ns():020d}", record)
+
+
+def corpora_record(run: Run) -> dict[str, dict[str, str]]:
+    """What the corpus is called itself and where it was read; of several, each by its name here.
+
+    One alone has the empty name.
+    """
+    spec, corpus = run.recipe.corpus, run.corpus
+    several = spec.several or {"": spec}
+    return {
+        name: {
+            "name": corpus.parts.get(name, corpus.name),
+            "root": str(Path(own.root).absolute()) if own.root else "",
+        }
+        for name, own in several.items()
+    }
 
 
 def node_records(run: Run) -> dict[str, dict[str, Any]]:
@@ -66,6 +84,8 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
             }
             if isinstance(state.node, Fit) and len(state.node.inputs) > len(state.node.on):
                 found[name]["reads"] = list(state.node.on)
+            if isinstance(state.node, Fit) and run.corpus.families:
+                found[name]["corpora"] = list(state.node.corpora or run.corpus.families)
             if state.checkpoint is not None:
                 found[name]["digest"] = state.checkpoint.digest
     return found

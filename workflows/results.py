@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache.errors import BadCall, unknown
+from ..cache.errors import unknown
 from ..cache.layout import description_path
-from ..cache.publish import publish
 from ..cache.validation import count, listing
 from ..train.training import primary_task
 from .fit_view import FitView, figures
-from .run_records import RunRecord
+from .run_records import Origin, RunRecord
 
 #: Variants of a metric, which only files tell.
 VARIANT = re.compile("predweighted|weak")
 #: Code of what was trained before checkpoints said it.
 UNTOLD = {"affectflow": "unknown", "source": "unknown", "commit": ""}
+#: Digits of a corpus' digest that tell it from another of its name.
+DIGITS = 8
 #: Kinds of nodes that make features.
 MAKERS = ("extract", "encode", "reduce")
 
@@ -37,6 +39,21 @@ class Result:
     def node(self) -> Mapping[str, Any]:
         """What the record says of the fit's node."""
         return self.run.nodes[self.fit.name]
+
+    @property
+    def corpora(self) -> list[Origin]:
+        """Where what it learned from was read."""
+        return self.run.learned_from(self.fit)
+
+    @property
+    def corpus(self) -> str:
+        """Name of what it learned from; of several corpora, all of theirs."""
+        return "+".join(origin.name or origin.part for origin in self.corpora)
+
+    @property
+    def roots(self) -> str:
+        """Where that was read from; empty where the record does not say."""
+        return ", ".join(origin.root for origin in self.corpora if origin.root)
 
     @property
     def features(self) -> dict[str, Mapping[str, Any]]:
@@ -64,7 +81,8 @@ def results(
 
     Args:
         records: oldest first; of runs that share a model, the latest tells it.
-        corpus: only this one: its name, or the first digits of its table's digest.
+        corpus: only what learned from this one: its name, the folder or file that it was read
+            from, or the first digits of its table's digest.
         model: only this one, by its registry name.
         feature: only what was made from it: the first digits of a fingerprint, or the name of an
             extractor.
@@ -100,7 +118,13 @@ def _filtered(
 
 
 def _fits(name: str, wanted: str) -> bool:
-    return name == wanted or (_is_mark(name) and len(wanted) >= 4 and name.startswith(wanted))
+    digits = _is_mark(name) and len(wanted) >= 4 and name.startswith(wanted)
+    return name == wanted or digits or (Path(name).is_absolute() and _is_at(name, wanted))
+
+
+def _is_at(root: str, wanted: str) -> bool:
+    """Whether a path as it is typed here means the one of a record."""
+    return Path(root) == Path(os.path.normpath(Path(wanted).absolute()))
 
 
 def _is_mark(name: str) -> bool:
@@ -112,7 +136,8 @@ def _short(name: str) -> str:
 
 
 def _corpus_names(one: Result) -> list[str]:
-    return [one.run.corpus, str(one.run.content["corpus"])]
+    names = [name for o in one.corpora for name in (o.name, o.part, o.root) if name]
+    return [one.corpus, *names, one.run.digest]
 
 
 def _feature_names(one: Result) -> list[str]:
@@ -139,10 +164,10 @@ def untold(records: Sequence[RunRecord]) -> list[str]:
 
 def trace(one: Result) -> list[tuple[str, str]]:
     """Where a result came from: what and value, for people."""
-    meta, content = one.fit.checkpoint.meta, one.run.content
+    meta = one.fit.checkpoint.meta
     lines = [
         ("recipe", f"{one.run.recipe}, in {one.run.path}"),
-        ("corpus", f"{one.run.corpus or 'unnamed'}, table {content['corpus']}"),
+        ("corpus", _corpus_line(one)),
         ("fit", f"{one.fit.name} ({one.fit.model}), fingerprint {one.node['fingerprint']}"),
         ("weights", f"{one.fit.checkpoint.digest}, in {one.fit.checkpoint.folder}"),
     ]
@@ -162,19 +187,48 @@ def trace(one: Result) -> list[tuple[str, str]]:
     return lines
 
 
+def _corpus_line(one: Result) -> str:
+    read = f", read from {one.roots}" if one.roots else ""
+    return f"{one.corpus or 'unnamed'}{read}, table {one.run.digest}"
+
+
 def tables(rows: Sequence[Result]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Heads and rows for people, a table for each corpus, task and split of scores."""
+    """Heads and rows for people, a table for each corpus, task and split of scores.
+
+    Corpora of one name that are not the same are told apart by digits of their tables' digests.
+    """
     groups: dict[tuple[str, ...], list[Result]] = {}
     for one in rows:
         metrics = one.fit.metrics(one.task, one.split)
-        groups.setdefault((one.run.corpus, one.task, one.split, *metrics), []).append(one)
+        groups.setdefault((_called(one, rows), one.task, one.split, *metrics), []).append(one)
     return [
         (
-            (f"{corpus or 'unnamed'}: {task}, {split}", "model", "seeds", "n", *metrics),
+            (f"{corpus}: {task}, {split}", "model", "seeds", "n", *metrics),
             [_told(one, metrics) for one in group],
         )
         for (corpus, task, split, *every), group in groups.items()
         for metrics in [[name for name in every if not VARIANT.search(name)]]
+    ]
+
+
+def _called(one: Result, rows: Sequence[Result]) -> str:
+    """What a result's corpus is called among those of others."""
+    name = one.corpus or "unnamed"
+    alike = {other.run.digest for other in rows if other.corpus == one.corpus}
+    return name if len(alike) == 1 else f"{name} {one.run.digest[:DIGITS]}"
+
+
+def namesakes(rows: Sequence[Result]) -> list[str]:
+    """Which corpora share a name though they differ, and where each was read, in sentences."""
+    found: dict[str, dict[str, str]] = {}
+    for one in rows:
+        found.setdefault(one.corpus, {})[one.run.digest] = one.roots
+    return [
+        f"{name or 'unnamed'} {digest[:DIGITS]}: {roots or 'an older record does not say where'}; "
+        f"only this one: --corpus {digest[:DIGITS]}"
+        for name, tables in found.items()
+        if len(tables) > 1
+        for digest, roots in tables.items()
     ]
 
 
@@ -188,64 +242,3 @@ def _told(one: Result, metrics: Sequence[str]) -> tuple[str, ...]:
         str(seen.get("labelled", "")),
         *[figures(score) for score in scores],
     )
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a file that results are not written as.
-
-    Raises:
-        BadCall: its suffix is not .csv.
-    """
-    if path.suffix.lower() != ".csv":
-        raise BadCall(f"cannot write '{path}': results are written as .csv")
-
-
-#: Columns of the table of results that say where a row came from.
-ORIGIN = (
-    "fit_fingerprint", "weights", "features", "corpus_digest",
-    "affectflow", "source", "commit", "torch", "device", "threads", "record",
-)  # fmt: skip
-
-
-def write_results(rows: Sequence[Result], path: Path) -> Path:
-    """Write results as CSV: a row for each metric, all that stands behind it beside it.
-
-    Raises:
-        StoreFull: the file system has no room.
-        StoreReadOnly: the folder cannot be written to.
-    """
-    import pandas as pd
-
-    table = pd.DataFrame([line for one in rows for line in _lines(one)])
-    publish(path, table.to_csv(index=False).encode(), replace=True)
-    return path
-
-
-def _lines(one: Result) -> Iterator[dict[str, Any]]:
-    fit, meta = one.fit, one.fit.checkpoint.meta
-    features = [f"{name}={node['fingerprint']}" for name, node in one.features.items()]
-    origin = (
-        one.node["fingerprint"], fit.checkpoint.digest, " ".join(features),
-        one.run.content["corpus"], one.code["affectflow"], one.code["source"], one.code["commit"],
-        meta.get("torch", ""), meta.get("device", ""), meta.get("threads", ""), str(one.run.path),
-    )  # fmt: skip
-    seen = fit.rows(one.task, one.split)
-    for metric in fit.metrics(one.task, one.split):
-        score = fit.spread(one.task, metric, one.split)
-        yield {
-            "run": one.run.id,
-            "recorded": one.run.time.isoformat(),
-            "recipe": one.run.recipe,
-            "corpus": one.run.corpus,
-            "family": fit.family,
-            "fit": fit.name,
-            "model": fit.model,
-            "task": one.task,
-            "split": one.split,
-            "metric": metric,
-            "mean": score.mean,
-            "std": score.std,
-            "seeds": score.n,
-            "n": seen.get(metric, ""),
-            **dict(zip(ORIGIN, origin, strict=True)),
-        }

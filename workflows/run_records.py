@@ -17,6 +17,21 @@ from .fit_view import FitView
 from .recording import PREFIX
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A corpus that a run read.
+
+    Args:
+        part: what the recipe calls it, where it is one of several; else empty.
+        name: what it is called itself; empty: it has no name.
+        root: folder or file that it was read from; empty: unknown.
+    """
+
+    part: str
+    name: str
+    root: str
+
+
 @dataclass(frozen=True, eq=False)
 class RunRecord:
     """The latest record of a run.
@@ -42,6 +57,17 @@ class RunRecord:
     def corpus(self) -> str:
         """Name of the corpus; empty where the record is too old to say."""
         return str(self.content.get("corpus_name", ""))
+
+    @property
+    def digest(self) -> str:
+        """Of the corpus' table: the same name may stand for two corpora, the same digest not."""
+        return str(self.content["corpus"])
+
+    def learned_from(self, fit: FitView) -> list[Origin]:
+        """The corpora that a fit learns from; one whose root is empty where the record is old."""
+        told = self.content.get("corpora", {})
+        origins = [Origin(name, **told[name]) for name in fit.corpora or ("",) if name in told]
+        return origins or [Origin("", self.corpus, "")]
 
     @cached_property
     def nodes(self) -> Mapping[str, Mapping[str, Any]]:
@@ -89,7 +115,10 @@ class RunRecord:
             checkpoint = checkpoints.load(self.root, node["fingerprint"])
             if checkpoint is not None and checkpoint.digest == node["digest"]:
                 tasks = tuple(checkpoint.meta["tasks"])
-                found[name] = FitView(name, node["what"], self._letters(name), tasks, checkpoint)
+                corpora = tuple(node.get("corpora", ()))
+                found[name] = FitView(
+                    name, node["what"], self._letters(name), tasks, checkpoint, corpora
+                )
         return found
 
     @property

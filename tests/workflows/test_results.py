@@ -5,7 +5,9 @@ from click.testing import CliRunner
 from affectflow.cache.errors import BadCall, UnknownName
 from affectflow.workflows.cli import main
 from affectflow.workflows.code_version import FOLDERS, _commit, _source, code_version
-from affectflow.workflows.results import results, trace, untold, write_results
+from affectflow.workflows.recipe import build
+from affectflow.workflows.results import namesakes, results, tables, trace, untold
+from affectflow.workflows.results_file import write_results
 from affectflow.workflows.run import run
 from affectflow.workflows.run_records import read_runs
 
@@ -97,6 +99,65 @@ def test_what_cannot_be_told_is_counted(caches, write_run):
     old, lost = untold(read_runs(caches))
     assert "1 run of an older affectflow did not record their nodes (old-3)" in old
     assert "1 model no longer in the cache (sims-2:m)" in lost
+
+
+@pytest.fixture
+def alike(toys, tmp_path):
+    """Two runs on corpora that are called 'toy', in two folders."""
+    for name, texts in (("one", TEXTS), ("two", TEXTS[:15])):
+        (tmp_path / name).mkdir()
+        run(toys.recipe(tmp_path / name, texts, fits=FIT), tmp_path / "cache", scheduler="sync")
+    return tmp_path
+
+
+def test_corpora_of_one_name_stand_apart_and_say_where_they_were_read(alike):
+    rows = results(read_runs(alike / "cache"))
+    first, second = digests = [one.run.digest[:8] for one in rows]
+    assert first != second
+    assert [heads[0] for heads, _ in tables(rows)] == [f"toy {d}: M, test" for d in digests]
+    assert [line.partition(";")[0] for line in namesakes(rows)] == [
+        f"toy {digest}: {alike / name}"
+        for digest, name in zip(digests, ("one", "two"), strict=True)
+    ]
+    assert namesakes(rows[:1]) == []
+    assert [heads[0] for heads, _ in tables(rows[:1])] == ["toy: M, test"]
+    assert f"toy, read from {alike / 'one'}, table {digests[0]}" in dict(trace(rows[0]))["corpus"]
+    done = CliRunner().invoke(main, ["results", str(alike / "cache")])
+    assert done.output.count(f"--corpus {digests[1]}") == 1
+
+
+def test_a_corpus_is_chosen_by_its_folder_and_by_digits(alike, monkeypatch):
+    records = read_runs(alike / "cache")
+    first, second = results(records)
+    monkeypatch.chdir(alike)
+    assert results(records, corpus="two") == [second]
+    assert results(records, corpus=str(alike / "one")) == [first]
+    assert results(records, corpus=first.run.digest[:8]) == [first]
+    with pytest.raises(UnknownName, match="unknown corpus of these results 'three'"):
+        results(records, corpus="three")
+
+
+def test_of_several_corpora_a_fit_is_found_by_those_it_learned_from(toys, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        toys.recipe(tmp_path / name, TEXTS)
+    nodes = {
+        "x": {"extract": "vader"},
+        "f": {**FIT["f"], "on": ["x"], "corpora": ["mine"]},
+        "g": {**FIT["f"], "on": ["x"]},
+    }
+    roots = {"mine": {"root": str(tmp_path / "a")}, "theirs": {"root": str(tmp_path / "b")}}
+    recipe = build({"name": "w", "corpus": {"several": roots}, "nodes": nodes}, "w")
+    run(recipe, tmp_path / "cache", scheduler="sync")
+    rows = results(read_runs(tmp_path / "cache"))
+    assert [(one.fit.name, one.corpus, one.roots) for one in rows] == [
+        ("f", "toy", str(tmp_path / "a")),
+        ("g", "toy+toy", f"{tmp_path / 'a'}, {tmp_path / 'b'}"),
+    ]
+    assert [one.fit.name for one in results(read_runs(tmp_path), corpus="mine")] == ["f", "g"]
+    assert [one.fit.name for one in results(read_runs(tmp_path), corpus="theirs")] == ["g"]
+    table = pd.read_csv(write_results(rows, tmp_path / "r.csv"))
+    assert set(table[table["fit"] == "f"]["corpus_root"]) == {str(tmp_path / "a")}
 
 
 def test_a_folder_without_runs_is_an_error(tmp_path):
