@@ -5,6 +5,7 @@ Nothing here knows torch. What a model then reads of them stands in ``reading``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,7 +45,7 @@ class Input:
     @property
     def width(self) -> int:
         """Columns of a row; rows of several dimensions are flattened."""
-        return int(np.prod(self.table.values.shape[1:]))
+        return math.prod(self.table.values.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from ..cache.mapped import MappedRows
 from .dataset import Array, Input
 from .normalize import Scaler, fit_scaler
 
+#: Bytes of rows that are looked at in one go: they stay in the processor's cache.
+BLOCK = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class Reading:
@@ -115,18 +118,33 @@ def check_finite(given: Input) -> None:
     Raises:
         TrainingError: one does not; names the input, the first such utterance and column.
     """
-    if given.table.values.dtype.kind in "iu":  # pictures: nothing else can be in them
+    table, names = given.table, given.table.columns
+    if table.values.dtype.kind in "iu":  # pictures: nothing else can be in them
         return
-    for i, rows in real_rows(given, len(given.table.values), np.arange(len(given.table))):
-        if np.isfinite(rows).all():
+    for _, _, rows in _blocks(given):
+        finite = np.isfinite(flat(given, rows))
+        if finite.all() or (finite.all(axis=1) | ~table.mask[rows]).all():
             continue
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        names = given.table.columns
+        row, column = np.argwhere(~finite & table.mask[rows, None])[0]
+        value = flat(given, rows)[row, column]
+        utterance = int(np.searchsorted(table.offsets, rows.start + row, side="right")) - 1
         raise TrainingError(
-            f"input '{given.name}' holds a value that is not finite ({rows[row, column]}): "
-            f"utterance '{given.table.ids[i]}', "
+            f"input '{given.name}' holds a value that is not finite ({value}): "
+            f"utterance '{table.ids[utterance]}', "
             f"column {repr(names[column]) if names else int(column)}"
         )
+
+
+def _blocks(given: Input) -> Iterator[tuple[int, int, slice]]:
+    """Utterances whose rows take about ``BLOCK`` bytes: from number, to number, their rows."""
+    offsets = given.table.offsets
+    share = max(BLOCK // (given.width * given.table.values.dtype.itemsize), 1)
+    start = 0
+    while start < len(given.table):
+        full = int(np.searchsorted(offsets, offsets[start] + share, side="right")) - 1
+        end = min(max(full, start + 1), len(given.table))
+        yield start, end, slice(int(offsets[start]), int(offsets[end]))
+        start = end
 
 
 def scaler_of(given: Input, length: int, train: Array) -> Scaler:
@@ -143,18 +161,22 @@ def read(given: Input, reads: str, length: int, scaler: Scaler) -> Reading | Map
         return MappedReading(given, np.arange(len(table)), length, scaler)
     kept = np.minimum(table.lengths, length)
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    rows = np.repeat(table.offsets[:-1] - offsets[:-1], kept) + np.arange(offsets[-1])
-    mask = np.asarray(table.mask[rows], bool)
-    values = table.values[rows].reshape(len(rows), given.width).astype(np.float32)
-    normalised(values, mask, scaler)
+    if offsets[-1] == len(table.values):  # nothing is cut off
+        values, mask = table.values, table.mask.astype(bool)
+    else:
+        rows = np.repeat(table.offsets[:-1] - offsets[:-1], kept) + np.arange(offsets[-1])
+        values, mask = table.values[rows], table.mask[rows].astype(bool)
+    values = values.reshape(len(values), given.width).astype(np.float32)
+    normalised(values, None if mask.all() else mask, scaler)
     return Reading(values, mask, offsets)
 
 
 def _means(given: Input, length: int, scaler: Scaler) -> Reading:
     n = len(given.table)
-    values, present = np.zeros((n, given.width), np.float32), np.zeros(n, bool)
+    means, present = np.zeros((n, given.width)), np.zeros(n, bool)
     for i, rows in real_rows(given, length, np.arange(n)):
         if len(rows):
             present[i] = True
-            values[i] = scaler(rows.mean(axis=0, dtype=np.float64))
-    return Reading(values, present)
+            rows.mean(axis=0, dtype=np.float64, out=means[i])
+    means[present] = scaler(means[present])
+    return Reading(means.astype(np.float32), present)

@@ -116,6 +116,17 @@ def test_a_masked_row_may_hold_anything():
     assert read(given, "sequence", 9, identity(2)).values.tolist() == [[1, 2], [0, 0]]
 
 
+@pytest.mark.parametrize("block", [1, 16, 1 << 20])
+def test_the_first_utterance_with_such_a_value_is_named_whatever_is_looked_at_in_one_go(
+    monkeypatch, block
+):
+    monkeypatch.setattr("affectflow.train.reading.BLOCK", block)
+    parts = [[[np.nan, 0], [1, 2]], [], [[3, 4]], [[5, 6], [7, np.inf]], [[np.nan, 8]]]
+    mixed = table("abcde", parts, [0, 1, 1, 1, 1, 1])
+    with pytest.raises(TrainingError, match=r"\(inf\): utterance 'd', column 'y'"):
+        check_finite(Input("audio", "audio", mixed))
+
+
 def test_the_length_rule_is_mean_plus_three_deviations():
     lengths = np.array([2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, standard deviation 2
     assert length_statistic(lengths) == {
