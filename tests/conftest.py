@@ -1,6 +1,7 @@
 """Small media made on the spot, so that no test depends on a file from elsewhere."""
 
 import atexit
+import importlib.util
 import json
 import os
 import pickle
@@ -394,3 +395,15 @@ def unaligned():
 @pytest.fixture
 def aligned():
     return community(aligned=True)
+
+
+# --- corpora as they are published --------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def layouts():
+    """The module ``layouts``: folders in the true layouts of corpora."""
+    spec = importlib.util.spec_from_file_location("layouts", Path(__file__).parent / "layouts.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
