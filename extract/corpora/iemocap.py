@@ -31,10 +31,12 @@ EVALUATIONS, TRANSCRIPTS = "dialog/EmoEvaluation", "dialog/transcriptions"
 #: Folders of the recordings; of several of one dialogue, the one named first here is taken.
 RECORDINGS = (("dialog/avi/DivX", ".avi"), ("dialog/avi", ".avi"), ("dialog/wav", ".wav"))
 SESSIONS = range(1, 6)
+_NUMBER = r"\d+(?:\.\d+)?"
 #: A turn: ``[6.2901 - 8.2357]  Ses01F_impro01_F000  neu  [2.5000, 2.5000, 2.5000]``, by tabs.
 _TURN = re.compile(
-    r"\[(?P<start>[\d.]+)\s*-\s*(?P<end>[\d.]+)\]\s+(?P<id>Ses(?P<session>\d\d)\S*_(?P<who>[FM])\d+)"
-    r"\s+(?P<emotion>\w+)\s+\[(?P<valence>[-\d.]+),\s*(?P<arousal>[-\d.]+),\s*(?P<dominance>[-\d.]+)\]"
+    rf"\[(?P<start>{_NUMBER})\s*-\s*(?P<end>{_NUMBER})\]\s+"
+    r"(?P<id>Ses(?P<session>\d\d)\S*_(?P<who>[FM])\d+)\s+(?P<emotion>\w+)\s+"
+    rf"\[(?P<valence>{_NUMBER}),\s*(?P<arousal>{_NUMBER}),\s*(?P<dominance>{_NUMBER})\]"
 )
 #: What was said: ``Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.``
 _SAID = re.compile(r"(?P<id>Ses\S+)\s*\[[^\]]*\]\s*:\s*(?P<text>.*)")
@@ -90,7 +92,7 @@ def read(
     media, more = _media(folder, turns)
     silent = [own for own in ids if own not in texts]
     if silent:
-        notes.append(f"{counted(len(silent), 'turn', silent)} without a transcript")
+        notes.append(counted(silent, "turn", "without a transcript"))
     columns, doubled = without_doubles(
         {
             **_labels(turns),
@@ -146,7 +148,7 @@ def _session(root: Path, session: int, notes: list[str], faults: list[str]) -> l
         found.sort(key=lambda match: float(match["start"]))
         turns += [Turn(session, file.stem, i, match) for i, match in enumerate(found)]
     if unread:
-        faults.append(f"{count(len(unread), 'line')} that are no turn: {listing(unread)}")
+        faults.append(f"{count(len(unread), 'line')} not read as a turn: {listing(unread)}")
     return turns
 
 

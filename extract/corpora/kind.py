@@ -114,6 +114,10 @@ def _nearby(root: Path, marks: Sequence[str]) -> Iterator[Path]:
         yield from (root.joinpath(*parts) for parts in sorted(found))
 
 
-def counted(n: int, noun: str, names: Sequence[str]) -> str:
-    """How many there are, and the first of them by name."""
-    return f"{count(n, noun)}: {listing([show(name) for name in names], n)}"
+def counted(names: Sequence[str], noun: str, what: str) -> str:
+    """How many there are, what of them, and the first by name.
+
+    >>> counted(["a.mp4", "b.mp4"], "file", "left out")
+    "2 files left out: 'a.mp4', 'b.mp4'"
+    """
+    return f"{count(len(names), noun)} {what}: {listing([show(name) for name in names])}"

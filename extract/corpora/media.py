@@ -137,7 +137,7 @@ def _told(failed: Sequence[str], silent: Sequence[str]) -> Iterator[str]:
         n = count(len(failed), "file")
         yield f"{n} whose sound cannot be heard, taken whole: {listing(failed)}"
     if silent:
-        yield f"{counted(len(silent), 'file', silent)} without speech left out"
+        yield counted(silent, "file", "without speech left out")
 
 
 def _files(folder: Path) -> tuple[dict[str, str], list[str], list[str]]:
@@ -161,7 +161,7 @@ def _files(folder: Path) -> tuple[dict[str, str], list[str], list[str]]:
                 continue
             own = os.path.join(os.path.dirname(relative), stem)
             found[own] = min(found.get(own, given), given)
-    notes = [f"{counted(len(hidden), 'hidden file', hidden)} left out"] if hidden else []
+    notes = [counted(hidden, "hidden file", "left out")] if hidden else []
     faults = [f"{count(len(outside), 'file')} outside '{folder}': {listing(outside)}"]
     files = {own: found[own][1] for own in sorted(found)}
     return files, notes, faults if outside else []

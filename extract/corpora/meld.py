@@ -8,7 +8,7 @@ Source:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from ...cache.corpus import Corpus
 from ...cache.errors import BadMedia
 from ...cache.validation import count, listing, show
-from .kind import Kind, require_root
+from .kind import Kind, counted, require_root
 from .media_folder import MediaFolder, Unusable
 from .repairs import spreadsheet_faults, windows_characters, without_doubles
 from .sheet import Sheet, read_sheet
@@ -139,19 +139,11 @@ def _media(root: Path, split: str, ids: Sequence[str]) -> tuple[list[str], list[
             path = ""
             lacking.append(own)
         paths.append(path)
-    notes, faults = list(_said_lacking(lacking)), []
-    if outside:
-        n = count(len(outside), "clip")
-        faults.append(f"{n} not to be found inside '{root}': {listing(outside)}")
+    what = "known to be missing or broken in the release, the transcript alone is used"
+    notes = [counted(lacking, "clip", what)] if lacking else []
+    n = count(len(outside), "clip")
+    faults = [f"{n} not to be found inside '{root}': {listing(outside)}"] if outside else []
     return paths, notes, faults
-
-
-def _said_lacking(ids: Sequence[str]) -> Iterator[str]:
-    if ids:
-        yield (
-            f"{count(len(ids), 'clip')} known to be missing or broken in the release: "
-            f"{listing([show(own) for own in ids])}; the transcript alone is used"
-        )
 
 
 def _plays(path: str) -> bool:

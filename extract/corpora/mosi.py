@@ -12,8 +12,7 @@ import dataclasses
 from pathlib import Path
 
 from ...cache.corpus import Corpus
-from ...cache.validation import count, listing, show
-from .kind import Kind
+from .kind import Kind, counted
 from .labelled import LAYOUT, REQUIRED, Given, find_table, read_labelled
 
 #: Videos of the standard splits.
@@ -79,8 +78,7 @@ def _standard(corpus: Corpus) -> Corpus:
         ("in another split than the standard one", [i for i, s, w in rows if s and w and s != w]),
     ):
         if ids:
-            shown = listing([show(own) for own in ids])
-            notes.append(f"{count(len(ids), 'utterance')} {what}: {shown}")
+            notes.append(counted(ids, "utterance", what))
     return dataclasses.replace(corpus, _frame=frame, notes=(*corpus.notes, *notes))
 
 

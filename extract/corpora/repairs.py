@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...cache.validation import count, listing, show
+from ...cache.validation import count, show
+from .kind import counted
 
 #: Control characters that nobody writes; as bytes of Windows' cp1252 they are quotes and dashes.
 _CONTROLS = re.compile("[\x80-\x9f]")
@@ -37,8 +38,8 @@ def without_doubles(
     if not again:
         return dict(columns), []
     kept = [i for i in range(len(rows)) if i not in again]
-    names = listing([show(ids[i]) for i in sorted(again)])
-    note = f"{count(len(again), 'row')} said again what another row says, left out: {names}"
+    names = [ids[i] for i in sorted(again)]
+    note = counted(names, "row", "said again what another row says, left out")
     return {name: [own[i] for i in kept] for name, own in columns.items()}, [note]
 
 
@@ -55,11 +56,9 @@ def windows_characters(texts: Sequence[str], ids: Sequence[str]) -> tuple[list[s
     ['It’s']
     """
     mended = [_CONTROLS.sub(_as_windows, text) for text in texts]
-    names = [show(o) for o, a, b in zip(ids, texts, mended, strict=True) if a != b]
-    if not names:
-        return mended, []
-    n = count(len(names), "transcript")
-    return mended, [f"{n} with Windows' (cp1252) characters inside UTF-8 mended: {listing(names)}"]
+    names = [own for own, a, b in zip(ids, texts, mended, strict=True) if a != b]
+    what = "with Windows' (cp1252) characters inside UTF-8 mended"
+    return mended, [counted(names, "transcript", what)] if names else []
 
 
 def _as_windows(found: re.Match[str]) -> str:

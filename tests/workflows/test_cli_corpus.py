@@ -2,9 +2,9 @@ import pytest
 from click.testing import CliRunner
 
 from affectflow.cache.corpus import Corpus
+from affectflow.extract.corpora import KINDS, kind_named
 from affectflow.workflows import cli
-
-LABELS = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode\n"
+from affectflow.workflows.corpora import CorpusSpec
 
 
 @pytest.fixture
@@ -13,15 +13,87 @@ def call(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(cli.main, [str(word) for word in words])
 
 
-def test_import_writes_a_table_that_recipes_take_as_folder_or_file(call, tmp_path):
-    (tmp_path / "theirs/Raw/v").mkdir(parents=True)
-    (tmp_path / "theirs/Raw/v/1.mp4").write_bytes(b"media")
-    (tmp_path / "words.yaml").write_text("name: words\nnodes: {text: {extract: vader}}\n")
-    (tmp_path / "theirs" / "label.csv").write_text(LABELS + "v,1,hi,0.5,,,,Positive,train\n")
+def test_import_writes_a_table_that_recipes_take_as_folder_or_file(call, layouts, tmp_path):
+    layouts.ch_sims(tmp_path / "theirs")
     done = call("corpus", "import", "ch-sims", "theirs", "--out", "ours")
     assert done.exit_code == 0, done.output
-    assert Corpus.read(tmp_path / "ours").labels("M").tolist() == [0.5]
+    assert Corpus.read(tmp_path / "ours").labels("M").tolist() == [0.2] * 6
     assert "train on it: affectflow run RECIPE --corpus ours" in done.output
-    for corpus in ("ours", "ours/corpus.parquet"):
-        planned = call("plan", "words.yaml", "--corpus", corpus)
-        assert "vader" in planned.output, planned.output
+    for place in ("ours", "ours/corpus.parquet"):
+        assert len(CorpusSpec.from_mapping({"root": place}).open()) == 6
+
+
+def test_import_says_what_was_repaired_what_is_missing_and_the_official_counts(
+    call, layouts, tmp_path
+):
+    layouts.mosi(tmp_path / "MOSI")
+    done = call("corpus", "import", "mosi", "MOSI")
+    assert done.exit_code == 1  # a clip is missing
+    lines = [line.split() for line in done.output.splitlines()]
+    assert ["train", "2", "1,284"] in lines
+    assert ["valid", "2", "229"] in lines
+    assert "note: 1 row said again what another row says, left out: '03bSnISJMiM/2'" in done.output
+    assert "fault: 1 media file not found: " in done.output
+    assert "wrote mosi/corpus.parquet" in done.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "build", "n"),
+    [("ch-sims-v2", "ch_sims_v2", 3), ("ch-sims-v2u", "ch_sims_v2", 12), ("mosei", "mosei", 3)]
+    + [("meld", "meld", 7), ("iemocap", "iemocap", 20), ("media", "ch_sims", 6)],
+)
+def test_every_kind_comes_in_by_the_command_and_by_a_recipe(
+    call, layouts, tmp_path, kind, build, n
+):
+    getattr(layouts, build)(tmp_path / "root")
+    done = call("corpus", "import", kind, "root", "--out", "table.parquet")
+    assert done.exit_code in (0, 1), done.output
+    table = Corpus.read(tmp_path / "table.parquet")
+    assert len(table) == n
+    by_recipe = CorpusSpec.from_mapping({"kind": kind, "root": "root"}).open()
+    assert by_recipe.digest() == table.digest()
+
+
+def test_options_are_those_of_a_recipe(call, tmp_path):
+    (tmp_path / "x.csv").write_text("utt,words,score\nu1,hi,2.5\n")
+    options = ("columns.id=utt", "columns.text=words", "columns.M=score", "family=mosi")
+    sets = [word for option in options for word in ("--set", option)]
+    done = call("corpus", "import", "table", "x.csv", "--out", "o", *sets)
+    assert done.exit_code == 0, done.output
+    assert Corpus.read(tmp_path / "o")["u1"].labels == {"M": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mossi", "."], "unknown kind of corpus 'mossi'. Did you mean 'mosi'?"),
+        (["mosi", "nowhere"], "no corpus at 'nowhere': there is no such folder"),
+        (["mosi", "."], "'.' has neither 'label.csv' nor 'meta.csv'. In it: 'empty'. Did you mean"),
+        (["mosi", "empty"], "nothing was found at 'empty': its tables have no utterance"),
+        (
+            ["mosi", "empty", "--set", "langage=en"],
+            "unknown option of corpus kind 'mosi' 'langage'",
+        ),
+        (["mosi", "empty", "--set", "name"], "an override reads node.setting=value"),
+        (["media", "empty"], "holds 0 media files"),
+        (["table", "empty"], "'empty' is a folder; kind 'table' reads a CSV"),
+    ],
+)
+def test_mistakes_are_told_in_a_line_and_leave_nothing_behind(
+    call, layouts, tmp_path, words, message
+):
+    layouts.table(tmp_path / "empty/label.csv", layouts.SIMS, [])
+    done = call("corpus", "import", *words)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_help_lists_all_kinds_and_teaches_the_layout_of_one(call):
+    listed = call("corpus", "import", "--help").output
+    assert all(f"\n  {name} " in listed for name in KINDS)
+    for words in (("meld", "--help"), ("--help", "meld"), ("meld", "ROOT", "-h")):
+        taught = call("corpus", "import", *words).output
+        assert all(line in taught for line in kind_named("meld").layout.splitlines())
+        assert "Dialogues are numbered anew in each split" in taught
+        assert "Raises" not in taught
