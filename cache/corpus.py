@@ -222,6 +222,13 @@ class Corpus:
         kept = self._frame.drop(columns=[c for c in self.label_columns if c in labels])
         return dataclasses.replace(self, _frame=kept)
 
+    def with_splits(self, splits: Sequence[str]) -> Corpus:
+        """The same corpus with these splits, one for each utterance, in the place of its own."""
+        import pandas as pd
+
+        column = pd.Series(list(splits), dtype="str", index=self._frame.index)
+        return dataclasses.replace(self, _frame=self._frame.assign(split=column))
+
     @property
     def every_family(self) -> tuple[str, ...]:
         """Its metric family, if any; of corpora that were joined, all of theirs."""

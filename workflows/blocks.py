@@ -11,8 +11,10 @@ from ..train.outcome import constant_scores
 from ..train.settings.base import LETTERS
 from ..train.training import primary_task
 from .fit_view import FitView, better, labelled
+from .folding import n_folds, plain_name
 from .graph import Workflow
 from .nodes import Extract, Fit
+from .pooled import collected
 
 if TYPE_CHECKING:
     from .result import Run
@@ -100,7 +102,13 @@ def _apart(fits: Iterable[FitView], key: Callable[[FitView], object]) -> list[li
 
 
 def fits_of(run: Run) -> list[FitView]:
-    """All fits of a run that are done, in the recipe's order."""
+    """All fits of a run that are done, in the recipe's order; folds as one, all together."""
+    named = ((plain_name(run.workflow[fit.name]), fit) for fit in trained(run))
+    return collected(named, n_folds(run.workflow))
+
+
+def trained(run: Run) -> list[FitView]:
+    """All fits of a run that are done, in the recipe's order, each fold's for itself."""
     found = []
     for name, state in run.states.items():
         node, checkpoint = state.node, state.checkpoint

@@ -27,6 +27,7 @@ from ..extract.clip import Clip
 from ..train.targets import from_meta
 from .bundle_content import FORMAT, BundleContent, CorpusName, Origin, parse_content
 from .encoding import encode_spec
+from .folding import refuse_folds
 from .graph import Workflow
 from .machine import check_device
 from .nodes import FOR_TRAINING, Encode, Extract, Fit, Reduce
@@ -66,10 +67,11 @@ def pack_model(
     """Write the model of a fit, and all it needs, to one file.
 
     Raises:
-        BadCall: the node is not a fit.
+        BadCall: the node is not a fit, or the recipe runs on folds.
         NotCached: it was not trained yet.
     """
     loaded, opened, board = look(recipe, cache, corpus, variants, overrides, (node,), again=False)
+    refuse_folds(loaded, "a packed model")
     if not isinstance(loaded.workflow[node], Fit):
         raise BadCall(f"only a fit can be packed, '{node}' is {loaded.workflow[node].what}")
     states = {state.node.name: state for state in board.look_all()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..cache.corpus import Corpus
 from ..cache.corpus_columns import TASKS
 from ..cache.corpus_file import is_ours
 from ..cache.errors import BadCall, BadCorpus, BadRecipe, unknown
+from ..cache.folds import Folds
 from ..cache.joined import NAME, joined
 from ..cache.labels import CLASSES
 from ..extract.corpora import KINDS, read_corpus
@@ -19,6 +20,8 @@ from ..extract.corpora import KINDS, read_corpus
 DEMO = "demo"
 #: What several corpora that are to be one stand under.
 SEVERAL = "several"
+#: The corpus' own splits.
+OFFICIAL = Folds("official")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class CorpusSpec:
         kind: which reader; empty: told from what lies there.
         options: what the reader takes beside.
         without: label columns that nothing is to learn from, whether it has them or not.
-        several: name -> corpus, where they are to be one (``cache.joined``); nothing else is given
-            then.
+        several: name -> corpus, where they are to be one (``cache.joined``); of the others, only
+            folds are given then.
+        folds: how it is cut into folds, on each of which fits are trained; official: not at all.
     """
 
     root: str = ""
@@ -39,6 +43,7 @@ class CorpusSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     several: Mapping[str, CorpusSpec] = field(default_factory=dict)
+    folds: Folds = OFFICIAL
 
     @classmethod
     def from_mapping(cls, source: Any) -> CorpusSpec:
@@ -46,17 +51,19 @@ class CorpusSpec:
 
         Raises:
             BadRecipe: it is not a mapping, or stands for several that are none.
-            UnknownName: no reader has this kind, or no label column is called so.
+            UnknownName: no reader, label column or way to make folds is called so.
+            BadCall: the corpus cannot be cut into such folds.
         """
         if not isinstance(source, dict):
             raise BadRecipe(f"must map 'root' (and 'kind') to values, got {source!r}")
         rest = dict(source)
+        folds = _folds(rest.pop("folds", OFFICIAL.kind))
         if SEVERAL in rest:
-            return cls(several=_several(rest.pop(SEVERAL), rest))
+            return cls(several=_several(rest.pop(SEVERAL), rest), folds=folds)
         kind, root = str(rest.pop("kind", "")), str(rest.pop("root", ""))
         if kind and kind not in (*KINDS, DEMO):
             raise unknown("kind of corpus", kind, [*KINDS, DEMO])
-        return cls(root, kind, rest, _without(rest.pop("without", [])))
+        return cls(root, kind, rest, _without(rest.pop("without", [])), folds=folds)
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
         """Read the corpus, or all of several; the demo is made first where it does not stand yet.
@@ -83,6 +90,24 @@ class CorpusSpec:
             )
         root = Path(self.root)
         return read_corpus(self.kind or _kind(root), root, **self.options)
+
+
+def _folds(value: Any) -> Folds:
+    """How a corpus is cut; a word alone is the kind.
+
+    Raises:
+        BadRecipe: it is neither a word nor a mapping.
+        UnknownName: folds have no such setting, or there is no such kind.
+        BadCall: a setting is out of its range.
+    """
+    value = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(value, dict):
+        raise BadRecipe(f"'folds' must map kind, k, seed to values, got {value!r}")
+    known = [one.name for one in fields(Folds)]
+    for key in value:
+        if key not in known:
+            raise unknown("setting of 'folds'", str(key), known)
+    return Folds(**value)
 
 
 def _without(value: Any) -> tuple[str, ...]:
@@ -119,6 +144,8 @@ def _several(source: Any, rest: Mapping[str, Any]) -> dict[str, CorpusSpec]:
             )
         if isinstance(own, dict) and SEVERAL in own:
             raise BadRecipe(f"corpus '{name}' cannot itself be several")
+        if isinstance(own, dict) and "folds" in own:
+            raise BadRecipe(f"'folds' are of all corpora together: set them beside '{SEVERAL}'")
         try:
             found[str(name)] = CorpusSpec.from_mapping(own)
         except BadCall as error:

@@ -31,6 +31,7 @@ class FitView:
         tasks: what it predicts.
         checkpoint: with the meta that all numbers come from.
         corpora: of several that the run is on, those that it learns from; empty: there is but one.
+        folds: those that it is pooled of (``pooled``); empty: it is one fit.
     """
 
     name: str
@@ -39,6 +40,12 @@ class FitView:
     tasks: tuple[str, ...]
     checkpoint: Checkpoint
     corpora: tuple[str, ...] = ()
+    folds: tuple[FitView, ...] = ()
+
+    @property
+    def parts(self) -> tuple[FitView, ...]:
+        """The fits that were trained: itself, or those of its folds."""
+        return self.folds or (self,)
 
     @property
     def kind(self) -> str:

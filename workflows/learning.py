@@ -12,6 +12,7 @@ import numpy as np
 from ..cache.corpus import Corpus
 from ..cache.emotions import as_nine, polarity_of
 from ..cache.errors import TrainingError, unknown
+from ..cache.folds import in_fold
 from ..cache.keys import canonical
 from ..cache.labels import POLARITY, SENTIMENT
 from ..cache.records import Array
@@ -51,6 +52,7 @@ class Lesson:
 
 def lesson_of(node: Fit, corpus: Corpus) -> Lesson:
     """What a fit learns from; ``missing_labels`` and ``faults_of`` say whether it can."""
+    corpus = in_fold(corpus, node.fold)
     chosen = chosen_of(node, corpus)
     numbers = np.flatnonzero(chosen)
     columns = sorted(_columns(node))

@@ -81,12 +81,11 @@ class Reproduction:
 
 def line_of(table: Table, row: Row, run: Run) -> Line:
     """A row filled from the run of its recipe and variants."""
-    state = run.states.get(row.node)
     if row.node in run.errors:
         return Line(row, run=run, why=run.errors[row.node])
-    if state is None or state.checkpoint is None:
-        return Line(row, run=run, why=f"'{row.node}' is not trained")
     fits = {fit.name: fit for fit in fits_of(run)}
+    if row.node not in fits:
+        return Line(row, run=run, why=f"'{row.node}' is not trained")
     fit = fits[row.node]
     ours, lacking = {}, []
     others = {heading for other in table.ours for heading in other.published} - {*row.published}

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import metadata
 
 from ..cache.errors import BadCall, unknown
+from ..cache.folds import Fold
 from ..cache.labels import CLASSES, DIMENSIONS, SENTIMENT
 from ..extract.base import Extractor
 from ..train.settings.base import FUSED, LETTERS, SOFT, ModelSettings
@@ -96,6 +97,7 @@ class Fit:
             all.
         labels_from: name of an extract with a row an utterance, whose columns its tasks are where
             they are no label columns of corpora (``made_tasks``); empty: all are those.
+        fold: whose splits it is trained and tested on; None: the corpus' own.
 
     Raises:
         BadCall: it reads a node twice, or its training does not go with its tasks.
@@ -113,6 +115,7 @@ class Fit:
     start: str = ""
     corpora: tuple[str, ...] = ()
     labels_from: str = ""
+    fold: Fold | None = None
 
     def __post_init__(self) -> None:
         twice = [name for name, n in Counter(self.on).items() if n > 1]
@@ -156,6 +159,7 @@ class Encode:
             value, or the probability of a class: ``emotion=happy``); ``rows``, the model's own
             rows, with the times of the input that they follow. See ``train.encoding.encoded``.
         dtype: ``float32`` or ``float16``, in which they are stored.
+        fold: that of its fit.
 
     Raises:
         UnknownName: there is no such thing to give, or no such dtype.
@@ -166,6 +170,7 @@ class Encode:
     on: tuple[str, ...]
     gives: str = "hidden"
     dtype: str = "float32"
+    fold: Fold | None = None
 
     def __post_init__(self) -> None:
         if self.gives not in GIVES:
@@ -205,11 +210,13 @@ class Reduce:
         name: the node's name in its recipe.
         on: the extract whose features are reduced, alone.
         columns: principal components that are kept.
+        fold: whose training split they are of; None: the corpus' own.
     """
 
     name: str
-    on: tuple[str]
+    on: tuple[str, ...]
     columns: int
+    fold: Fold | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ..cache import audit, checkpoints, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
+from ..cache.folds import in_fold
 from ..cache.keys import fingerprint
 from ..cache.records import Utterance
 from ..cache.runs import Failure
@@ -263,7 +264,8 @@ class Board:
 
     def training(self, node: Reduce) -> list[int]:
         """Utterances of the training split whose features a reduction reads, by key."""
-        train = np.flatnonzero(self.corpus.splits == "train").tolist()
+        splits = in_fold(self.corpus, node.fold).splits
+        train = np.flatnonzero(splits == "train").tolist()
         found = {i: key for i in train if (key := self.present(node.on[0], i))}
         return sorted(found, key=found.__getitem__)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..cache import runs
 from .code_version import code_version
+from .folding import fold_of, plain_name
 from .nodes import Fit, kind_of
 from .result import Run
 
@@ -69,7 +70,7 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
     """Each node whose fingerprint is known: its place in the recipe, kind, what runs there.
 
     A fit's checkpoint may be another than before at the same fingerprint: its digest is there too;
-    and what it reads, where it needs other nodes to be trained.
+    and what it reads, where it needs other nodes to be trained. Of one in folds, which it is of.
     """
     found: dict[str, dict[str, Any]] = {}
     for place, (name, state) in enumerate(run.states.items()):
@@ -86,6 +87,8 @@ def node_records(run: Run) -> dict[str, dict[str, Any]]:
                 found[name]["reads"] = list(state.node.on)
             if isinstance(state.node, Fit) and run.corpus.families:
                 found[name]["corpora"] = list(state.node.corpora or run.corpus.families)
+            if fold := fold_of(state.node):
+                found[name] |= {"of": plain_name(state.node), "fold": [fold.number, fold.of]}
             if state.checkpoint is not None:
                 found[name]["digest"] = state.checkpoint.digest
     return found

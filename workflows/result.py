@@ -197,15 +197,19 @@ class Run:
         return path
 
     def scores(self, split: str = "test") -> pd.DataFrame:
-        """Scores of every fit: one row a fit, task, seed and metric."""
+        """Scores of every fit: one row a fit, task, seed and metric; of folds, all together.
+
+        What folds train on is in no split of them all: they have no scores on ``train``.
+        """
         import pandas as pd
 
+        from .blocks import fits_of
+
         rows = [
-            {"fit": name, "task": task, "seed": seed["seed"], "metric": metric, "score": score}
-            for name, state in self.states.items()
-            if state.checkpoint is not None
-            for seed in state.checkpoint.meta["seeds"]
-            for task, metrics in seed["scores"][split].items()
+            {"fit": fit.name, "task": task, "seed": seed["seed"], "metric": metric, "score": score}
+            for fit in fits_of(self)
+            for seed in fit.seeds
+            for task, metrics in seed["scores"].get(split, {}).items()
             for metric, score in metrics.items()
         ]
         return pd.DataFrame(rows, columns=["fit", "task", "seed", "metric", "score"])

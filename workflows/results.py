@@ -36,11 +36,6 @@ class Result:
     split: str
 
     @property
-    def node(self) -> Mapping[str, Any]:
-        """What the record says of the fit's node."""
-        return self.run.nodes[self.fit.name]
-
-    @property
     def corpora(self) -> list[Origin]:
         """Where what it learned from was read."""
         return self.run.learned_from(self.fit)
@@ -58,8 +53,10 @@ class Result:
     @property
     def features(self) -> dict[str, Mapping[str, Any]]:
         """Nodes whose features went in, by name."""
-        upstream = self.run.upstream(self.fit.name)
-        return {name: node for name, node in upstream.items() if node["kind"] in MAKERS}
+        found: dict[str, Mapping[str, Any]] = {}
+        for part in self.fit.parts:
+            found |= self.run.upstream(part.name)
+        return {name: node for name, node in found.items() if node["kind"] in MAKERS}
 
     @property
     def code(self) -> Mapping[str, str]:
@@ -168,9 +165,11 @@ def trace(one: Result) -> list[tuple[str, str]]:
     lines = [
         ("recipe", f"{one.run.recipe}, in {one.run.path}"),
         ("corpus", _corpus_line(one)),
-        ("fit", f"{one.fit.name} ({one.fit.model}), fingerprint {one.node['fingerprint']}"),
-        ("weights", f"{one.fit.checkpoint.digest}, in {one.fit.checkpoint.folder}"),
     ]
+    for fit in one.fit.parts:
+        mark = one.run.nodes[fit.name]["fingerprint"]
+        lines.append(("fit", f"{fit.name} ({fit.model}), fingerprint {mark}"))
+        lines.append(("weights", f"{fit.checkpoint.digest}, in {fit.checkpoint.folder}"))
     for name, node in one.features.items():
         settings = description_path(one.run.root, node["fingerprint"])
         lines.append((node["kind"], f"{name} ({node['what']}), {node['fingerprint']}, {settings}"))

@@ -46,7 +46,7 @@ def _lines(one: Result) -> Iterator[dict[str, Any]]:
     fit, meta = one.fit, one.fit.checkpoint.meta
     features = [f"{name}={node['fingerprint']}" for name, node in one.features.items()]
     origin = (
-        one.node["fingerprint"], fit.checkpoint.digest, " ".join(features),
+        fit.checkpoint.fingerprint, fit.checkpoint.digest, " ".join(features),
         one.run.digest, one.code["affectflow"], one.code["source"], one.code["commit"],
         meta.get("torch", ""), meta.get("device", ""), meta.get("threads", ""), str(one.run.path),
     )  # fmt: skip

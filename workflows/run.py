@@ -10,10 +10,13 @@ from pathlib import Path
 from ..cache import runs
 from ..cache.corpus import Corpus
 from ..cache.errors import AffectflowError, BadCall
-from ..cache.keys import canonical
+from ..cache.folds import folds_of, in_fold, told
+from ..cache.keys import canonical, settings_of
 from ..cache.labels import CLASSES
 from ..cache.store import FeatureStore
+from .corpora import OFFICIAL
 from .driver import KINDS, Driver
+from .folding import folded, meant
 from .graph import Workflow
 from .graph_checks import check_made_labels, check_starts
 from .learning import faults_of, missing_labels, needed_columns
@@ -176,8 +179,9 @@ def prepared(
             reporter.note(
                 f"this corpus has no labels {', '.join(lacking)}: running variant '{name}'"
             )
+    loaded = folded(loaded, opened)
     if until:
-        loaded = replace(loaded, workflow=loaded.workflow.upto(until))
+        loaded = replace(loaded, workflow=loaded.workflow.upto(meant(loaded.workflow, until)))
     return loaded, opened
 
 
@@ -214,10 +218,15 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     if _all_missing(fits, corpus):
         raise _no_labels(recipe, fits, corpus)
     columns = needed_columns(fits, corpus)
-    faults = corpus.check(media=False, training=bool(fits), tasks=columns)
-    for line in (*recipe.notes, *corpus.notes, *faults.warnings):
+    folds = folds_of(corpus, recipe.corpus.folds)
+    splits = [in_fold(corpus, fold) for fold in folds] or [corpus]
+    found = [one.check(media=False, training=bool(fits), tasks=columns) for one in splits]
+    cut = [told(corpus, recipe.corpus.folds)] if folds else []
+    warnings = dict.fromkeys(line for faults in found for line in faults.warnings)
+    for line in (*recipe.notes, *corpus.notes, *cut, *warnings):
         reporter.note(line)
-    faults.raise_if_any()
+    for faults in found:
+        faults.raise_if_any()
 
 
 def _all_missing(fits: Sequence[Fit], corpus: Corpus) -> set[str]:
@@ -253,8 +262,11 @@ def _does(recipe: Recipe, variant: str, corpus: Corpus) -> bool:
 
 
 def run_id(recipe: Recipe, corpus: Corpus) -> str:
-    """Recipe, variants, and a digest of what was asked: the nodes and the corpus table."""
-    asked = canonical([recipe.source.get("nodes"), sorted(recipe.workflow.nodes), corpus.digest()])
+    """Recipe, variants, and a digest of what was asked: nodes, corpus table, folds if any."""
+    folds = recipe.corpus.folds
+    cut = [] if folds.kind == OFFICIAL.kind else [settings_of(folds)]
+    nodes = recipe.source.get("nodes")
+    asked = canonical([nodes, sorted(recipe.workflow.nodes), corpus.digest(), *cut])
     told = "-".join([recipe.name, *recipe.variants])
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in told)[:40]
     return f"{name}-{hashlib.sha256(asked).hexdigest()[:12]}"

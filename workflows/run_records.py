@@ -14,6 +14,7 @@ from ..cache import checkpoints, runs
 from ..cache.errors import BadCall
 from ..train.settings.base import LETTERS
 from .fit_view import FitView
+from .pooled import collected
 from .recording import PREFIX
 
 
@@ -107,7 +108,15 @@ class RunRecord:
 
     @cached_property
     def fits(self) -> dict[str, FitView]:
-        """Fits that are done and whose checkpoints are still there, by name."""
+        """Fits that are done and whose checkpoints are still there, by name; folds as one."""
+        fits = self._trained
+        n_folds = {node["of"]: node["fold"][1] for node in self.nodes.values() if "fold" in node}
+        named = ((self.nodes[name].get("of", name), fit) for name, fit in fits.items())
+        return {fit.name: fit for fit in collected(named, n_folds)}
+
+    @cached_property
+    def _trained(self) -> dict[str, FitView]:
+        """As ``fits``, each fold's for itself."""
         found = {}
         for name, node in self.nodes.items():
             if node["kind"] != "fit" or "digest" not in node:
@@ -124,7 +133,7 @@ class RunRecord:
     @property
     def gone(self) -> list[str]:
         """Fits that were done, and whose checkpoints are no longer there."""
-        return [n for n, node in self.nodes.items() if "digest" in node and n not in self.fits]
+        return [n for n, node in self.nodes.items() if "digest" in node and n not in self._trained]
 
     def _letters(self, fit: str) -> str:
         read = {node.get("modality") for node in self.upstream(fit, predicting=True).values()}

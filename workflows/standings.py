@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cache.errors import unknown
+from ..cache.folds import video_of
 from ..cache.records import Array
 from ..train.metrics import SMALLER_IS_BETTER
 from ..train.resample import exact, group_numbers, smallest_p
@@ -188,12 +189,7 @@ def best_on_validation(systems: Sequence[System], task: str) -> str:
 
 def video_numbers(ids: Sequence[str], least: int = FEWEST) -> Array:
     """Number of each utterance's video, (n,); each is its own where there are fewer videos."""
-    return group_numbers([video_name(one) for one in ids], least)
-
-
-def video_name(utterance: str) -> str:
-    """What stands before the last slash of an id; the id where there is none."""
-    return utterance.rpartition("/")[0] or utterance
+    return group_numbers([video_of(one) for one in ids], least)
 
 
 def _tallies(

@@ -16,6 +16,7 @@ from typing import Any
 from ..cache.errors import BadCall
 from ..cache.leases import Lease
 from ..cache.store import FeatureStore
+from .folding import refuse_folds
 from .graph import Workflow
 from .nodes import Fit
 from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
@@ -106,6 +107,7 @@ def sweep(
     if trials < 1:
         raise BadCall(f"trials must be at least 1, not {trials}")
     loaded, opened = prepared(recipe, corpus, variants, overrides, (node,), reporter)
+    refuse_folds(loaded, "a search")
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
     check(loaded, opened, training=True, reporter=reporter)

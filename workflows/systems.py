@@ -218,10 +218,21 @@ def check_comparable(systems: Sequence[System], task: str, split: str) -> list[s
                 f"the corpora of {pair} differ (in transcripts, media or other labels), but not in "
                 f"the utterances and labels that are compared"
             )
+        if _tested_in(first) != _tested_in(other):
+            notes.append(
+                f"{pair} were tested on other folds: each utterance by a model that never saw it, "
+                "but learned from other ones"
+            )
         sizes = [one.fit.checkpoint.meta.get("sizes", {}) for one in (first, other)]
         if sizes[0] != sizes[1]:
             notes.append(f"{pair} did not see as many utterances: {sizes[0]} and {sizes[1]}")
     return notes
+
+
+def _tested_in(system: System) -> list[frozenset[str]]:
+    """Utterances that each fold of a model tests; empty: it is on none."""
+    tables = [fold.checkpoint.predictions() for fold in system.fit.folds]
+    return [frozenset(t.loc[t["split"] == "test", "id"]) for t in tables if t is not None]
 
 
 def _scored(system: System, task: str) -> str:

@@ -8,6 +8,7 @@ import shlex
 from importlib import metadata
 
 from ... import __version__
+from ..folding import plain_name
 from ..recipe import shipped
 from ..result import Run
 from .content import fit_rows
@@ -34,7 +35,7 @@ def command(run: Run) -> tuple[str, bool]:
     words = _recipe_words(run)
     found = bool(words)
     words = ["affectflow", "run", *(words or ["recipe.yaml"])]
-    if set(run.workflow.nodes) != set(run.recipe.source["nodes"]):
+    if {plain_name(node) for node in run.workflow} != set(run.recipe.source["nodes"]):
         read = {name for node in run.workflow for name in node.inputs}
         words += [w for name in run.workflow.nodes if name not in read for w in ("--until", name)]
     if str(run.store.root) != "features":

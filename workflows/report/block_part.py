@@ -48,7 +48,7 @@ def block_part(run: Run, block: Block, insides: Sequence[Inside]) -> dict[str, A
 
 
 def _own(insides: Sequence[Inside], fits: Sequence[FitView]) -> Inside | None:
-    names = {fit.name for fit in fits}
+    names = {part.name for fit in fits for part in fit.parts}
     return next((one for one in insides if one.fit.name in names), None)
 
 

@@ -98,11 +98,11 @@ def _said(predicted: float, truth: float, zero_is_positive: bool) -> Said:
 
 def _fits(run: Run) -> list[FitView]:
     """Fits with several tasks, and those that read what these encode."""
-    many = {fit.name for fit in fits_of(run) if len(fit.tasks) > 1}
+    many = {one.name for fit in fits_of(run) if len(fit.tasks) > 1 for one in fit.parts}
     encoded = {node.name for node in run.workflow if isinstance(node, Encode) and node.of in many}
     found = [
         fit
         for fit in fits_of(run)
-        if fit.name in many or encoded & set(run.workflow[fit.name].inputs)
+        if (part := fit.parts[0].name) in many or encoded & set(run.workflow[part].inputs)
     ]
     return found if many else []

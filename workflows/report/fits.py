@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...cache.errors import BadInput
+from ...cache.folds import video_of
 from ...train.compare import Comparison, compare, holm, welch
 from ...train.metrics import SMALLER_IS_BETTER
 from ...train.training import label_columns
@@ -17,7 +18,7 @@ from ..blocks import Block
 from ..fit_view import FitView
 from ..nodes import Fit
 from ..result import Run
-from ..standings import FEWEST, video_name
+from ..standings import FEWEST
 from ..versus import LEVEL
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def chosen(fits: Sequence[FitView], task: str, kind: str) -> FitView | None:
 
 def label_column(run: Run, fit: FitView, task: str) -> str:
     """Label column that a fit was scored against for a task."""
-    node = run.workflow[fit.name]
+    node = run.workflow[fit.parts[0].name]
     assert isinstance(node, Fit)  # ``fits_of`` takes no others
     return label_columns(node.training, node.tasks)[task]
 
@@ -177,7 +178,8 @@ def as_scored(table: pd.DataFrame, family: str) -> pd.DataFrame:
 def _groups(run: Run) -> tuple[str, pd.Series]:
     """Speaker of each utterance id where the test split has enough of them, else its video."""
     frame = run.corpus.to_frame().drop_duplicates("id").set_index("id")
-    tested = frame.loc[frame["split"] == "test", "speaker"]
+    on_folds = any(fit.fold for fit in run.workflow.fits)  # which test every utterance
+    tested = frame.loc[on_folds | (frame["split"] == "test"), "speaker"]
     if (tested != "").all() and tested.nunique() >= FEWEST:
         return "speaker", frame["speaker"]
-    return "video", frame.index.to_series().map(video_name)
+    return "video", frame.index.to_series().map(video_of)

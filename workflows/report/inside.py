@@ -70,7 +70,8 @@ def look_inside(run: Run) -> list[Inside]:
     """Apply the chosen fit of each block to held-out utterances; empty where there is none."""
     found = []
     for block in main_blocks(fits_of(run)):
-        fit = chosen(block.fits, block.task, "many") or chosen(block.fits, block.task, "one")
+        own = chosen(block.fits, block.task, "many") or chosen(block.fits, block.task, "one")
+        fit = own.parts[0] if own else None  # of several folds, the first one's network
         table = fit.checkpoint.predictions() if fit else None
         if fit is None or table is None:
             continue

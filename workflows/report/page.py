@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...cache.publish import publish
-from ..blocks import fits_of, main_blocks, main_task
+from ..blocks import fits_of, main_blocks, main_task, trained
 from ..fit_view import FitView
 from ..measured import measured_in, our_cell, published_cell, row_name, told
 from ..result import Run, seconds
@@ -24,6 +24,7 @@ from . import again, content, corpus_part
 from .block_part import block_part, other_tasks
 from .cases import cases
 from .charts import TOOLTIPS, Curve, courses, curves
+from .folds import fold_sentence, fold_tables
 from .inside import Inside
 from .soft_labels import soft_samples
 from .template import p_value, render_page, sentence
@@ -66,8 +67,10 @@ def render(run: Run, inside: Sequence[Inside] = ()) -> str:
         parts=(said := block_parts(run, fits, inside)),
         several=len(said) > 1,
         cases=cases(run),
-        curves=[(fit, _curves(fit)) for fit in fits],
-        followed=[(fit, *drawn) for fit in fits for drawn in followed(fit)],
+        folded=fold_sentence(run),
+        folds=[one for block in main_blocks(fits) for one in fold_tables(run, block)],
+        curves=[(fit, _curves(fit)) for fit in trained(run)],
+        followed=[(fit, *drawn) for fit in trained(run) for drawn in followed(fit)],
         published=[(found, told(found)) for found in measured_in(run)],
         printed=published_cell,
         ours=our_cell,
