@@ -12,11 +12,11 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadCorpus, BadRecipe, UnknownName
 from affectflow.cache.folds import Fold, Folds, in_fold
 from affectflow.train.metrics import scores
+from affectflow.workflows.blocks import Block, fits_of, trained
 from affectflow.workflows.bundle import pack_model
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.folding import folded, meant, plain_name
 from affectflow.workflows.recipe import build
-from affectflow.workflows.report.fits import fits_of, trained
 from affectflow.workflows.report.folds import fold_sentence, fold_tables
 from affectflow.workflows.report.page import render
 from affectflow.workflows.results import results, trace
@@ -109,13 +109,13 @@ def test_scores_are_of_all_test_predictions_together(go):
         assert fit.values("M", metric)[1] == pytest.approx(value, rel=1e-6, nan_ok=True)
     assert fit.rows("M")["of"] == fit.rows("M", "valid")["of"] == 18
     (scored,) = done.test_scores()
-    assert [row.fit for row in scored.rows] == ["one"]
+    assert [row.name for row in scored.rows] == ["one"]
     assert set(done.scores()["fit"]) == {"one"}
 
 
 def test_the_report_tells_each_fold_and_their_spread(go):
     done = go({"kind": "speakers", "k": 3}, until=["one"])
-    (table,) = fold_tables(done, fits_of(done), "M")
+    (table,) = fold_tables(done, Block("M", fits_of(done)))
     means = [np.mean(part.values("M", "MAE")) for part in table.fit.folds]
     assert [(number, n, who) for number, n, who, _ in table.rows] == [(k, 6, 1) for k in (1, 2, 3)]
     assert table.over["MAE"].mean == pytest.approx(np.mean(means))
