@@ -12,7 +12,7 @@ from .wide import WideParameter
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 #: Entries of a wide gradient that are made at once on a CPU, so that they stay in its cache.
-PIECE = 1 << 17
+PIECE = 1 << 19
 
 
 def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Tensor]:

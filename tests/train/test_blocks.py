@@ -17,8 +17,8 @@ def test_a_linear_layer_on_the_outer_product_equals_the_product_laid_out():
     generator = torch.Generator().manual_seed(0)
     vectors = [with_one(torch.randn(2, 3, n, generator=generator)) for n in (4, 6, 5)]
     layer = OuterLinear((5, 7, 6), 8, Streams((0, 1)))
-    laid_out = layer.weight.transpose(1, 2).reshape(2, 7 * 6 * 5, 8)  # the longest vector first
-    product = outer(vectors[1], vectors[2], vectors[0])
+    laid_out = layer.weight.transpose(1, 2).reshape(2, 6 * 5 * 7, 8)  # the longest vector last
+    product = outer(vectors[2], vectors[0], vectors[1])
     torch.testing.assert_close(
         layer(*vectors), torch.bmm(product, laid_out) + layer.bias, atol=1e-6, rtol=1e-5
     )

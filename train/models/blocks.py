@@ -146,29 +146,29 @@ def _side_by_side(scores: Sequence[Tensor]) -> Tensor:
 
 
 class OuterLinear(nn.Module):
-    """A linear layer on the outer product of several vectors, which is never laid out.
+    """A linear layer on the outer product of several vectors, which is never laid out as a whole.
 
-    Equal to ``Linear`` on ``outer(...)``, in half the time for three vectors of 129, 33, 129: the
-    weights are contracted with one vector after another, the longest first: what is left then is
-    smallest (with a vector of 33 first, a step takes 1.7 of the time).
+    Equal to ``Linear`` on ``outer(...)``. The weights are contracted with the outer product of all
+    vectors but the longest, then with that one: of the ways to do it, this one puts the least
+    between both products. With the longest vector first, a step on three of 33, 33 and 129 takes
+    1.4 times as long, and lays out 70,000 numbers an utterance in place of 8,000.
     """
 
     def __init__(self, sizes: Sequence[int], n_out: int, streams: Streams) -> None:
         super().__init__()
         self.order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
-        first, *others = (sizes[i] for i in self.order)
+        longest, *others = (sizes[i] for i in self.order)
         bound = 1 / math.sqrt(math.prod(sizes))
-        self.weight = WideParameter(streams.uniform((math.prod(others) * n_out, first), bound))
+        self.weight = WideParameter(streams.uniform((longest * n_out, math.prod(others)), bound))
         self.bias = nn.Parameter(streams.uniform((1, n_out), bound))
 
     def forward(self, *embeddings: Tensor) -> Tensor:
         """Map vectors (S, B, H_i) to (S, B, n_out)."""
-        first, *others = (embeddings[i] for i in self.order)
-        left: Tensor = WideProduct.apply(first, self.weight)  # (S, B, others' H multiplied * n_out)
-        for other in others:
-            vector = other.reshape(-1, 1, other.shape[-1])  # (S * B, 1, H_i)
-            left = torch.bmm(vector, left.view(len(vector), other.shape[-1], -1))
-        return left.view(*first.shape[:2], -1) + self.bias
+        longest, *others = (embeddings[i] for i in self.order)
+        left: Tensor = WideProduct.apply(outer(*others), self.weight)  # (S, B, longest H * n_out)
+        vector = longest.reshape(-1, 1, longest.shape[-1])  # (S * B, 1, longest H)
+        made = torch.bmm(vector, left.view(len(vector), longest.shape[-1], -1))
+        return made.view(*longest.shape[:2], -1) + self.bias
 
 
 class LowRankLinear(nn.Module):
