@@ -1,4 +1,4 @@
-"""The LSTM of all models: a stack of seeds, no padding, gradients written down by hand.
+"""The LSTM of all models: a stack of seeds, no padding.
 
 Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D columns, H hidden.
 """
@@ -6,12 +6,11 @@ Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D co
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from .lstm_scan import Scan
 from .packing import Packing
 from .seeds import Streams
 
@@ -62,7 +61,7 @@ class Lstm(nn.Module):
         from_input, from_state, bias = self._stacked()
         gates = torch.baddbmm(bias, x, from_input)
         with torch.autocast(x.device.type, enabled=False):
-            found: tuple[Tensor, Tensor] = _Scan.apply(
+            found: tuple[Tensor, Tensor] = Scan.apply(
                 gates.to(from_state.dtype), from_state, packing
             )
         return found
@@ -94,75 +93,3 @@ class Lstm(nn.Module):
     def _stacked(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (S, n_in, 4 H), (S, H, 4 H) and bias (S, 1, 4 H)."""
         return self.from_input, self.from_state, self.bias
-
-
-class _Scan(torch.autograd.Function):
-    """The recurrence, with about a third of the calls a row that autograd would take.
-
-    What a row costs beside its arithmetic is calls, so every view is made before the loops.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
-        """Map what the rows give to the gates (S, P, 4 H) to states and memories (S, P, H)."""
-        ctx.set_materialize_grads(False)
-        hidden = weight.shape[1]
-        opened = packing.flat(gates)  # a copy: the state's share is added in place
-        states, memories, squashed = (gates.new_empty(len(opened), hidden) for _ in range(3))
-        parts = (opened, opened[:, : 3 * hidden], *opened.chunk(4, dim=1))
-        steps = zip(
-            *(packing.earlier(x) for x in (states, memories)),
-            *(packing.steps(x) for x in (*parts, squashed, states, memories)),
-            strict=True,
-        )
-        for was, held, all_four, three, new, old, show, candidate, size, now, holds in steps:
-            all_four.baddbmm_(was, weight)
-            three.sigmoid_()
-            candidate.tanh_()
-            torch.mul(old, held, out=holds).addcmul_(new, candidate)
-            torch.mul(show, torch.tanh(holds, out=size), out=now)
-        made = packing.stacked(states), packing.stacked(memories)
-        ctx.packing = packing
-        ctx.save_for_backward(weight, opened, *made, squashed)
-        return made
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, by_states: Tensor | None, by_memories: Tensor | None
-    ) -> tuple[Tensor, Tensor, None]:
-        """Slopes by ``gates`` and ``weight``. What needs no loop is made for all rows at once."""
-        weight, opened, states, memories, squashed = ctx.saved_tensors
-        packing: Packing = ctx.packing
-        new, old, show, candidate = opened.chunk(4, dim=1)
-        # of what stands before each squashing: of ``show`` by the state, of others by the memory
-        slopes = opened.new_empty(len(opened), 4, squashed.shape[1])
-        held_before = packing.flat(packing.before(memories))
-        pairs = ((new, candidate), (old, held_before), (show, squashed))
-        for k, (gate, other) in enumerate(pairs):
-            torch.ops.aten.sigmoid_backward.grad_input(other, gate, grad_input=slopes[:, k])
-        torch.ops.aten.tanh_backward.grad_input(new, candidate, grad_input=slopes[:, 3])
-        through = torch.ops.aten.tanh_backward(show, squashed)  # of the state by the memory
-        by_state, by_memory = (
-            torch.zeros_like(squashed) if x is None else packing.flat(x)
-            for x in (by_states, by_memories)
-        )
-        by_gates, back = slopes.flatten(1), weight.transpose(1, 2)
-        parts = (by_state, by_memory, by_memory.unsqueeze(1), through, old, by_gates)
-        steps = zip(
-            *(packing.earlier(x) for x in (by_state, by_memory)),
-            *(packing.steps(x) for x in (*parts, slopes[:, :2], *slopes[:, 2:].unbind(1))),
-            strict=True,
-        )
-        for was, held, now, holds, twice, passed, kept, all_four, two, shows, rest in reversed(
-            list(steps)
-        ):
-            holds.addcmul_(now, passed)
-            two.mul_(twice)
-            shows.mul_(now)
-            rest.mul_(holds)
-            held.addcmul_(holds, kept)
-            was.baddbmm_(all_four, back)
-        by_all = packing.stacked(by_gates)
-        by_weight = torch.bmm(packing.before(states).transpose(1, 2), by_all)
-        return by_all, by_weight, None

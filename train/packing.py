@@ -5,11 +5,30 @@ Shapes: S seeds, B utterances, T rows of a sequence, P rows of the packing, D co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+class Place(NamedTuple):
+    """Where a time step lies in ``Packing.flat``, and the one before it.
+
+    Attributes:
+        n_seeds: seeds, whose sequences lie one seed's after the other's.
+        begin: its first row.
+        n: its sequences, of each seed.
+        before: first row of the time step before it.
+        n_before: sequences of that one, of which the first n go on; 0: there is none.
+    """
+
+    n_seeds: int
+    begin: int
+    n: int
+    before: int
+    n_before: int
 
 
 class Packing:
@@ -77,6 +96,13 @@ class Packing:
         n_seeds = len(self._seed)
         parts = flat.split([n_seeds * n for n in self.sizes])
         return [part.unflatten(0, (n_seeds, -1)) for part in parts]
+
+    def places(self) -> Iterator[Place]:
+        """Where each time step lies."""
+        n_seeds, begin, before, n_before = len(self._seed), 0, 0, 0
+        for n in self.sizes:
+            yield Place(n_seeds, begin, n, before, n_before)
+            begin, before, n_before = begin + n_seeds * n, begin, n
 
     def earlier(self, flat: Tensor) -> list[Tensor]:
         """Of each time step, its sequences at the one before, (S, n, ...); first, a zeroed tensor.

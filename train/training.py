@@ -27,7 +27,7 @@ OF_CLASSES = ("classes", "multilabel", "class_weights")
 #: What a fitted model can give of an utterance; see ``encoding.encoded``.
 GIVES = ("hidden", "scores", "rows")
 #: Of the loop and of the layers that models share; raise it when the same fit comes out otherwise.
-LOOP_VERSION = 3
+LOOP_VERSION = 4
 #: Of FmlMSN's length rule; raise it when the same lengths give another number of rows.
 LENGTH_VERSION = 1
 

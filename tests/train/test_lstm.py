@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from affectflow.train import lstm_cpu, lstm_scan
 from affectflow.train.lstm import Lstm, kernel_is_quicker
 from affectflow.train.packing import Packing
 from affectflow.train.seeds import Streams
@@ -96,6 +98,34 @@ def test_gradients_are_torchs():
     theirs(x[1])[1][0].square().sum().backward()
     gradient = torch.cat([theirs.weight_ih_l0.grad.T.chunk(4, 1)[i] for i in (0, 1, 3, 2)], 1)
     torch.testing.assert_close(ours.from_input.grad[1], gradient)
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_compiled_steps_are_those_of_torchs_calls(mask, monkeypatch):
+    def found(way):
+        monkeypatch.setattr(lstm_scan, "compiled", lambda _: way)
+        x, lstm = rows_and_lstm()
+        made = Everything(lstm)(5 * x.requires_grad_(), mask)
+        torch.autograd.backward(made, [part.detach().cos() for part in made])
+        return *made, x.grad, *(p.grad for p in lstm.parameters())
+
+    torch.testing.assert_close(found(True), found(False), atol=5e-6, rtol=1e-5)
+
+
+def test_compiled_tanh_is_tanh_and_what_is_no_number_stays_none():
+    x = np.linspace(-12, 12, 100_001, dtype=np.float32)
+    squashed = np.array([lstm_cpu.tanh(value) for value in x])
+    assert np.abs(squashed - np.tanh(x.astype(np.float64))).max() < 4e-7
+    assert np.abs(lstm_cpu.tanh(np.float32(np.inf)) - 1) < 4e-7
+    assert np.isnan(lstm_cpu.tanh(np.float32(np.nan)))
+
+
+def test_a_row_that_is_no_number_makes_its_states_none(way):
+    x, lstm = rows_and_lstm()
+    x[0, 1, 2, 0] = torch.nan
+    states = lstm.rows(x, FULL)
+    assert states[0, 1, 2:].isnan().all()
+    assert states.isnan().sum() == 5 * 5
 
 
 def test_nothing_real_gives_zeros():
