@@ -112,11 +112,13 @@ def features_export(
     """Write cached features of RECIPE to OUT, as other frameworks read them; extracts nothing.
 
     OUT ending in .pkl becomes the feature pickle that the field's frameworks train on, .csd a
-    computational sequence (one node, with times), .npz plain arrays with their table.
+    computational sequence (one node, with times), .npz plain arrays with their table, .parquet
+    one table, .hf a folder that Hugging Face 'datasets' loads. All of them can be imported again.
 
     \b
       affectflow features export demo demo.pkl
       affectflow features export demo audio.pkl --node audio --split test --rows audio=400
+      affectflow features export demo demo.parquet --corpus SOME_OF_THEM.csv
     """  # noqa: D301  # click reads the \b
     from .console import ConsoleReporter, show_note
     from .exporting import export_features

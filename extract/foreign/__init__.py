@@ -19,6 +19,8 @@ from .records import Foreign
 FORMATS = {
     "pickle": ("pickles", "feature pickles: the community's, MulT's, MAG-BERT's"),
     "npz": ("npz_file", "our own .npz"),
+    "parquet": ("parquet_file", "Parquet, rows of fixed length an utterance"),
+    "datasets": ("datasets_folder", "a folder of Hugging Face datasets"),
     "csd": ("csd", "computational sequences (.csd)"),
     "covarep": ("covarep", "COVAREP's .mat"),
     "openface": ("openface", "OpenFace's CSV"),
@@ -31,6 +33,8 @@ WRITERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "pickle": ("feature_pickle_out", (".pkl", ".pickle"), "the community's feature pickle"),
     "csd": ("csd", (".csd",), "a computational sequence"),
     "npz": ("npz_file", (".npz",), "utterances and arrays as plain numpy"),
+    "parquet": ("parquet_file", (".parquet",), "a table, one row an utterance"),
+    "datasets": ("datasets_folder", (".hf",), "a folder for Hugging Face datasets"),
 }
 #: Bytes of a file that are looked at to know it.
 HEAD = 4096

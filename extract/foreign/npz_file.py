@@ -38,18 +38,13 @@ def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
     Raises:
         StoreFull: the file system has no room.
     """
-    frame = given.corpus.to_frame()
-    columns: dict[str, list[Any]] = {name: frame[name].tolist() for name in ("split", "text")}
-    for task in given.corpus.label_columns:
-        labels = frame[task].tolist()
-        columns[task] = [None if value != value else value for value in labels]
     arrays: dict[str, Any] = {}
     told: dict[str, Any] = {}
     for name, table in given.arrays.items():
         told[name] = {"modality": given.modalities[name], "columns": list(table.columns)}
         for part in PARTS:
             arrays[f"{name}.{part}"] = np.asarray(getattr(table, part)[:])
-    about = {"ids": list(given.corpus.ids), "columns": columns, "arrays": told}
+    about = {"ids": list(given.corpus.ids), "columns": given.columns, "arrays": told}
     arrays[ABOUT] = np.frombuffer(json.dumps(about, allow_nan=False).encode(), np.uint8)
     image = io.BytesIO()
     np.savez(image, **arrays)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...cache.corpus import Corpus
+from ...cache.corpus_columns import COLUMNS
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ...cache.table import FeatureTable
 from ...cache.validation import SPLITS
+
+#: Columns of a corpus that say where its media are, which features do not need.
+MEDIA = ("media", "start", "end")
+#: Columns that every file has.
+ALWAYS = ("split", "text")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,23 @@ class Outgoing:
     def rows(self, split: str) -> Array:
         """Numbers of a split's utterances, in order."""
         return np.flatnonzero(self.corpus.splits == split)
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """The corpus' table without ids and media: values, None where a number is missing.
+
+        Columns without any value are left out, but for labels, ``split`` and ``text``.
+        """
+        frame = self.corpus.to_frame()
+        found: dict[str, list[Any]] = {}
+        for name in (*COLUMNS, *self.corpus.label_columns):
+            if name == "id" or name in MEDIA:
+                continue
+            missing = frame[name].isna() | (frame[name] == "")
+            if name in (*ALWAYS, *self.corpus.label_columns) or not missing.all():
+                pairs = zip(frame[name].tolist(), frame[name].isna().tolist(), strict=True)
+                found[name] = [None if no else value for value, no in pairs]
+        return found
 
     @property
     def splits(self) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """Export followed by import: the same bits; and what frameworks read of the file."""
 
+import importlib
 import pickle
 import struct
 import zipfile
@@ -8,9 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadInput, NotCached, UnknownName
+from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.cache.store import FeatureStore
-from affectflow.extract.foreign import read_foreign
+from affectflow.cache.table import concat
+from affectflow.extract.foreign import WRITERS, read_foreign
+from affectflow.extract.foreign.outgoing import Outgoing
 from affectflow.extract.foreign.records import their_id
 from affectflow.extract.registry import extractor
 from affectflow.workflows.cli import main
@@ -19,6 +24,8 @@ from affectflow.workflows.importing import import_features
 from affectflow.workflows.notebook import node
 
 KEYS = ("text", "audio", "vision")
+#: Formats that hold any corpus and any array.
+TABLES = ("npz", "parquet", "datasets")
 
 
 def brought_in(path, name, tmp_path, **options):
@@ -133,6 +140,62 @@ def test_an_npz_comes_back_bit_for_bit(unaligned, write_pickle, tmp_path):
     second, after = brought_in(tmp_path / "out.npz", "second", tmp_path)
     same_tables(before, after)
     same_corpora(first.corpus, second.corpus)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_nothing_is_lost_in_a_format_of_tables(kind, unaligned, write_pickle, tmp_path):
+    if kind == "datasets":
+        pytest.importorskip("datasets", reason="pip install 'affectflow[datasets]'")
+    data = dirty(unaligned[0])
+    data["test"]["regression_labels"][0] = np.nan
+    data["test"]["vision"] = data["test"]["vision"].astype(np.float16)
+    for split in data.values():
+        split["vision"] = split["vision"].astype(np.float16)
+    first, before = brought_in(write_pickle(data), "first", tmp_path)
+    out = tmp_path / f"out{WRITERS[kind][1][0]}"
+    export_features(first.recipe, out, tmp_path / "first-features", nodes=list(before))
+    second, after = brought_in(out, "second", tmp_path)
+    same_tables(before, after)
+    same_corpora(first.corpus, second.corpus)
+    assert before["vision"].values.dtype == np.float16
+    assert [array.modality for array in first.arrays] == [a.modality for a in second.arrays]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_times_columns_and_the_rest_of_the_table_come_back(kind, tmp_path):
+    if kind == "datasets":
+        pytest.importorskip("datasets", reason="pip install 'affectflow[datasets]'")
+    ids = [f"v/{i}" for i in range(5)]
+    corpus = Corpus.from_columns(
+        {"id": ids, "speaker": list("aabbb"), "turn": [0, 1, None, 2, 3],
+         "emotion": ["happy", "", "sad;angry", "none", "happy"], "valence": [0.1, 1 / 3, 0, -1, 1]},
+        name="own", label_range=(-1, 1),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    lengths = [3, 0, 2, 4, 1]
+    parts = [
+        Features(rng.normal(size=(n, 3)), frame_times(n, 0.1, 0.25, 0.5), tuple("xyz"),
+                 mask=rng.random(n) < 0.7)
+        for n in lengths
+    ]  # fmt: skip
+    table = concat(ids, parts, ArraySpec((3,), "float64", tuple("xyz")))
+    writer = importlib.import_module(f"affectflow.extract.foreign.{WRITERS[kind][0]}")
+    out = tmp_path / f"out{WRITERS[kind][1][0]}"
+    writer.write(out, Outgoing(corpus, {"sound": table}, {"sound": "audio"}), {})
+    found = read_foreign(out)
+    assert found.format == kind
+    assert found.ids == corpus.ids
+    again = Corpus.from_columns({"id": found.ids, **found.columns}, name="own")
+    for name in ("speaker", "turn", "emotion", "valence", "split"):
+        assert again.to_frame()[name].equals(corpus.to_frame()[name]), name
+    array = found.arrays["sound"]
+    assert (array.modality, array.spec) == ("audio", ArraySpec((3,), "float64", tuple("xyz")))
+    for i, part in enumerate(parts):
+        rows = array.rows(i)
+        assert rows.values.tobytes() == part.values.tobytes()
+        assert rows.times.tobytes() == part.times.tobytes()
+        assert rows.mask.tolist() == part.mask.tolist()
+        assert rows.columns == part.columns
 
 
 def test_an_archive_that_leads_elsewhere_or_is_another_is_refused(tmp_path):
