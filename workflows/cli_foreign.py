@@ -95,6 +95,13 @@ def features_import(
 )
 @click.option("--split", "splits", multiple=True, help="Only this split. Repeatable.")
 @click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="CORPUS",
+    help="Of several corpora that RECIPE joins, only this one. Repeatable.",
+)
+@click.option(
     "--rows",
     multiple=True,
     metavar="NAME=N",
@@ -106,6 +113,7 @@ def features_export(
     out: Path,
     chosen: tuple[str, ...],
     splits: tuple[str, ...],
+    parts: tuple[str, ...],
     rows: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -129,6 +137,7 @@ def features_export(
             out,
             nodes=chosen,
             splits=splits,
+            parts=parts,
             longest=dict(_rows(given) for given in rows),
             reporter=reporter,
             **options,

@@ -53,6 +53,7 @@ def export_features(
     variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
     splits: Sequence[str] = (),
+    parts: Sequence[str] = (),
     longest: Mapping[str, int] | None = None,
     allow_mixed: bool = False,
     reporter: Reporter | None = None,
@@ -70,6 +71,7 @@ def export_features(
         variants: of the recipe.
         overrides: ``node.setting=value``.
         splits: only these; empty: all utterances.
+        parts: of several corpora that the recipe joins, only these; empty: all.
         longest: for padded formats: name -> rows that an array is padded or cut to.
         allow_mixed: join features that different versions of a library made.
         reporter: hears of progress.
@@ -88,7 +90,7 @@ def export_features(
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     targets = list(named.values())
     _, opened, board = look(recipe, store, corpus, variants, overrides, targets, reporter)
-    kept = _kept(opened, splits)
+    kept = _kept(opened, splits, parts)
     tables = {n: _table(board, store, node, kept, allow_mixed) for n, node in named.items()}
     modalities = {name: board.workflow.modality(node) for name, node in named.items()}
     part = opened.select(ids=[opened.ids[i] for i in kept])
@@ -154,11 +156,21 @@ def _kind(out: Path) -> str:
     raise BadCall(f"what format '{out}' should have, its ending does not tell; known: {known}")
 
 
-def _kept(corpus: Corpus, splits: Sequence[str]) -> list[int]:
+def _kept(corpus: Corpus, splits: Sequence[str], parts: Sequence[str]) -> list[int]:
+    """Numbers of the utterances of these splits and parts.
+
+    Raises:
+        UnknownName: there is no such split or part.
+    """
     for split in splits:
         if split not in corpus.sizes:
             raise unknown(f"split of corpus '{corpus.name}'", split, corpus.sizes)
+    for part in parts:
+        if part not in corpus.families:
+            raise unknown(f"part of corpus '{corpus.name}'", part, corpus.families)
     wanted = np.isin(corpus.splits, list(splits)) if splits else np.ones(len(corpus), bool)
+    if parts:
+        wanted &= np.isin(corpus.domains, list(parts))
     found: list[int] = np.flatnonzero(wanted).tolist()
     return found
 

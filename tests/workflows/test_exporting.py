@@ -1,6 +1,7 @@
 """Export followed by import: the same bits; and what frameworks read of the file."""
 
 import importlib
+import json
 import pickle
 import struct
 import zipfile
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from affectflow import run
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadInput, NotCached, UnknownName
 from affectflow.cache.records import ArraySpec, Features, frame_times
@@ -228,6 +230,28 @@ def test_a_subset_by_node_split_and_rows(unaligned, write_pickle, tmp_path):
     assert "text" not in data["test"]
     assert max(data["test"]["audio_lengths"]) == 4
     assert any("cut to 4 rows" in note for note in done.notes)
+
+
+def test_a_subset_by_corpus(tmp_path):
+    corpora = {}
+    for name in ("one", "two"):
+        columns = {"id": ["v/0", "v/1"], "text": [f"so {name}", "good"], "split": ["train", "test"]}
+        Corpus.from_columns(columns, name=name).write(tmp_path / name)
+        corpora[name] = {"root": str(tmp_path / name)}
+    recipe = tmp_path / "w.yaml"
+    nodes = {"words": {"extract": "vader"}}
+    recipe.write_text(json.dumps({"name": "w", "corpus": {"several": corpora}, "nodes": nodes}))
+    run(recipe, tmp_path / "cache", scheduler="sync")
+
+    def export(**options):
+        out = tmp_path / "x.npz"
+        export_features(recipe, out, tmp_path / "cache", nodes=["words"], **options)
+        return read_foreign(out).ids
+
+    assert export(parts=["two"]) == ("two/v/0", "two/v/1")
+    assert export(parts=["two", "one"], splits=["test"]) == ("one/v/1", "two/v/1")
+    with pytest.raises(UnknownName, match="part of corpus 'one.two' 'three'"):
+        export(parts=["three"])
 
 
 def test_utterances_without_features_are_zeros_of_length_0(unaligned, write_pickle, tmp_path):
