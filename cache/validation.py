@@ -75,6 +75,16 @@ def show(value: object) -> str:
     return repr(text if len(text) <= WIDEST else text[: WIDEST - 1] + "…")
 
 
+def sentence(text: str) -> str:
+    """A note as a sentence: a capital first, one full stop last.
+
+    >>> sentence("made of clay")
+    'Made of clay.'
+    """
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def listing(items: Sequence[str], n: int | None = None) -> str:
     """At most five of the items, and how many more of the ``n`` (default: the items) there are.
 

@@ -63,19 +63,20 @@ def compare(
     """  # noqa: D301  # click reads the \b
     from .console import show_note, show_table
     from .fit_view import figures
+    from .latex import MARK
     from .standings import compare_runs
-    from .tables import MARK, explained, is_best, write_standings, writer
+    from .tables import FILES, explained, is_best
 
     for path in out:
-        writer(path)  # a wrong suffix is told before anything is computed
+        FILES.check(path)  # a wrong suffix is told before anything is computed
     found = compare_runs(runs, cache, task, split, reference, metrics, draws, seed)
     rows = []
     for system in found.systems:
-        cells = [(system.label, False), (str(len(system.fit.seeds)), False)]
+        cells = [[(system.label, False)], [(str(len(system.fit.seeds)), False)]]
         for metric in found.metrics:
             cell = found.cells[system.label][metric]
             mark = MARK if cell.versus and cell.versus.differs else ""
-            cells.append((figures(cell.over_seeds) + mark, is_best(found, metric, cell)))
+            cells.append([(figures(cell.over_seeds) + mark, is_best(found, metric, cell))])
         rows.append(cells)
     show_table((f"{found.task}, {found.split}", "seeds", *found.metrics), rows)
     for line in explained(found):
@@ -83,7 +84,7 @@ def compare(
     for note in found.notes:
         show_note(note)
     for path in out:
-        click.echo(f"wrote {write_standings(found, path)}")
+        click.echo(f"wrote {FILES.write(found, path)}")
 
 
 @click.command()
@@ -123,11 +124,11 @@ def results(
     """  # noqa: D301  # click reads the \b
     from . import results as found
     from .console import show_note, show_rows
-    from .results_file import check_suffix, write_results
+    from .results_file import FILES
     from .run_records import read_runs
 
     if out is not None:
-        check_suffix(out)
+        FILES.check(out)
     records = read_runs(folder)
     rows = found.results(
         records, corpus=corpus, model=model, feature=feature, task=task, split=split
@@ -147,4 +148,4 @@ def results(
     if not rows:
         show_note("no result: no fit of these runs was scored so")
     if out is not None:
-        click.echo(f"wrote {write_results(rows, out)}")
+        click.echo(f"wrote {FILES.write(rows, out)}")

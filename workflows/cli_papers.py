@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,18 +69,18 @@ def reproduce(
     """  # noqa: D301  # click reads the \b
     from .console import ConsoleReporter
     from .reproduce import reproduce as start
-    from .reproduced_files import write_reproduction, writer
+    from .reproduced_files import FILES
 
     if table is None:
         _list_tables(paper)
         return
     for path in out:
-        writer(path)  # a wrong suffix is told before anything is run
+        FILES.check(path)  # a wrong suffix is told before anything is run
     with ConsoleReporter() as reporter:
         found = start(paper, table, seeds=seeds, reporter=reporter, **options)
     _show(found)
     for path in out:
-        click.echo(f"wrote {write_reproduction(found, path)}")
+        click.echo(f"wrote {FILES.write(found, path)}")
     if any(line.row.node and not line.fit for line in found.lines):
         raise SystemExit(1)
 
@@ -92,7 +92,7 @@ def _list_tables(paper: str) -> None:
     show_rows(
         ("table", "what", "measured on", "rows", "ours"),
         [
-            (number, table.title, table.corpus, len(table.rows), len(table.ours))
+            (number, table.title, ", ".join(table.corpora), len(table.rows), len(table.ours))
             for number, table in tables_of(paper).items()
         ],
     )
@@ -100,11 +100,12 @@ def _list_tables(paper: str) -> None:
 
 def _show(found: Reproduction) -> None:
     from .console import show_table
-    from .measured import told
-    from .reproduced_files import rows_of
+    from .printed import told
+    from .reproduced_files import table_rows
 
-    click.echo(f"{found.paper}, Table {found.number}: {found.table.title}")
-    show_table((f"published on {found.table.corpus}", *found.table.metrics), rows_of(found))
+    click.echo(f"{found.paper}, {found.called}: {found.table.title}")
+    heads = (f"published on {', '.join(found.corpora_published)}", *found.table.metrics)
+    show_table(heads, table_rows(found))
     for line in told(found):
         click.echo(line)
 
@@ -112,66 +113,39 @@ def _show(found: Reproduction) -> None:
 @click.command()
 @click.argument("name", required=False, type=RecipeName(), metavar="[RECIPE]")
 def recipes(name: str | None) -> None:
-    """List the recipes that come with affectflow, or one with its nodes, variants and tables."""
-    from .console import show_rows
+    """List the recipes that come with affectflow, or one with its nodes, variants and tables.
+
+    What is expected of a recipe as it stands is what its paper printed; 'affectflow run' puts
+    that beside what was measured, in the report.
+
+    \b
+      affectflow recipes
+      affectflow recipes kebr
+    """  # noqa: D301  # click reads the \b
+    from .console import OUT, show_facts
     from .recipe import plain, shipped
-    from .variants import variants_of
+    from .recipe_list import facts_of
 
     if name is not None:
         _show_recipe(name, plain(name))
         return
-    rows = []
     for each in shipped():
-        source, tables = plain(each), expected(each)
-        rows.append(
-            (
-                each,
-                ", ".join(dict.fromkeys(found.table.corpus for found in tables)),
-                len(source["nodes"]),
-                len(variants_of(source)) or "",
-                ", ".join(dict.fromkeys(found.number for found in tables)),
-                _first_score(tables),
-                " ".join(str(source.get("paper") or source["about"]).split()),
-            )
-        )
-    heads = ("recipe", "corpora", "nodes", "variants", "tables", "expected", "about")
-    show_rows(heads, rows)
-    click.echo("\nOne with all it has: affectflow recipes RECIPE")
-
-
-def expected(recipe: str) -> list[Reproduction]:
-    """Rows of published tables that a recipe measures, a table each."""
-    from .measured import Line, Reproduction
-    from .published_tables import papers, tables_of
-
-    return [
-        Reproduction(paper, number, table, [Line(row) for row in mine])
-        for paper in papers()
-        for number, table in tables_of(paper).items()
-        if (mine := [row for row in table.ours if row.recipe == recipe])
-    ]
-
-
-def _first_score(tables: Sequence[Reproduction]) -> str:
-    """The published score of the first table's last row, where a paper's own model stands."""
-    from .measured import published_cell
-
-    for found in tables:
-        line, heading = found.lines[-1], next(iter(found.table.metrics))
-        cell = published_cell(found, line, heading)
-        return f"{heading} {cell} (Table {found.number})"
-    return ""
+        OUT.print(each, style="bold")
+        show_facts(facts_of(each, plain(each)))
+        OUT.print()
+    click.echo("One with all it has: affectflow recipes RECIPE")
 
 
 def _show_recipe(name: str, source: Mapping[str, Any]) -> None:
     """Paper, nodes, variants, and the published numbers that its nodes are to reach."""
-    from .console import OUT, show_rows, show_table
-    from .reproduced_files import rows_of
+    from .console import OUT, show_facts, show_rows, show_table
+    from .recipe_list import corpora_of, expected, text_of
+    from .reproduced_files import table_rows
     from .variants import variants_of
 
-    for what in ("paper", "about"):
-        if what in source:
-            OUT.print(f"{' '.join(str(source[what]).split())}\n", highlight=False, markup=False)
+    facts = {key: text_of(source, key) for key in ("paper", "about")}
+    show_facts({**facts, "corpora": corpora_of(name, source)})
+    OUT.print()
     show_rows(("node", "kind", "what", "reads"), [_told(*node) for node in source["nodes"].items()])
     known = variants_of(source)
     if known:
@@ -180,9 +154,10 @@ def _show_recipe(name: str, source: Mapping[str, Any]) -> None:
         click.echo(f"Run one: affectflow run {name} --variant {next(iter(known))}")
     for found in expected(name):
         OUT.print()
-        heads = (f"Table {found.number}, {found.table.corpus}", *found.table.metrics)
-        show_table(heads, rows_of(found))
-        click.echo(f"{found.table.title}: affectflow reproduce {found.paper} {found.number}")
+        OUT.print(f"{found.called}: {found.table.title}", style="bold")
+        heads = (f"published on {', '.join(found.corpora_published)}", *found.table.metrics)
+        show_table(heads, table_rows(found))
+        click.echo(f"Ours below: affectflow reproduce {found.paper} {found.number}")
 
 
 def _told(name: str, node: Any) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -173,11 +173,24 @@ def show_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     OUT.print(table)
 
 
-def show_table(heads: Sequence[str], rows: Iterable[Sequence[tuple[str, bool]]]) -> None:
-    """A table on stdout of cells that may stand in bold."""
+def show_table(heads: Sequence[str], rows: Iterable[Sequence[Sequence[tuple[str, bool]]]]) -> None:
+    """A table on stdout of cells whose pieces may stand in bold."""
     table = Table(*heads, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*[Text(visible(cell), "bold" if bold else "") for cell, bold in row])
+        cells = [
+            Text.assemble(*((visible(text), "bold" if bold else "") for text, bold in cell))
+            for cell in row
+        ]
+        table.add_row(*cells)
+    OUT.print(table)
+
+
+def show_facts(facts: Mapping[str, str]) -> None:
+    """Facts below each other, what they are before them; those that are empty are left out."""
+    table = Table.grid(padding=(0, 2))
+    for what, fact in facts.items():
+        if fact:
+            table.add_row(Text(f"  {what}", "dim"), visible(fact))
     OUT.print(table)
 
 

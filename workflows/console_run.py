@@ -104,7 +104,7 @@ def _show_scores(run: Run) -> None:
     tables = run.test_scores()
     for scores in tables:
         rows = [
-            [(row.name, False), (row.seeds, False), (row.n, False), *row.cells]
+            [[cell] for cell in ((row.name, False), (row.seeds, False), (row.n, False), *row.cells)]
             for row in scores.rows
         ]
         show_table(scores.heads, rows)

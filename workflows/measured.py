@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..cache.validation import count
 from ..train.compare import Spread
 from .blocks import fits_of
 from .fit_view import FitView
@@ -56,6 +55,17 @@ class Reproduction:
     number: str
     table: Table
     lines: Sequence[Line]
+
+    @property
+    def called(self) -> str:
+        """What the paper calls it: ``Table 4``, ``Fig. 4``."""
+        is_figure = self.number.startswith("Fig")
+        return f"Fig. {self.number[3:]}" if is_figure else f"Table {self.number}"
+
+    @property
+    def corpora_published(self) -> list[str]:
+        """Names of the corpora that the published numbers are of, as the paper calls them."""
+        return list(dict.fromkeys(published_on(self.table, line) for line in self.lines))
 
     @property
     def measured(self) -> list[Line]:
@@ -131,7 +141,7 @@ def published_on(table: Table, line: Line) -> str:
 
 def on_same_corpus(table: Table, line: Line) -> bool:
     """Whether a row was measured on the corpus that its published numbers are of, by its name."""
-    return _plain(measured_on(line)) == _plain(published_on(table, line))
+    return plain_corpus(measured_on(line)) == plain_corpus(published_on(table, line))
 
 
 def measured_on(line: Line) -> str:
@@ -147,7 +157,7 @@ def measured_on(line: Line) -> str:
     return "+".join(own) or corpus.name
 
 
-def _plain(corpus: str) -> str:
+def plain_corpus(corpus: str) -> str:
     """A corpus' name without what people write differently: ``CMU-MOSI`` is ``mosi``."""
     return re.sub(r"[^a-z0-9]", "", corpus.lower()).removeprefix("cmu")
 
@@ -171,73 +181,6 @@ def measured_in(run: Run) -> list[Reproduction]:
     return found
 
 
-def decimals(found: Reproduction, heading: str) -> int:
-    """Decimals that the paper prints in a column."""
-    printed = [n for line in found.lines for n in numbers(line.row.published.get(heading))]
-    digits = [len(repr(n).partition(".")[2]) for n in printed if n is not None and n % 1]
-    return max(digits, default=2 if heading in found.table.percent else 3)
-
-
-def row_name(line: Line) -> str:
-    """What a row is called, its block before it where the paper has blocks."""
-    return f"{line.row.group}: {line.row.name}" if line.row.group else line.row.name
-
-
 def numbers(number: Number) -> tuple[float | None, ...]:
     """A published cell as its numbers."""
     return number if isinstance(number, tuple) else (number,)
-
-
-def published_cell(found: Reproduction, line: Line, heading: str) -> str:
-    """A published cell as the paper prints it: ``83.67/83.71``, a dash where it has none."""
-    places = decimals(found, heading)
-    printed = numbers(line.row.published.get(heading))
-    return "/".join(DASH if n is None else f"{n:.{places}f}" for n in printed)
-
-
-def our_cell(found: Reproduction, line: Line, heading: str) -> str:
-    """Ours: mean±deviation over seeds, with as many decimals as the paper's."""
-    places = decimals(found, heading)
-    return "/".join(_figures(s, places) for s in line.ours.get(heading, ())) or DASH
-
-
-def _figures(score: Spread, places: int) -> str:
-    spread = f"±{score.std:.{places}f}" if math.isfinite(score.std) else ""
-    return f"{score.mean:.{places}f}{spread}"
-
-
-def told(found: Reproduction) -> list[str]:
-    """What the numbers are, in sentences: where measured, what is missing and why."""
-    said = _of_ours(found) if found.measured else []
-    if found.table.percent:
-        said.append(f"In percent: {', '.join(found.table.percent)}.")
-    if found.table.note:
-        said.append(f"Published: {found.table.note}.")
-    said += [f"{line.row.name}: {line.row.note}." for line in found.lines if line.row.note]
-    whys: dict[str, list[str]] = {}
-    for line in found.lines:
-        if line.why:
-            whys.setdefault(line.why, []).append(line.row.name)
-    said += [f"Not measured of {', '.join(names)}: {why}." for why, names in whys.items()]
-    beside = [line.row.name for line in found.lines if not line.row.node]
-    if beside:
-        said.append(f"Printed beside, not run: {', '.join(beside)}.")
-    return said
-
-
-def _of_ours(found: Reproduction) -> list[str]:
-    """Where and how ours were measured, and what was run otherwise than its row says."""
-    where = ", ".join(f"'{name}'" for name in found.corpora)
-    seeds = sorted({len(line.fit.seeds) for line in found.measured if line.fit})
-    many = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    said = [f"Ours: test split of {where}, mean±standard deviation (n - 1) over {many}."]
-    if found.elsewhere:
-        said.append(
-            "Measured on another corpus than the published numbers, which are of "
-            f"{', '.join(found.missed)}: they show the paper's pattern at most."
-        )
-    for line in found.measured:
-        applied = line.run.recipe.variants if line.run else ()
-        if applied != line.row.variant:
-            said.append(f"{line.row.name}: ran as variant {', '.join(applied)}.")
-    return said

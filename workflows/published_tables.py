@@ -128,6 +128,11 @@ class Table(pydantic.BaseModel):
         return self
 
     @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora that its numbers were measured on, as the paper calls them."""
+        return tuple(dict.fromkeys(row.corpus or self.corpus for row in self.rows))
+
+    @property
     def ours(self) -> tuple[Row, ...]:
         """Rows that a node of ours measures."""
         return tuple(row for row in self.rows if row.node)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-from ..cache.publish import publish
+from ..train.metrics import SMALLER_IS_BETTER
+from .latex import latex, latex_score, latex_table
 from .measured import (
     DASH,
     Line,
@@ -13,52 +11,11 @@ from .measured import (
     measured_on,
     numbers,
     on_same_corpus,
-    our_cell,
-    published_cell,
     published_on,
-    row_name,
-    told,
 )
-from .tables import by_suffix, latex, latex_table
-
-Cells = list[tuple[str, bool]]
-
-
-def write_reproduction(found: Reproduction, path: Path) -> Path:
-    """Write a table and ours; the suffix says how: .csv, .tex, .html.
-
-    Raises:
-        BadCall: another suffix.
-        StoreFull: the file system has no room.
-        StoreReadOnly: the folder cannot be written to.
-    """
-    publish(path, writer(path)(found).encode(), replace=True)
-    return path
-
-
-def writer(path: Path) -> Callable[[Reproduction], str]:
-    """What makes the text of such a file.
-
-    Raises:
-        BadCall: nothing does.
-    """
-    known = {".csv": as_csv, ".tex": as_latex, ".html": _as_page}
-    return by_suffix(path, "a reproduced table", known)
-
-
-def rows_of(found: Reproduction) -> list[Cells]:
-    """Rows in the paper's layout: each as published, below it ours in bold where it was measured.
-
-    The first cell is the row's name, that of its block before it where the paper has blocks.
-    """
-    rows: list[Cells] = []
-    for line in found.lines:
-        printed = [published_cell(found, line, heading) for heading in found.table.metrics]
-        rows.append([(row_name(line), False), *((cell, False) for cell in printed)])
-        if line.fit:
-            ours = [our_cell(found, line, heading) for heading in found.table.metrics]
-            rows.append([("  ours", True), *((cell, True) for cell in ours)])
-    return rows
+from .printed import Cell, Printed, PrintedRow, blocks_of, measured_as, told
+from .published_tables import SECONDS
+from .table_files import TableFiles
 
 
 def as_csv(found: Reproduction) -> str:
@@ -108,32 +65,71 @@ def _origin(found: Reproduction, line: Line) -> dict[str, object]:
 
 
 def as_latex(found: Reproduction) -> str:
-    """A table environment in the paper's layout; the packages stand above it."""
-    title = f"{found.table.title} ({found.paper}, Table {found.number})."
-    rows = []
-    for name, *cells in rows_of(found):
-        ours = name[1]
-        first = r"\quad ours" if ours else latex(name[0])
-        rows.append([first, *(_latex_cell(text, bold) for text, bold in cells)])
-    heads = ["Model", *(latex(heading) for heading in found.table.metrics)]
-    return latex_table([title, *told(found)], heads, rows)
+    """A table environment in the paper's layout, legend and notes below it."""
+    blocks, rows = blocks_of(found), list[str | list[str]]()
+    for block in blocks:
+        rows += [block.title] if block.title else []
+        rows += [_latex_row(row) for row in block.rows]
+    about = f"{found.table.title} ({found.paper}, {found.called})."
+    heads = ["Model", *(_latex_head(found, heading) for heading in found.table.metrics)]
+    label = f"{found.paper}-{found.number}"
+    corpora = f"Published on {', '.join(found.corpora_published)}."
+    return latex_table(about, label, heads, rows, [corpora, *told(found)])
 
 
-def _latex_cell(text: str, bold: bool) -> str:
-    if text == DASH:
-        return "--"
-    text = text.replace("-", "{-}").replace("±", r" \pm ")
-    return f"${text}$" if not bold else rf"$\mathbf{{{text}}}$"
+def _latex_head(found: Reproduction, heading: str) -> str:
+    return rf"{latex(heading)} $\{'down' if falls(found, heading) else 'up'}arrow$"
+
+
+def _latex_row(row: PrintedRow) -> list[str]:
+    name = r"\quad ours" if row.ours else latex(row.name)
+    return [name, *("/".join(map(_latex_number, cell)) for cell in row.cells)]
+
+
+def _latex_number(one: Printed) -> str:
+    return "--" if one.mean == DASH else latex_score(one.mean, one.std, one.best)
+
+
+def falls(found: Reproduction, heading: str) -> bool:
+    """Whether smaller is better in a column."""
+    return found.table.metrics[heading][0] in (*SMALLER_IS_BETTER, SECONDS)
+
+
+def shown(cell: Cell) -> list[tuple[str, bool]]:
+    """A cell as a terminal shows it: pieces of text, and whether each stands in bold."""
+    pieces = [(str(one), one.best) for one in cell]
+    between = [("/", False)] * len(pieces)
+    return [piece for pair in zip(pieces, between, strict=True) for piece in pair][:-1]
+
+
+def table_rows(found: Reproduction) -> list[list[list[tuple[str, bool]]]]:
+    """Rows as a terminal shows them: those of a block below its title, ours below each."""
+    rows: list[list[list[tuple[str, bool]]]] = []
+    empty: list[list[tuple[str, bool]]] = [[] for _ in found.table.metrics]
+    for block in blocks_of(found):
+        indent = "  " if block.title else ""
+        rows += [[[(block.title, False)], *empty]] if block.title else []
+        for row in block.rows:
+            name = f"{indent}{'  ' if row.ours else ''}{row.name}"
+            rows.append([[(name, False)], *map(shown, row.cells)])
+    return rows
 
 
 def _as_page(found: Reproduction) -> str:
     from .report.template import render_page
 
-    return render_page(
-        "reproduced.html",
-        found=found,
-        said=told(found),
-        published=published_cell,
-        ours=our_cell,
-        called=row_name,
-    )
+    return render_page("reproduced.html", found=found, **said_of(found))
+
+
+def said_of(found: Reproduction) -> dict[str, object]:
+    """What the template of a table asks for, beside the table."""
+    return {
+        "blocks": blocks_of(found),
+        "notes": told(found),
+        "falls": {heading: falls(found, heading) for heading in found.table.metrics},
+        "measured_as": measured_as,
+    }
+
+
+#: How a reproduced table is written to a file.
+FILES = TableFiles("a reproduced table is", {".csv": as_csv, ".tex": as_latex, ".html": _as_page})

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from ..cache.errors import BadCall
-from ..cache.publish import publish
 from .results import Result
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a file that results are not written as.
-
-    Raises:
-        BadCall: its suffix is not .csv.
-    """
-    if path.suffix.lower() != ".csv":
-        raise BadCall(f"cannot write '{path}': results are written as .csv")
-
+from .table_files import TableFiles
 
 #: Columns of the table of results that say where a row came from.
 ORIGIN = (
@@ -28,18 +15,11 @@ ORIGIN = (
 )  # fmt: skip
 
 
-def write_results(rows: Sequence[Result], path: Path) -> Path:
-    """Write results as CSV: a row for each metric, all that stands behind it beside it.
-
-    Raises:
-        StoreFull: the file system has no room.
-        StoreReadOnly: the folder cannot be written to.
-    """
+def as_csv(rows: Sequence[Result]) -> str:
+    """A row for each metric, all that stands behind it beside it."""
     import pandas as pd
 
-    table = pd.DataFrame([line for one in rows for line in _lines(one)])
-    publish(path, table.to_csv(index=False).encode(), replace=True)
-    return path
+    return pd.DataFrame([line for one in rows for line in _lines(one)]).to_csv(index=False)
 
 
 def _lines(one: Result) -> Iterator[dict[str, Any]]:
@@ -71,3 +51,7 @@ def _lines(one: Result) -> Iterator[dict[str, Any]]:
             "n": seen.get(metric, ""),
             **dict(zip(ORIGIN, origin, strict=True)),
         }
+
+
+#: How results are written to a file.
+FILES = TableFiles("results are", {".csv": as_csv})

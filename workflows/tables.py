@@ -3,69 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar
 
-from ..cache.errors import BadCall
-from ..cache.publish import publish
 from ..train.metrics import SMALLER_IS_BETTER
 from ..train.resample import smallest_p
+from .latex import MARK, latex, latex_score, latex_table
 from .standings import Standings
+from .table_files import TableFiles
 from .versus import LEVEL, Cell
-
-Made = TypeVar("Made")
-#: Mark of a score that differs from the reference's.
-MARK = "†"
-#: What LaTeX takes for something else.
-_ESCAPES = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
-    "[": "{[}", "*": "{*}",  # which end a row, \\[1cm] or \\*, where they begin the next one
-}  # fmt: skip
-
-
-def write_standings(found: Standings, path: Path) -> Path:
-    """Write a comparison; the suffix says how: .csv, .tex, .html.
-
-    Raises:
-        BadCall: another suffix.
-        StoreFull: the file system has no room.
-        StoreReadOnly: the folder cannot be written to.
-    """
-    publish(path, writer(path)(found).encode(), replace=True)
-    return path
-
-
-def writer(path: Path) -> Callable[[Standings], str]:
-    """What makes the text of such a file.
-
-    Raises:
-        BadCall: nothing does.
-    """
-    return by_suffix(path, "a comparison", {".csv": as_csv, ".tex": as_latex, ".html": _as_page})
-
-
-def by_suffix(path: Path, what: str, known: Mapping[str, Made]) -> Made:
-    """What makes the text of a file, as its suffix says.
-
-    Raises:
-        BadCall: nothing does.
-    """
-    if path.suffix.lower() not in known:
-        raise BadCall(
-            f"cannot write '{path}': {what} is written as .csv, .tex (LaTeX) or .html, and "
-            "the file's suffix says which"
-        )
-    return known[path.suffix.lower()]
-
-
-def _as_page(found: Standings) -> str:
-    from .report.standings_page import render_standings
-
-    return render_standings(found)
 
 
 def is_best(found: Standings, metric: str, cell: Cell) -> bool:
@@ -170,7 +114,7 @@ VERSUS = {
 
 
 def as_latex(found: Standings) -> str:
-    """A table environment, shrunk to the line where it is wider; the packages stand above it."""
+    """A table environment, what its numbers and marks mean below it."""
     arrows = [r"\downarrow" if m in SMALLER_IS_BETTER else r"\uparrow" for m in found.metrics]
     heads = [f"{latex(m)} ${arrow}$" for m, arrow in zip(found.metrics, arrows, strict=True)]
     rows = []
@@ -178,45 +122,25 @@ def as_latex(found: Standings) -> str:
         row = found.cells[system.label]
         cells = [_latex_cell(found, metric, row[metric]) for metric in found.metrics]
         rows.append([latex(system.label), str(len(system.fit.seeds)), *cells])
-    return latex_table(explained(found), ["Model", "Seeds", *heads], rows)
-
-
-def latex_table(caption: Sequence[str], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table environment, the first column flush left; heads and cells are LaTeX already."""
-    lines = [
-        r"% \usepackage{booktabs}",
-        r"% \usepackage{graphicx}",
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{' '.join(latex(line) for line in caption)}}}",
-        r"  \smallskip",
-        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-        r"    \toprule",
-        "    " + " & ".join(heads) + r" \\",
-        r"    \midrule",
-    ]
-    lines += ["    " + " & ".join(row) + r" \\" for row in rows]
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}}", r"\end{table}", ""])
+    about = f"Models on {found.task}, {found.split} split."
+    label = f"{found.task}-{found.split}"
+    return latex_table(about, label, ["Model", "Seeds", *heads], rows, explained(found))
 
 
 def _latex_cell(found: Standings, metric: str, cell: Cell) -> str:
     mean, std = cell.over_seeds.mean, cell.over_seeds.std
     if not math.isfinite(mean):
         return "--"
-    text = f"{mean:.3f}".replace("-", "{-}")
-    text = rf"\mathbf{{{text}}}" if is_best(found, metric, cell) else text
-    text += rf" \pm {std:.3f}" if math.isfinite(std) else ""
     mark = r"^{\dagger}" if cell.versus and cell.versus.differs else ""
-    return f"${text}{mark}$"
+    deviation = f"{std:.3f}" if math.isfinite(std) else ""
+    return latex_score(f"{mean:.3f}", deviation, is_best(found, metric, cell), mark)
 
 
-def latex(text: str) -> str:
-    r"""Text as LaTeX shows it.
+def _as_page(found: Standings) -> str:
+    from .report.standings_page import render_standings
 
-    >>> print(latex("only_t & 95 %"))
-    only\_t \& 95 \%
-    """
-    plain = "".join(_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
-    plain = re.sub("-(?=-)", "-{}", plain)  # two hyphens are no dash
-    return re.sub(r"(?<!\S)'", "`", plain).replace(MARK, r"$\dagger$")
+    return render_standings(found)
+
+
+#: How a comparison is written to a file.
+FILES = TableFiles("a comparison is", {".csv": as_csv, ".tex": as_latex, ".html": _as_page})

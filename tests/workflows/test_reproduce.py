@@ -2,17 +2,21 @@
 
 import io
 import math
+import shutil
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from affectflow.cache.errors import BadCall, BadInput
-from affectflow.workflows import cli
+from affectflow.workflows import cli, console
 from affectflow.workflows.measured import epoch_seconds
+from affectflow.workflows.printed import blocks_of, told
 from affectflow.workflows.published_tables import table_of
 from affectflow.workflows.reproduce import _there, _ways, reproduce
-from affectflow.workflows.reproduced_files import as_csv, as_latex, write_reproduction
+from affectflow.workflows.reproduced_files import FILES, as_csv, as_latex
 
 TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table", "good and bad"] * 6
 RECIPE = """
@@ -124,8 +128,12 @@ def test_the_terminal_shows_published_and_ours_and_says_what_is_missing(found):
     done = call("reproduce", "tables.yaml", "1", "--cache", "cache", "--scheduler", "sync")
     assert done.exit_code == 1, "a row of ours could not be run"
     lines = [line.split() for line in done.output.splitlines()]
-    printed = [line for line in lines if line[:2] == ["ours:", "base"]]
-    assert printed == [["ours:", "base", "80.50", "0.4", "-", "-"]]
+    first = lines.index(["tables.yaml,", "Table", "1:", "Words"]) + 1
+    assert lines[first][:4] == ["published", "on", "toy,", "MOSI"]
+    assert lines[first][4:] == ["Acc-2", "MAE", "Acc-7", "Time"]
+    assert lines[first + 1] == ["ours,", "toy"], "the block and its corpus"
+    assert lines[first + 2] == ["base", "80.50", "0.4", "-", "-"]
+    assert lines.index(["MOSI"]) < next(i for i, line in enumerate(lines) if line[:1] == ["SF"])
     assert [line[0] for line in lines].count("ours") == 3
     score = 100 * found.lines[0].fit.spread("M", "Acc2").mean
     ours = next(line for line in lines if line[0] == "ours")
@@ -134,7 +142,7 @@ def test_the_terminal_shows_published_and_ours_and_says_what_is_missing(found):
         "Ours: test split of 'toy', mean±standard deviation (n - 1) over 1 to 2 seeds.",
         "Measured on another corpus than the published numbers, which are of MOSI: they show",
         "In percent: Acc-2.",
-        "Published: on words.",
+        "Published: On words.",
         "theirs: of another paper.",
         "Not measured of base, longer, SF: no Acc-7 (Acc7) of task M in family 'sims'.",
         "Not measured of broken: node 'm' learns from the label column(s) A",
@@ -195,18 +203,85 @@ def test_csv_has_a_row_a_number_and_where_it_came_from(found):
     assert "label column(s) A" in broken["why"]
 
 
-def test_latex_has_the_papers_layout_and_ours_in_bold(found):
+def test_the_best_of_each_column_and_block_is_marked_published_and_ours_apart():
+    rows = """
+      - {name: a, group: x, node: m, published: {Acc-2: 80, MAE: 0.4}}
+      - {name: b, group: x, variant: longer, node: m, published: {Acc-2: 80, MAE: 0.3}}
+      - {name: c, group: y, published: {Acc-2: 99, MAE: 0.1}}
+"""
+    head, _ = TABLES.split("      - {name: base")
+    Path("tables.yaml").write_text(head + rows.lstrip("\n"))
+    found = reproduce("tables.yaml", "1", "cache", scheduler="sync")
+    first, second = blocks_of(found)
+    assert (first.title, second.title) == ("x", "y")
+    accuracy, error = 0, 1
+    best = [[cell[0].best for cell in row.cells[:2]] for row in first.rows if not row.ours]
+    assert best == [[True, False], [True, True]], "a tie is marked twice; a small error is good"
+    assert not any(one.best for cell in second.rows[0].cells for one in cell), "a row alone"
+    ours = [row for row in first.rows if row.ours]
+    means = [row.line.ours["MAE"][0].mean for row in ours]
+    assert [row.cells[error][0].best for row in ours] == [m == min(means) for m in means]
+    means = [row.line.ours["Acc-2"][0].mean for row in ours]
+    assert [row.cells[accuracy][0].best for row in ours] == [m == max(means) for m in means]
+
+
+def test_what_is_true_of_several_rows_is_said_once_and_ends_with_one_full_stop():
+    again = "{name: theirs, published: {Acc-2: 79}, note: of another paper}"
+    more = f"{again}\n      - {{name: others, published: {{Acc-2: 1}}, note: of another paper}}"
+    text = TABLES.replace(again, more).replace("note: on words", "note: on words.")
+    Path("tables.yaml").write_text(text)
+    said = told(reproduce("tables.yaml", "1", "cache", scheduler="sync"))
+    assert "Published: On words." in said
+    assert "theirs, others: of another paper." in said
+    assert "Printed beside, not run: theirs, others." in said
+    assert len(said) == len({*said})
+    assert not [line for line in said if ".." in line or not line.endswith(".")]
+
+
+def test_latex_has_the_papers_layout_a_short_caption_and_notes_below(found):
     text = as_latex(found)
-    assert r"ours: base & $80.50$ & $0.4$ & -- & -- \\" in text
-    assert text.count(r"\quad ours & $\mathbf{") == 3
-    assert r"Words (tables.yaml, Table 1)." in text
+    assert r"base & $80.50$ & $0.4$ & -- & -- \\" in text
+    assert text.count(r"\quad ours & $") == 3
+    assert r"\caption{Words (tables.yaml, Table 1).}" in text
+    assert r"\label{tab:tables-yaml-1}" in text
+    assert (
+        r"Model & Acc-2 $\uparrow$ & MAE $\downarrow$ & Acc-7 $\uparrow$ & Time $\downarrow$"
+        in text
+    )
+    assert r"\multicolumn{5}{l}{\emph{MOSI}} \\" in text
+    assert text.count(r"\midrule") == 3, "below the heads, and between the three blocks"
+    below = text.split(r"\end{tabular}}")[1]
+    assert r"Rows as published, below them ours; the best of each column and block in bold" in below
+    assert r"mean$\pm$standard deviation" in below
+
+
+def test_latex_compiles(found, tmp_path):
+    pdflatex = shutil.which("pdflatex")
+    if pdflatex is None:
+        pytest.skip("no LaTeX on this machine")
+    body = as_latex(found)
+    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{graphicx}\\begin{document}"
+    (tmp_path / "t.tex").write_text(f"{head}\n{body}\\end{{document}}\n")
+    done = subprocess.run(
+        [pdflatex, "-halt-on-error", "-interaction=nonstopmode", "t.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_the_page_shows_both_and_says_that_the_corpus_is_another(found, tmp_path):
-    page = write_reproduction(found, tmp_path / "t.html").read_text()
+    page = FILES.write(found, tmp_path / "t.html").read_text()
     assert "Ours were measured on another corpus." in page
-    assert page.count("<small><b>") == 3 * 4
+    assert page.count('<tr class="ours">') == 3
+    assert page.count('<small class="spread">±') == sum(
+        math.isfinite(score.std)
+        for line in found.measured
+        for scores in line.ours.values()
+        for score in scores
+    )
     assert "80.50" in page
+    assert 'scope="rowgroup" colspan="5">MOSI<' in page
 
 
 def test_a_wrong_call_is_told_before_anything_is_run(tmp_path):
@@ -224,7 +299,7 @@ def test_a_wrong_call_is_told_before_anything_is_run(tmp_path):
 
 def test_without_a_table_the_tables_are_listed():
     lines = [line.split() for line in call("reproduce", "tables.yaml").output.splitlines()]
-    assert lines[1] == ["1", "Words", "toy", "5", "4"]
+    assert lines[1] == ["1", "Words", "toy,", "MOSI", "5", "4"]
     assert lines[2] == ["2", "Nothing", "of", "ours", "toy", "1", "0"]
 
 
@@ -241,12 +316,45 @@ def test_papers_tables_and_variants_are_completed():
     assert completed("reproduce", "fmlmsn", "6", "--variant", "mosi_n") == ["mosi_na"]
 
 
-def test_recipes_are_listed_with_what_is_expected_of_them():
+def facts(text):
+    """Facts of a list of recipes: recipe -> what -> words."""
+    found, key = {}, ""
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            own = found.setdefault(line.strip(), {})
+            continue
+        what = line[2:12].split("  ")[0].strip()
+        key = what or key
+        before = own[key] + " " if key in own else ""
+        own[key] = before + line.removeprefix(f"  {what}").strip()
+    return found
+
+
+def test_recipes_are_listed_with_what_is_expected_of_them_as_they_stand():
     listed = call("recipes").output
-    row = next(line for line in listed.splitlines() if line.startswith("fmlmsn "))
-    assert "CH-SIMS" in row
-    assert "Acc-2 83.59 (Table 4)" in row
+    found = facts(listed)
+    own = found["fmlmsn"]
+    assert own["paper"].startswith("Peng et al. (2023)")
+    assert own["corpora"] == "CH-SIMS, CH-SIMS (cleaned), MOSI, MOSEI; given by --corpus FOLDER"
+    assert own["nodes"].startswith("11: text, audio, faces, vision, av")
+    assert "FmlMSN on CH-SIMS (Table 4): Acc-2 83.59, Acc-3 72.87" in own["expected"]
+    assert own["reproduces"].endswith("Table 11: affectflow reproduce fmlmsn NUMBER")
+    assert found["kebr"]["expected"] == (
+        "KEBR on CMU-MOSI (Table 1): Acc-2 84.84/87.27, F1 84.83/87.25, Acc-7 47.81, "
+        "MAE 0.683, Corr 0.819"
+    ), "as the recipe stands it runs on MOSI: MOSEI's row is of a variant"
+    easum = found["easum"]["expected"]
+    for corpus in ("CMU-MOSI (Table 2)", "CMU-MOSEI (Table 2)", "MELD (Table 3)", "IEMOCAP"):
+        assert f"EASUM on {corpus}" in easum
+    assert "expected" not in found["demo"]
     assert "affectflow recipes RECIPE" in listed
+
+
+def test_the_list_of_recipes_keeps_its_columns_in_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr(console, "OUT", console._Plain(soft_wrap=True, width=80))
+    lines = call("recipes").output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert facts("\n".join(lines))["kebr"]["expected"].endswith("MAE 0.683, Corr 0.819")
 
 
 def test_one_recipe_is_shown_with_nodes_variants_and_published_numbers():
@@ -257,6 +365,18 @@ def test_one_recipe_is_shown_with_nodes_variants_and_published_numbers():
     assert ["FmlMSN-m", "81.40", "64.77", "40.92", "82.30", "0.418", "0.636"] in lines
     assert "affectflow reproduce fmlmsn 6" in shown
     assert "longer" in call("recipes", "words.yaml").output
+
+
+def test_rows_of_another_corpus_stand_below_its_name():
+    lines = call("recipes", "kebr").output.splitlines()
+    first = lines.index("Table 1: KEBR and others")
+    table = [line.split() for line in lines[first + 1 : first + 14]]
+    assert table[0][:4] == ["published", "on", "CMU-MOSI,", "CMU-MOSEI"]
+    assert table[1] == ["CMU-MOSI"]
+    assert table[7] == ["CMU-MOSEI"]
+    assert table[6][:2] == ["KEBR", "84.84/87.27"]
+    assert table[12][:2] == ["KEBR", "84.01/86.74"]
+    assert next(line for line in lines if line.startswith("Fig. 4: The angle penalty"))
 
 
 def test_recipes_and_their_variants_are_told_without_building_them(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from affectflow.workflows.cli import main
 from affectflow.workflows.code_version import FOLDERS, _commit, _source, code_version
 from affectflow.workflows.recipe import build
 from affectflow.workflows.results import namesakes, results, tables, trace, untold
-from affectflow.workflows.results_file import write_results
+from affectflow.workflows.results_file import FILES
 from affectflow.workflows.run import run
 from affectflow.workflows.run_records import read_runs
 
@@ -156,7 +156,7 @@ def test_of_several_corpora_a_fit_is_found_by_those_it_learned_from(toys, tmp_pa
     ]
     assert [one.fit.name for one in results(read_runs(tmp_path), corpus="mine")] == ["f", "g"]
     assert [one.fit.name for one in results(read_runs(tmp_path), corpus="theirs")] == ["g"]
-    table = pd.read_csv(write_results(rows, tmp_path / "r.csv"))
+    table = pd.read_csv(FILES.write(rows, tmp_path / "r.csv"))
     assert set(table[table["fit"] == "f"]["corpus_root"]) == {str(tmp_path / "a")}
 
 
@@ -167,7 +167,7 @@ def test_a_folder_without_runs_is_an_error(tmp_path):
 
 def test_the_table_holds_each_metric_and_its_origin(caches, tmp_path):
     rows = results(read_runs(caches))
-    table = pd.read_csv(write_results(rows, tmp_path / "r.csv"))
+    table = pd.read_csv(FILES.write(rows, tmp_path / "r.csv"))
     row = table[(table["fit"] == "sf") & (table["metric"] == "MAE")].iloc[0]
     score = rows[1].fit.spread("M", "MAE")
     assert (row["mean"], row["std"]) == (pytest.approx(score.mean), pytest.approx(score.std))

@@ -9,18 +9,19 @@ from click.testing import CliRunner
 
 from affectflow.train.compare import Spread
 from affectflow.workflows.cli import main
+from affectflow.workflows.latex import latex
 from affectflow.workflows.report.page import p_value
 from affectflow.workflows.report.svg import number
 from affectflow.workflows.standings import Cell, compare_runs
-from affectflow.workflows.tables import as_latex, explained, latex, write_standings
+from affectflow.workflows.tables import FILES, as_latex, explained
 
-FITS = {"good": ("tfn", 0.3), "poor": ("sf", 0.9), "a_b": ("mult", 0.32)}
+MODELS = {"good": ("tfn", 0.3), "poor": ("sf", 0.9), "a_b": ("mult", 0.32)}
 DRAWS = 1024  # all ways to flip the 10 test videos
 
 
 @pytest.fixture
 def store(tmp_path, write_run):
-    write_run(tmp_path, "ours-1", FITS)
+    write_run(tmp_path, "ours-1", MODELS)
     return tmp_path
 
 
@@ -120,7 +121,7 @@ def test_a_table_of_odd_names_and_negative_scores_has_a_row_for_each_model(tmp_p
 
 
 def test_csv_holds_every_number(found, tmp_path):
-    table = pd.read_csv(write_standings(found, tmp_path / "t.csv"))
+    table = pd.read_csv(FILES.write(found, tmp_path / "t.csv"))
     assert len(table) == 3 * len(found.metrics)
     row = table[(table["model"] == "poor") & (table["metric"] == "MAE")].iloc[0]
     versus = found.cells["poor"]["MAE"].versus
@@ -139,7 +140,7 @@ def test_csv_holds_every_number(found, tmp_path):
 def test_the_page_is_one_file_and_escapes_names(tmp_path, write_run):
     write_run(tmp_path, "ours-1", {"<b>x": ("tfn", 0.3), "y": ("sf", 0.9)}, corpus="<i>&")
     found = compare_runs(["ours-1"], tmp_path, draws=DRAWS)
-    text = write_standings(found, tmp_path / "t.html").read_text()
+    text = FILES.write(found, tmp_path / "t.html").read_text()
     assert "<b>x" not in text
     assert "&lt;i&gt;&amp;, test split" in text
     assert "src=" not in text.replace("style-src", "")
@@ -148,7 +149,7 @@ def test_the_page_is_one_file_and_escapes_names(tmp_path, write_run):
 
 
 def test_the_page_tells_every_test_and_which_one_the_mark_rests_on(found, tmp_path):
-    text = write_standings(found, tmp_path / "t.html").read_text()
+    text = FILES.write(found, tmp_path / "t.html").read_text()
     one = found.cells["poor"]["MAE"].versus
     row = re.search(r'<th scope="row">poor</th><td>MAE</td>(.*?)</tr>', text, re.S)[1]
     p = [p_value(v) for v in (one.p_groups, one.p_holm, one.p_permutation, one.p_welch)]

@@ -14,9 +14,11 @@ from typing import Any
 from markupsafe import Markup
 
 from ...cache.publish import publish
+from ...cache.validation import sentence
 from ..blocks import fits_of, main_blocks, main_task, trained
 from ..fit_view import FitView
-from ..measured import measured_in, our_cell, published_cell, row_name, told
+from ..measured import measured_in
+from ..reproduced_files import said_of
 from ..result import Run, seconds
 from ..reuse import reused, saved
 from ..versus import LEVEL
@@ -27,7 +29,7 @@ from .charts import TOOLTIPS, Curve, courses, curves
 from .folds import fold_sentence, fold_tables
 from .inside import Inside
 from .soft_labels import soft_samples
-from .template import p_value, render_page, sentence
+from .template import p_value, render_page
 
 __all__ = ["p_value", "render", "seconds", "sentence", "write_report"]
 
@@ -71,10 +73,7 @@ def render(run: Run, inside: Sequence[Inside] = ()) -> str:
         folds=[one for block in main_blocks(fits) for one in fold_tables(run, block)],
         curves=[(fit, _curves(fit)) for fit in trained(run)],
         followed=[(fit, *drawn) for fit in trained(run) for drawn in followed(fit)],
-        published=[(found, told(found)) for found in measured_in(run)],
-        printed=published_cell,
-        ours=our_cell,
-        called=row_name,
+        published=[(found, said_of(found)) for found in measured_in(run)],
         soft=soft_samples(run),
         splits=corpus_part.split_rows(run.corpus),
         labels=corpus_part.distributions(run.corpus),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from ..latex import MARK
 from ..standings import Standings
-from ..tables import MARK, explained, is_best
+from ..tables import explained, is_best
 from .charts import Row, dots
 from .figures import Difference, differences
 from .template import render_page

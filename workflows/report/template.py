@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...cache.validation import count
+from ...cache.validation import count, sentence
 from ...train.metrics import SMALLER_IS_BETTER
 from ..result import seconds
 from .svg import number
@@ -45,9 +45,3 @@ def render_page(name: str, **given: Any) -> str:
 def p_value(value: float) -> str:
     """A p-value with its relation: = 0.031, < 0.001, = – where it is undefined."""
     return "< 0.001" if value < 0.001 else f"= {number(value)}"
-
-
-def sentence(text: str) -> str:
-    """A note as a sentence: a capital first, a full stop last."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

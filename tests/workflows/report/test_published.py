@@ -61,7 +61,7 @@ def test_stands_beside_what_was_measured_and_says_where_on_another_corpus(make_r
     other = other.split("</section>")[0]
     assert "71.5" in own
     score = means(run, "sf")["Acc2"]
-    assert f"<b>{100 * score.mean:.1f}±{100 * score.std:.1f}</b>" in own
+    assert f'{100 * score.mean:.1f}<small class="spread">±{100 * score.std:.1f}</small>' in own
     assert "another corpus" not in own.split("<h3>")[0]
     assert '<span class="tag">measured on another corpus</span>' in other
     assert "0.987" in other
