@@ -23,8 +23,8 @@ class Curve:
         seed: which.
         train_loss: mean over the epoch's steps, dropout on.
         valid_loss: weighted sum of the tasks' losses.
-        valid_metric: error of the primary task, of a value its mean absolute error; the smallest
-            one is chosen.
+        valid_metric: error of the primary task, of a value its mean absolute error, or of all tasks
+            together (``ModelSettings.chosen_by_all``); the smallest one is chosen.
         best_epoch: number of the chosen epoch, from 1.
         watched: what the model shows of itself on the validation split (``Output.watched``, means
             over utterances) and the metrics that it asks for (``ModelSettings.follows``), by name;

@@ -70,7 +70,8 @@ class Loop:
         train: the training split.
         valid: the validation split.
         targets: what its tasks are.
-        primary: the task whose validation error chooses the epoch.
+        primary: the task whose validation error chooses the epoch, unless all do
+            (``ModelSettings.chosen_by_all``).
         keeper: where the course is kept, to be gone on with after a break.
         family: of the metrics that the model follows (``ModelSettings.follows``).
     """
@@ -90,13 +91,15 @@ class Loop:
         net.remember(train.n)
         self.net, self.training, self.streams = net, training, streams
         self.train, self.valid, self.targets = train, valid, tuple(targets)
-        self.primary = [target.task for target in targets].index(primary)
         weights = column_weights(targets, training.task_weights)
         self.task_weights = torch.tensor(weights, device=train.device)
         self.valid_weights = label_weights(valid.known, self.task_weights).unsqueeze(0)
         self.valid_batches = valid.every_epoch(len(streams))
-        span = spans(self.targets)[self.primary]
-        self.watch = Watch(net.settings.follows, targets[self.primary], span, family, valid)
+        columns = spans(self.targets)
+        one = [target.task for target in targets].index(primary)
+        self.watch = Watch(net.settings.follows, targets[one], columns[one], family, valid)
+        chosen_by = range(len(targets)) if net.settings.chosen_by_all else [one]
+        self.choosing = {k: columns[k] for k in chosen_by}
         groups = by_rate(net, training.lr)
         self.parameters = [p for group, _ in groups for p in group]
         self.optimizer = Adam(groups, training)
@@ -208,15 +211,15 @@ class Loop:
 
     @torch.no_grad()
     def validate(self) -> tuple[list[float], list[float], list[Watched]]:
-        """Of each seed on the validation split: loss, the primary task's error, what is watched."""
+        """Of each seed on the validation split: loss, what chooses the epoch, what is watched."""
         out = run_net(self.net, self.valid_batches)
-        scores, valid, k = out.predictions, self.valid, self.primary  # (S, n, K)
+        scores, valid = out.predictions, self.valid  # (S, n, K)
         truth = valid.truth.expand(len(scores), -1, -1)
         losses, _ = masked_loss(self.training.loss, truth, self.valid_weights, scores, self.targets)
-        span = spans(self.targets)[k]
-        errors = choosing_error(
-            self.targets[k], scores[..., span], valid.truth[:, span], valid.known[:, span]
-        )
+        errors = torch.zeros_like(losses)
+        for k, span in self.choosing.items():
+            own, known = valid.truth[:, span], valid.known[:, span]
+            errors = errors + choosing_error(self.targets[k], scores[..., span], own, known)
         both: list[list[float]] = torch.stack([losses, errors]).tolist()
         return both[0], both[1], self.watch(out)
 

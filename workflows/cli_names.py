@@ -30,6 +30,7 @@ def extractors(name: str | None) -> None:
     from ..extract.listing import HEADS, about, arrays, default_spec, settings, table
     from ..extract.registry import extractor_class
     from .console import OUT, show_rows
+    from .recipe_nodes import EXTRACT_KEYS
 
     if name is None:
         show_rows(HEADS, [dataclasses.astuple(row) for row in table()])
@@ -44,6 +45,8 @@ def extractors(name: str | None) -> None:
     if spec is not None:
         OUT.print()
         show_rows(("array", "dtype", "a row", "columns"), arrays(spec))
+    OUT.print("\nA recipe says further of an extract:\n")
+    show_rows(("key", "what"), EXTRACT_KEYS.items())
 
 
 @click.command()

@@ -19,7 +19,7 @@ from ..cache.records import Array
 from ..cache.validation import listing
 from ..train.dataset import known
 from ..train.training import label_columns
-from .nodes import Fit
+from .nodes import Extract, Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +75,8 @@ def missing_labels(node: Fit, corpus: Corpus) -> list[str]:
 
 def faults_of(node: Fit, corpus: Corpus) -> list[str]:
     """What else of a corpus stands in the way of a fit, a sentence each."""
-    others = [name for name in node.corpora if name not in corpus.families]
-    if others and not corpus.families:
-        return [
-            f"it learns from {listing(node.corpora)}, and this corpus is one of its own: name "
-            f"several (--set corpus.several.{others[0]}.root=FOLDER), or leave 'corpora' out"
-        ]
-    if others:
-        return [str(unknown("corpus to learn from", name, corpus.families)) for name in others]
+    if wrong := strange_corpora(node, corpus):
+        return wrong
     faults = [*_strange(node, corpus)]
     families = _families(node, corpus)
     if len(families) > 1:
@@ -99,6 +93,20 @@ def faults_of(node: Fit, corpus: Corpus) -> list[str]:
                 "leave it out of 'corpora'"
             )
     return faults
+
+
+def strange_corpora(node: Fit | Extract, corpus: Corpus) -> list[str]:
+    """Which corpora a node names that are none of those it runs on, a sentence each."""
+    others = [name for name in node.corpora if name not in corpus.families]
+    verb, what = ("learns from", "corpus to learn from")
+    if isinstance(node, Extract):
+        verb, what = ("is run on", "corpus to be run on")
+    if others and not corpus.families:
+        return [
+            f"it {verb} {listing(node.corpora)}, and this corpus is one of its own: name "
+            f"several (--set corpus.several.{others[0]}.root=FOLDER), or leave 'corpora' out"
+        ]
+    return [str(unknown(what, name, corpus.families)) for name in others]
 
 
 def _strange(node: Fit, corpus: Corpus) -> Iterator[str]:
@@ -140,8 +148,8 @@ def _columns(node: Fit) -> set[str]:
     return {*label_columns(node.training, node.tasks).values()} - {*node.made_tasks}
 
 
-def chosen_of(node: Fit, corpus: Corpus) -> Array:
-    """Which utterances a fit learns from, (n,) bool."""
+def chosen_of(node: Fit | Extract, corpus: Corpus) -> Array:
+    """Which utterances a fit learns from, or an extract is run on, (n,) bool."""
     if not (node.corpora and corpus.families):
         return np.ones(len(corpus), bool)
     return np.isin(corpus.domains, node.corpora)

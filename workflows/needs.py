@@ -10,7 +10,7 @@ from ..cache.corpus import Corpus
 from ..cache.records import Array
 from .graph import Workflow
 from .learning import chosen_of
-from .nodes import Fit, Node, Reduce
+from .nodes import Extract, Fit, Node, Reduce
 
 
 def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
@@ -19,7 +19,8 @@ def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
     All of them where no fit reads the node, not even through others: it is wanted for itself. So
     the recogniser whose transcripts only the fit on an unlabelled corpus reads is not run on the
     other corpora of the recipe. A reduction needs all: its components are of the whole training
-    split, whoever reads them.
+    split, whoever reads them. An extract that is of some corpora alone is needed of no others, nor
+    is what it reads, or what reads it.
     """
     nodes = [*workflow, *([workflow.awaited] if workflow.awaited else [])]
     reads = {node.name: _reads(node) for node in nodes}
@@ -33,8 +34,14 @@ def needed_of(workflow: Workflow, corpus: Corpus) -> Mapping[str, Array]:
         else:
             own = np.ones(len(corpus), bool)
         found[node.name] = own
+        if isinstance(node, Extract):
+            own = found[node.name] = own & chosen_of(node, corpus)
         for name in reads[node.name]:
             found[name] = found[name] | own
+    for node in nodes:  # whatever reads a node stands behind it
+        if isinstance(node, Extract):
+            for name in node.inputs:
+                found[node.name] = found[node.name] & found[name]
     return found
 
 

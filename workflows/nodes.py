@@ -46,11 +46,14 @@ class Extract:
         name: the node's name in its recipe.
         extractor: what is computed, with its settings.
         on: role that the extractor asks for -> name of the node that fills it.
+        corpora: of several that a recipe runs on, the names of those whose utterances it is run on;
+            of others they are masked. Empty: all.
     """
 
     name: str
     extractor: Extractor
     on: Mapping[str, str] = field(default_factory=dict)
+    corpora: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -30,6 +30,11 @@ FIT_KEYS = {
     "retrain": "FmlMSN's rule by which what it reads is trained anew",
     "search": "settings that 'affectflow sweep' tries: {lr: {low: 1e-4, high: 1e-2, log: true}}",
 }
+#: What it says of an extract beside settings of its extractor.
+EXTRACT_KEYS = {
+    "on": "the node that it reads, or a node for each role",
+    "corpora": "of several, those whose utterances it is run on; of others they are masked",
+}
 #: What it says of an encode.
 ENCODE_KEYS = {
     "gives": "hidden: the last hidden layer; scores: what the fit predicts; rows: the model's rows",
@@ -83,13 +88,14 @@ def _extract(name: str, what: str, rest: dict[str, Any]) -> Extract:
     if what not in EXTRACTORS:
         raise unknown("extractor", what, EXTRACTORS)
     kind = extractor_class(what)
-    on = rest.pop("on", {})
+    on, corpora = rest.pop("on", {}), rest.pop("corpora", [])
+    named = _names("corpora", corpora) if corpora != [] else ()
     extractor = kind(**_settings(rest, kind, what))
     if isinstance(on, str):
         on = dict.fromkeys(extractor.needs.features[:1] or (TRANSCRIPT,), on)
     if not isinstance(on, dict):
         raise BadRecipe(f"'on' must name a node, or map roles to nodes, got {on!r}")
-    return Extract(name, extractor, {str(role): str(node) for role, node in on.items()})
+    return Extract(name, extractor, {str(role): str(node) for role, node in on.items()}, named)
 
 
 def _fit(name: str, what: str, rest: dict[str, Any]) -> Fit:

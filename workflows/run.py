@@ -19,7 +19,7 @@ from .driver import KINDS, Driver
 from .folding import folded, meant
 from .graph import Workflow
 from .graph_checks import check_made_labels, check_starts
-from .learning import faults_of, missing_labels, needed_columns
+from .learning import faults_of, missing_labels, needed_columns, strange_corpora
 from .machine import check_device
 from .node_state import NodeState
 from .nodes import Fit
@@ -211,6 +211,9 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     check_reductions(recipe.workflow)
     check_starts(recipe.workflow)
     check_made_labels(recipe.workflow)
+    for node in recipe.workflow.extracts:
+        if wrong := strange_corpora(node, corpus):
+            raise BadCall(f"node '{node.name}': {'; '.join(wrong)}")
     fits = recipe.workflow.fits if training else ()
     for fit in fits:
         if wrong := faults_of(fit, corpus):

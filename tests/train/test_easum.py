@@ -279,3 +279,49 @@ def test_refuses_settings_that_are_none():
         model_settings("easum-general", noise_scale=-1)
     with pytest.raises(BadCall, match="'largest_shift' of 'easum-specific' must be greater than 0"):
         model_settings("easum-specific", largest_shift=0)
+
+
+def test_sound_of_two_nodes_has_a_map_each_and_the_first_that_is_there_counts():
+    specs = [
+        InputSpec("t", "text", 6, "sequence", 9),
+        InputSpec("a", "audio", 4, "sequence", 9),
+        InputSpec("theirs", "audio", 2, "sequence", 9),
+    ]
+    model = model_settings("easum-general", **SMALL, attention_dropout=0)
+    model.check({spec.name: spec.modality for spec in specs}, ["emotion"])
+    net = network_class("easum-general")(model, specs, ["emotion"], Streams((0,)), [3]).eval()
+    given = batch(3)
+    given.values["theirs"] = torch.randn(1, 3, 5, 2)
+    there = {"a": [True, False, True], "theirs": [False, True, True]}
+    for name, own in there.items():
+        rows = given.values[name].shape[2]
+        given.mask[name] = torch.tensor(own)[None, :, None].expand(1, 3, rows)
+    scores = net(given).predictions[0]
+    for name, which in (("a", 0), ("theirs", 1), ("a", 2)):
+        alone = batch(3)
+        alone.values.update({k: torch.zeros_like(v) for k, v in given.values.items() if k != "t"})
+        alone.values[name] = given.values[name]
+        alone.mask.update({k: torch.zeros_like(given.mask[k]) for k in there})
+        alone.mask[name] = given.mask[name]
+        torch.testing.assert_close(net(alone).predictions[0][which], scores[which])
+    with pytest.raises(BadCall, match="needs 1 to 3 inputs, each of another modality"):
+        model.check({"t": "text", "u": "text", "a": "audio"}, ["emotion"])
+
+
+def test_the_epoch_of_the_first_phase_is_chosen_by_both_tasks():
+    n = 24
+    rows = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    ids = tuple(map(str, range(n)))
+    table = FeatureTable(ids, rows, np.arange(n + 1), np.ones(n, bool), np.zeros((n, 2)))
+    labels = {
+        "polarity": np.tile(["negative", "positive"], n // 2),
+        "emotion": np.repeat(["happy", "sad"], n // 2),
+    }
+    splits = ["train", "train", "valid"] * (n // 3)
+    data = join(ids, splits, labels, [Input("t", "text", table)])
+    for name, both in (("easum-general", True), ("easum-specific", False)):
+        model, training = fit_settings(name, **SMALL, epochs=3, seeds=1)
+        (seed,) = fit(model, training, data, ["polarity", "emotion"], "").meta["seeds"]
+        # the loss of classes is their cross-entropy, the sum of both tasks'
+        whole = np.allclose(seed["valid_metric"], seed["valid_loss"], rtol=1e-5)
+        assert whole == both

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.corpus import Corpus
+from affectflow.cache.errors import BadCall
 from affectflow.cache.joined import joined
 from affectflow.workflows.needs import needed_of
 from affectflow.workflows.recipe import build
@@ -102,3 +103,39 @@ def test_before_a_fit_that_is_searched_is_made_what_it_will_read(corpora):
     assert "third" not in part.nodes
     found = needed_of(part, joined(corpora))
     assert found["hidden"].all()  # of both: the fit that it starts from learns from the other one
+
+
+def test_an_extract_of_some_corpora_is_run_on_no_others_nor_is_what_reads_it(corpora):
+    both = {**FIT, "on": ["hidden", "words"], "tasks": ["M"]}
+    found = needs(
+        corpora,
+        masked={"extract": "mask-sentiment", "corpora": ["vox"]},
+        words={"extract": "vader", "corpora": ["mosi"]},
+        first=None,
+        given=None,
+        second=both,
+    )
+    assert (found["masked"], found["hidden"], found["words"]) == ("vox", "vox", "mosi")
+    of_reader = {"hidden": {"extract": "vader", "on": "masked", "corpora": ["mosi"]}}
+    assert needs(corpora, first=None, given=None, second=both, **of_reader)["masked"] == "mosi"
+
+
+def test_utterances_of_other_corpora_are_no_failures_and_masked(corpora, tmp_path):
+    nodes = {
+        "words": {"extract": "vader", "corpora": ["mosi"]},
+        "fit": {**FIT, "on": ["words"], "tasks": ["M"]},
+    }
+    for name, corpus in corpora.items():
+        corpus.write(tmp_path / name)
+    roots = {name: {"root": str(tmp_path / name)} for name in corpora}
+    source = {"name": "w", "corpus": {"several": roots}, "nodes": nodes}
+    done = run(build(source, "w"), tmp_path / "cache", scheduler="sync")
+    assert done.ok
+    assert done.made == {"words": 3, "fit": 1}
+    assert done.table("words").present.tolist() == [True] * 3 + [False] * 3
+    nodes["words"]["corpora"] = ["mosey"]
+    with pytest.raises(BadCall, match="node 'words': unknown corpus to be run on 'mosey'. Did you"):
+        run(build(source, "w"), tmp_path / "cache", scheduler="sync")
+    source["corpus"] = roots["mosi"]
+    with pytest.raises(BadCall, match="node 'words': it is run on mosey, and this corpus is one"):
+        run(build(source, "w"), tmp_path / "cache", scheduler="sync")

@@ -1,9 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
+from affectflow.cache.records import ArraySpec
+from affectflow.extract.foreign.manifest import Manifest
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
@@ -41,11 +44,23 @@ def of_text(tmp_path, variants):
     return path
 
 
+def import_features_of(variant):
+    """Folders of imported features, in the current one, that a variant reads."""
+    read = [n for n in variant.get("nodes", {}).values() if n.get("extract") == "imported"]
+    for folder in {node["path"] for node in read}:
+        names = [node["array"] for node in read if node["path"] == folder]
+        arrays = {name: (name, ArraySpec((3,))) for name in names}
+        Path(folder).mkdir()
+        Manifest("f.npz", "0" * 64, "npz", {}, 1, arrays).write(Path(folder))
+
+
 @pytest.mark.parametrize(
     ("recipe", "variant"),
     [(name, variant) for name in shipped() for variant in variants_of(plain(name))],
 )
-def test_every_variant_of_every_shipped_recipe_builds(recipe, variant):
+def test_every_variant_of_every_shipped_recipe_builds(recipe, variant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    import_features_of(variants_of(plain(recipe))[variant])
     made = load_recipe(recipe, variants=[variant])
     assert made.variants == (variant,)
     assert made.known_variants[variant]["about"], "each says what it is about"
@@ -385,3 +400,13 @@ def test_easum_without_soft_labels_goes_with_every_subset_of_its_modalities():
             made = load_recipe("easum", variants=order).workflow["mosi"]
             assert made.on == load_recipe("easum", variants=[subset]).workflow["mosi"].on
             assert made.settings.soft_weight == 0
+
+
+def test_fmlmsn_reads_imported_features_in_the_settings_of_each_corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    import_features_of(variants_of(plain("fmlmsn"))["imported"])
+    for corpus in ("mosi_na", "mosei_a"):
+        made = load_recipe("fmlmsn", variants=[corpus, "imported"]).workflow.upto(["m"])
+        assert {node.what for node in made.extracts} == {"imported"}
+        lr = load_recipe("fmlmsn", variants=[corpus]).workflow["m"].training.lr
+        assert made["m"].training.lr == lr

@@ -53,14 +53,20 @@ class EasumNet(Model):
 
     def build(self, settings: Any, streams: Streams) -> None:
         """Features, the displacement, the layers above, a head a task."""
-        specs = {spec.modality: spec for spec in self.inputs}
-        self.text = specs["text"]
-        self.others: dict[str, InputSpec] = {
-            name: specs[name] for name in LETTERS if name in specs and name != "text"
+        self.text = next(spec for spec in self.inputs if spec.modality == "text")
+        of_each = {
+            name: [spec for spec in self.inputs if spec.modality == name]
+            for name in LETTERS
+            if name != "text"
         }
+        self.others: dict[str, list[InputSpec]] = {name: s for name, s in of_each.items() if s}
         units = settings.feature_units
         self.features = nn.ModuleDict(
-            {name: Linear(spec.width, units, streams) for name, spec in self.others.items()}
+            {
+                f"of_{spec.name}": Linear(spec.width, units, streams)
+                for specs in self.others.values()
+                for spec in specs
+            }
         )
         upper = self._layers(settings, streams)
         self.add_module(self.upper, upper)
@@ -93,19 +99,28 @@ class EasumNet(Model):
         mask = batch.mask[self.text.name]
         assert mask is not None  # it is read as rows
         text = self.noisy(batch.values[self.text.name], "text", batch)
-        rows, masks = [], []
-        for name, spec in self.others.items():
-            n = getattr(self.settings, f"{name}_rows")
-            real = batch.mask[spec.name]
-            assert real is not None
-            x = self.noisy(batch.values[spec.name][:, :, :n], name, batch)
-            x, real = spread(x, real[:, :, :n], mask)
-            rows.append(self.features[name](x))
-            masks.append(real)
+        beside = [self._beside(name, batch, mask) for name in self.others]
+        rows, masks = [x for x, _ in beside], [real for _, real in beside]
         upper = getattr(self, self.upper)
         states = upper(self.displacement(upper.enter(text), rows, masks), mask)
         found: Tensor = self.drop(upper.summary(states, mask))
         return found
+
+    def _beside(self, modality: str, batch: Batch, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Of sound or sight, a row (S, B, T, units) beside each token, and which are real."""
+        n = getattr(self.settings, f"{modality}_rows")
+        rows, masks = [], []
+        for spec in self.others[modality]:
+            real = batch.mask[spec.name]
+            assert real is not None
+            x = self.noisy(batch.values[spec.name][:, :, :n], modality, batch)
+            x, real = spread(x, real[:, :, :n], tokens)
+            rows.append(self.features[f"of_{spec.name}"](x))
+            masks.append(real)
+        found, there = rows[0], masks[0]
+        for x, real in zip(rows[1:], masks[1:], strict=True):
+            found, there = torch.where(there.unsqueeze(-1), found, x), there | real
+        return found, there
 
     def score(self, found: Tensor) -> Tensor:
         """Scores (S, B, K) of the tasks, from what the heads read."""

@@ -33,10 +33,10 @@ class EasumGeneralNet(EasumNet):
     ``noise: paper`` asks for the letter. Which of a corpus' labels count, the recipe says
     (``without``): the paper leaves out MOSEI's emotions and MELD's sentiment.
 
-    The epoch is chosen by the last task's error on the validation split.
-
     Source:
-        Hwang and Kim (2024), WACV, section 3.3; see ``EasumNet``.
+        Hwang and Kim (2024), WACV, section 3.3; see ``EasumNet``. They do not say which epoch's
+        model goes on to the second phase: here it is that of the smallest cross-entropy on the
+        validation split, of both tasks together, for both of them give soft labels.
     """
 
     upper: ClassVar[str] = "convbert"

@@ -41,6 +41,8 @@ class ModelSettings:
         starts_encoders: whether, where it starts from another fit, the pretrained layers that it
             trains do too; both must then be of one base model.
         domains: whether it is told which of several corpora an utterance is of (``Batch.domain``).
+        chosen_by_all: whether its epoch is chosen by the errors of all tasks, added up, and not by
+            that of one alone (``training.primary_task``).
     """
 
     name: ClassVar[str]
@@ -54,6 +56,7 @@ class ModelSettings:
     every_encoder: ClassVar[bool] = True
     starts_encoders: ClassVar[bool] = True
     domains: ClassVar[bool] = False
+    chosen_by_all: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

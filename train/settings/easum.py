@@ -17,7 +17,9 @@ class Easum(ModelSettings):
     Its text is an ``hf-text`` node. With ``level: token``, ``layer: k`` and ``dtype: float32`` the
     model's layers above k are trained, the lowest ``layers`` of them (ConvBERT in the first phase,
     DeBERTa in the second, k = 0); with ``layer: last`` its rows are read as they are, by small
-    layers from random weights. Sound and sight may have rows of any rate.
+    layers from random weights. Sound and sight may have rows of any rate, and come from several
+    nodes each, as of corpora that have features of others' making: each node's columns have a map
+    of their own, and of an utterance the first node counts that has its rows.
 
     Args:
         layers: above the text's rows.
@@ -66,10 +68,12 @@ class Easum(ModelSettings):
         """The text may come without layers: then the model has some of its own."""
 
     def check(self, inputs: Mapping[str, str], tasks: Sequence[str]) -> None:
-        """Text, alone or with one or two other inputs of different modalities."""
+        """One input of text, alone or with any of sound and sight."""
         super().check(inputs, tasks)
         read = {name: modality for name, modality in inputs.items() if modality != SOFT}
-        self.distinct(read, 1, 3)
+        once = {modality: name for name, modality in read.items() if modality != "text"}
+        texts = [name for name, modality in read.items() if modality == "text"]
+        self.distinct({name: read[name] for name in (*texts, *once.values())}, 1, 3)
         if "text" not in read.values():
             raise BadCall(
                 f"model '{self.name}' shifts text, and none of its inputs is: "

@@ -42,7 +42,9 @@ class EasumGeneral(Easum):
     """
 
     name: ClassVar[str] = "easum-general"
+    version: ClassVar[int] = 2  # 2: the epoch is chosen by both tasks
     domains: ClassVar[bool] = True
+    chosen_by_all: ClassVar[bool] = True
 
     moment_weight: float = 0.1
     balance: bool = True
