@@ -11,7 +11,7 @@ import numpy as np
 from ..cache.emotions import as_nine
 from ..cache.errors import BadCall, TrainingError, unknown
 from ..cache.labels import CLASSES, NO_CLASS, SENTIMENT, names_of
-from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, rows_to_keep
+from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, known, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
 from .reading import MappedReading, Reading, check_finite, read, scaler_of
@@ -54,6 +54,7 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
     for fault in task_faults(training, tasks):
         raise TrainingError(fault)
     columns = label_columns(training, tasks)
+    dataset, notes = _marked_alone(dataset, columns)
     _check_labels(dataset, training, columns)
     if {*columns.values()} & {*SENTIMENT} and family not in FAMILIES:
         raise unknown("metric family", family, FAMILIES)
@@ -64,7 +65,6 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
     targets = targets_of(tasks, training, dataset.labels, train)
     values: list[Array] = []
     counts: list[Array] = []
-    notes: list[str] = []
     for target in targets:
         own = truth_of(target, dataset.labels[columns[target.task]], dataset.ids)
         values.append(own)
@@ -81,6 +81,27 @@ def truth_for(dataset: Dataset, training: Training, tasks: Sequence[str], family
                 )
     whole = (np.concatenate(values, axis=1), np.concatenate(counts, axis=1))
     return Truth(targets, *whole, tuple(notes), family)
+
+
+def _marked_alone(dataset: Dataset, columns: Mapping[str, str]) -> tuple[Dataset, list[str]]:
+    """Where an input marks the row that is to be predicted: no labels without such a row."""
+    marked = np.ones(len(dataset.ids), bool)
+    for given in dataset.inputs:
+        if given.modality == MARKS:
+            n_marks = np.cumsum(np.append(0, np.asarray(given.table.values)[:, 0] > 0))
+            marked &= np.diff(n_marks[given.table.offsets]) > 0
+    labels = {column: dataset.labels[column] for column in {*columns.values()} & {*dataset.labels}}
+    unmarked = {column: known(own) & ~marked for column, own in labels.items()}
+    n = max((int(rows.sum()) for rows in unmarked.values()), default=0)
+    if not n:
+        return dataset, []
+    for column, rows in unmarked.items():
+        none = "" if labels[column].dtype.kind == "U" else np.nan
+        labels[column] = np.where(rows, none, labels[column])
+    return replace(dataset, labels={**dataset.labels, **labels}), [
+        f"{n} utterances have a label and no marked row to predict it from (their text was cut "
+        "before it): they are neither learned from nor scored"
+    ]
 
 
 def _one_answer(target: Target, dataset: Dataset, truth: Array) -> Iterator[str]:

@@ -259,6 +259,21 @@ def test_the_course_shows_the_cosines_with_and_without_the_constraint(dataset_of
             assert (np.abs(values) <= 1).all()
 
 
+def test_a_text_without_its_masked_token_is_neither_learned_from_nor_scored(dataset_of):
+    dataset = dataset_of(tuple(WIDTHS), n=40)
+    done = fitted(marked(dataset), seeds=1, epochs=1)
+    (note,) = [note for note in done.meta["notes"] if "no marked row" in note]
+    assert note.startswith("20 utterances have a label and no marked row")
+    kept = {name for i, name in enumerate(dataset.ids) if i % 2 == 0}
+    scored = done.predictions[np.isfinite(done.predictions["truth"])]
+    assert set(scored["id"]) == kept
+    valid = scored[scored["split"] == "valid"]
+    error = np.abs(valid["truth"] - valid["prediction"]).mean()
+    assert done.meta["seeds"][0]["valid_metric"] == pytest.approx([error], rel=1e-5)
+    whole = fitted(dataset, seeds=1, epochs=1)  # without marks all are
+    assert np.isfinite(whole.predictions["truth"]).all()
+
+
 def test_both_phases_can_be_fitted_with_an_encoder_and_without(dataset_of, encoded):
     plain = dataset_of(tuple(WIDTHS), n=40)
     for name in ("kebr", "kebr-encoder"):

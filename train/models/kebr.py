@@ -30,13 +30,12 @@ class KebrNet(Model):
     normalised, so that a cosine tells of this utterance and not of a direction that all share.
     ``layers`` layers (``Tcmf``) make X_K of the text's X_0, of which the score is read: in
     fine-tuning by one linear layer from the first position, in pre-training (an input marks the
-    masked token) by two with a ReLU from that token; a text without one scores 0 and teaches
-    nothing. The loss is that of the task (L1) plus the constraint, in both. Both phases name their
-    layers alike but for the heads, so that a fine-tuning may start from a pre-training. An
-    utterance without text is one empty token.
+    masked token) by two with a ReLU from that token. The loss is that of the task (L1) plus the
+    constraint, in both. Both phases name their layers alike but for the heads, so that a
+    fine-tuning may start from a pre-training. An utterance without text is one empty token.
 
-    A text that was cut before its masked token (``long: truncate``) still has its label: it scores
-    0, and counts so in the validation's error, though it teaches nothing.
+    A text without a masked token scores 0; where it was cut before it (``long: truncate``), it has
+    no label either (``prepare.truth_for``) and counts in no loss and no error.
 
     After each epoch its course tells the mean cosine of X_K with each modality's X_0, with or
     without the constraint: the figure of the modalities' imbalance.

@@ -30,6 +30,7 @@ class Kebr(ModelSettings):
     """
 
     name: ClassVar[str] = "kebr"
+    version: ClassVar[int] = 2  # 2: a text whose masked token was cut away has no label
     training: ClassVar[Mapping[str, Any]] = {"batch_size": 32, "lr": 1e-4}
 
     layers: int = 3
