@@ -9,6 +9,7 @@ import pytest
 from affectflow.cache.errors import BadCall
 from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.demo import make_demo
+from affectflow.workflows.importing import import_features
 from affectflow.workflows.measured import line_of, on_same_corpus
 from affectflow.workflows.published_tables import table_of
 from affectflow.workflows.recipe import load_recipe
@@ -225,3 +226,42 @@ def test_a_packed_model_makes_the_soft_labels_that_it_asks_for(recipe, place):
     assert not found.missing
     wanted = own[own["id"] == "mosi/u0"]["prediction"].mean()
     assert found.values["M"] == pytest.approx(wanted, abs=1e-5)
+
+
+def imported(place):
+    """IEMOCAP's sound and sight as others made them, imported; the settings that name them."""
+    draw = np.random.default_rng(0)
+    for array, shape in (("audio", (5, 6)), ("vision", (4, 3))):
+        folder = place / "theirs" / array
+        folder.mkdir(parents=True)
+        for i in range(N):
+            np.save(folder / f"u{i}.npy", draw.normal(size=shape).astype(np.float32))
+        corpus = place / "iemocap.csv"
+        import_features(folder, place / f"{array}_in", place / "cache", corpus=corpus)
+        yield f"iemocap_{array}.path={place / array}_in"
+
+
+def test_iemocap_without_media_is_learned_from_its_text_or_from_imported_features(go, place):
+    lines = [line.split(",") for line in (place / "iemocap.csv").read_text().splitlines()]
+    at = lines[0].index("media")
+    bare = [",".join("" if i == at and n else w for i, w in enumerate(line))
+            for n, line in enumerate(lines)]  # fmt: skip
+    (place / "bare.csv").write_text("\n".join(bare))
+    given = [f"corpus.several.iemocap.root={place / 'bare.csv'}"]
+    done = go(["iemocap_text"], *given, until=["iemocap"])
+    assert done.ok, (done.errors, "nothing is looked for, and nothing fails")
+    done = go(["iemocap_imported"], *given, *imported(place), until=["iemocap"])
+    assert done.ok
+    general, own = (done.states[name].checkpoint for name in ("general", "iemocap"))
+    maps = {n for n in general.weights() if "features.of_" in n and n.endswith("weight")}
+    named = ("audio", "vision", "iemocap_audio", "iemocap_vision")
+    assert maps == {f"net.features.of_{name}.weight" for name in named}
+    (note,) = [n for n in own.meta["notes"] if "starts from" in n]
+    assert "features.of_" not in note, "its maps go on from those of the first phase"
+
+
+def test_without_sight_no_weights_of_a_face_network_are_asked_for(place):
+    given = [*corpora(place), "vision.checkpoint=nowhere.pt", "vision.size=32"]
+    for variant in ("t_a", "only_t"):
+        made = load_recipe("easum", given, variants=[variant]).workflow
+        assert not {"faces", "vision"} & {*made.nodes}
