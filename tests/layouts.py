@@ -117,7 +117,9 @@ def meld(root, nested=False):
             (1, "Did they tell you anything?", "Phoebe", "neutral", "neutral", 110, 7),
             (2, "Café", "Phoebe", "surprise", "positive", 0, 0),
         ],
-        "test": [(1, "Why do all you\x92re coffee mugs have numbers", "Mark", "fear", "x", 0, 0)],
+        "test": [
+            (1, "Why do all you\x92re coffee mugs have numbers", "Mark", "fear", "negative", 0, 0)
+        ],
     }
     for split, own in rows.items():
         folder = root / split if nested else root

@@ -87,7 +87,7 @@ def read_labelled(
     Raises:
         BadCorpus: the table cannot be read, or columns are missing in it.
     """
-    sheet = read_sheet(table, given.encoding)
+    sheet = read_sheet(table, given.encoding, header=required)
     sheet.require(required)
     folder = os.path.abspath(table.parent)
     names = zip(sheet.columns["video_id"], sheet.columns["clip_id"], strict=True)

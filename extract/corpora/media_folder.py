@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 
 #: Endings of media files; of several files of one clip, the one named first here is taken.
-ENDINGS = (".mp4", ".mpg", ".avi", ".mov", ".mkv", ".webm")
+ENDINGS = (".mp4", ".mpg", ".avi", ".mov", ".mkv", ".webm", ".flv", ".m4v")
 #: Parts of a path that are no names.
 NO_NAMES = ("", ".", "..")
 #: Errors of a folder that is simply not there.

@@ -8,13 +8,14 @@ Source:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...cache.corpus import Corpus
 from ...cache.errors import BadMedia
+from ...cache.labels import POLARITIES
 from ...cache.validation import count, listing, show
 from .kind import Kind, counted, require_root
 from .media_folder import MediaFolder, Unusable
@@ -32,6 +33,14 @@ SPLITS = {
     "train": ("train", ("train_splits", "train/train_splits", "train")),
     "dev": ("valid", ("dev_splits_complete", "dev/dev_splits_complete", "dev")),
     "test": ("test", ("output_repeated_splits_test", "test/output_repeated_splits_test", "test")),
+}
+#: Label column of ours -> theirs, and the words in it.
+LABELS = {
+    "emotion": (
+        "Emotion",
+        ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+    ),
+    "polarity": ("Sentiment", POLARITIES),
 }
 #: Clips that the release lacks, or has as a file that nothing can play.
 LACKING = ("train/dia125_utt3", "dev/dia110_utt7")
@@ -89,13 +98,15 @@ def _read_split(root: Path, split: str, encoding: str, found: Found) -> None:
     if table is None:
         found.notes.append(f"no table of split '{split}': '{places[0].name}' is not there")
         return
-    sheet = read_sheet(table, encoding)
+    sheet = read_sheet(table, encoding, header=REQUIRED)
     sheet.require(REQUIRED)
     numbers = {name: [_whole(c) for c in sheet.columns[name]] for name in REQUIRED[-2:]}
     pairs = list(zip(*numbers.values(), strict=True))
     ids = [f"{split}/dia{dialogue}_utt{turn}" for dialogue, turn in pairs]
     texts, mended = windows_characters([str(t or "") for t in sheet.columns["Utterance"]], ids)
     media, notes, faults = _media(root, split, ids)
+    labels = {ours: _words(sheet, theirs) for ours, (theirs, _) in LABELS.items()}
+    faults += [fault for name, own in labels.items() for fault in _strange(name, own, ids)]
     found.add(
         {
             "id": ids,
@@ -106,8 +117,7 @@ def _read_split(root: Path, split: str, encoding: str, found: Found) -> None:
             "dialogue": [f"{split}/dia{dialogue}" for dialogue, _ in pairs],
             "turn": [turn for _, turn in pairs],
             "split": [SPLITS[split][0]] * len(ids),
-            "emotion": _words(sheet, "Emotion"),
-            "polarity": _words(sheet, "Sentiment"),
+            **labels,
         }
     )
     found.notes += [*sheet.notes, *(f"{split}: {own}" for own in mended), *notes]
@@ -117,6 +127,16 @@ def _read_split(root: Path, split: str, encoding: str, found: Found) -> None:
 def _whole(cell: Any) -> str:
     """A number of a dialogue or turn; a column with gaps is saved as 1.0, 2.0."""
     return str(cell).strip().removesuffix(".0")
+
+
+def _strange(name: str, words: Sequence[str], ids: Sequence[str]) -> Iterator[str]:
+    """Say which labels are none of theirs."""
+    theirs, known = LABELS[name]
+    pairs = zip(words, ids, strict=True)
+    wrong = [f"{show(word)} ({show(own)})" for word, own in pairs if word not in (*known, "")]
+    if wrong:
+        n = count(len(wrong), "label")
+        yield f"column '{theirs}': {n} that MELD does not have: {listing(wrong)}"
 
 
 def _words(sheet: Sheet, name: str) -> list[str]:

@@ -16,6 +16,9 @@ from typing import Any
 from ...cache.errors import BadCall, BadCorpus
 from ...cache.validation import SPLIT_NAMES, SPLITS, count, listing, show
 
+#: Columns that a message names.
+WIDEST = 30
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -33,6 +36,12 @@ class Sheet:
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
+    @property
+    def header(self) -> str:
+        """Names of the columns for a message; of very many, the first."""
+        rest = f" and {len(self.columns) - WIDEST:,} more" if len(self.columns) > WIDEST else ""
+        return ", ".join([*self.columns][:WIDEST]) + rest
+
     def require(self, wanted: Sequence[str]) -> None:
         """Refuse the table if columns are missing, all of them in one message.
 
@@ -44,7 +53,7 @@ class Sheet:
             named = ", ".join(f"'{name}'{nearest(name, self.columns)}" for name in missing)
             raise BadCorpus(
                 f"'{self.path}' has no column {named}. "
-                f"Found: {', '.join(self.columns)}. Wanted: {', '.join(wanted)}."
+                f"Found: {self.header}. Wanted: {', '.join(wanted)}."
             )
 
 
@@ -55,13 +64,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{by_case[near[0]]}'?)" if near else ""
 
 
-def read_sheet(path: Path, encoding: str = "", delimiter: str = "") -> Sheet:
+def read_sheet(
+    path: Path, encoding: str = "", delimiter: str = "", header: Sequence[str] = ()
+) -> Sheet:
     """Read a table by the ending of its name.
 
     Args:
         path: ``.parquet``, ``.tsv`` or ``.tab``; everything else is CSV.
         encoding: of CSV and TSV; empty: UTF-8, or cp1252 with a note where it is not.
         delimiter: between cells; empty: comma, or tab in a TSV.
+        header: columns that it should have; where they stand there with semicolons or tabs between
+            them, as some spreadsheets save them, these are the delimiter, with a note.
 
     Raises:
         BadCorpus: it cannot be read, or several columns have one name.
@@ -75,7 +88,19 @@ def read_sheet(path: Path, encoding: str = "", delimiter: str = "") -> Sheet:
         raise BadCall(f"a delimiter is one character, not {delimiter!r}")
     tabbed = path.suffix.lower() in (".tsv", ".tab")
     text, notes = read_text(path, encoding)
-    return _parse(path, text, delimiter or ("\t" if tabbed else ","), notes)
+    delimiter = delimiter or ("\t" if tabbed else ",")
+    other = _other_delimiter(text.partition("\n")[0], delimiter, header)
+    if other:
+        notes.append(f"'{path.name}' has {other!r} between its cells, read so")
+    return _parse(path, text, other or delimiter, notes)
+
+
+def _other_delimiter(line: str, delimiter: str, header: Sequence[str]) -> str:
+    """What stands between the columns that were wanted, if it is not the delimiter."""
+    if not header or delimiter in line:
+        return ""
+    parted = {mark: {cell.strip(' \r"') for cell in line.split(mark)} for mark in ";\t"}
+    return next((mark for mark, cells in parted.items() if {*header} <= cells), "")
 
 
 def _neighbours(path: Path) -> str:

@@ -106,12 +106,13 @@ def _mapping(
         hint = nearest("id", sheet.columns)
         raise BadCorpus(
             f"'{sheet.path}' has no column 'id'{hint}; say which one it is: columns: {{id: NAME}}. "
-            f"Found: {', '.join(sheet.columns)}."
+            f"Found: {sheet.header}. (Features that another program made are no corpus: they come "
+            "in by 'affectflow features import'.)"
         )
     if "media" not in taken and "text" not in taken:
         raise BadCorpus(
             f"'{sheet.path}' has neither a column 'media' nor 'text'; say which they are: "
-            f"columns: {{media: NAME, text: NAME}}. Found: {', '.join(sheet.columns)}."
+            f"columns: {{media: NAME, text: NAME}}. Found: {sheet.header}."
         )
     rest = [show(name) for name in sheet.columns if name not in taken.values()]
     notes = [f"{count(len(rest), 'column')} not used: {', '.join(rest)}"] if rest else []

@@ -105,3 +105,13 @@ def test_numbers_that_a_spreadsheet_made_of_ids_are_read(layouts, tmp_path):
     rows = [(1, "x", "y", "joy", "positive", "0.0", "0.0")]
     layouts.table(tmp_path / "test_sent_emo.csv", layouts.MELD[:7], rows)
     assert read_corpus("meld", tmp_path)["test/dia0_utt0"].turn == 0
+
+
+def test_labels_that_meld_does_not_have_are_a_fault(layouts, tmp_path):
+    layouts.meld(tmp_path)
+    rows = [(1, "x", "y", "hapy", "", 0, 0), (2, "x", "y", "joy", "Positive", 0, 1)]
+    layouts.table(tmp_path / "test_sent_emo.csv", layouts.MELD[:7], rows)
+    faults = read_corpus("meld", tmp_path).reading_faults
+    assert faults == (
+        "column 'Emotion': 1 label that MELD does not have: 'hapy' ('test/dia0_utt0')",
+    )

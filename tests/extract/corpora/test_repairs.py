@@ -76,3 +76,20 @@ def test_doubled_rows_of_any_table_are_left_out(tmp_path):
     assert found.ids == ("u1", "u2", "u2")
     assert found.notes == ("1 row said again what another row says, left out: 'u1'",)
     assert "1 id used more than once: 'u2' (2 times)" in found.check().errors
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_that_a_spreadsheet_saved_with_semicolons_or_tabs_is_read(layouts, tmp_path, mark):
+    path = layouts.ch_sims(tmp_path, lost=False) / "label.csv"
+    path.write_bytes(path.read_bytes().replace(b",", mark.encode()))
+    found = read_corpus("ch-sims", tmp_path)
+    assert len(found) == 6
+    assert found.labels("M").tolist() == [0.2] * 6
+    assert found.notes == (f"'label.csv' has {mark!r} between its cells, read so",)
+
+
+def test_of_hundreds_of_columns_a_message_names_thirty(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(",".join(f"c{i}" for i in range(714)) + "\n")
+    with pytest.raises(BadCorpus, match=r"Found: c0, .*, c29 and 684 more\. \(Features that"):
+        read_corpus("table", path)
