@@ -141,6 +141,7 @@ class Corpus:
         Raises:
             StoreFull: the file system has no room.
             StoreReadOnly: the folder cannot be written to.
+            BadCall: there is a file where the folder should be.
         """
         file = Path(path)
         file = file if file.suffix == ".parquet" else file / FILE

@@ -129,7 +129,9 @@ def _numbers(
         bad = [i for i, v in enumerate(read) if v is None]
     faults = [_unread(name, "number", bad, given, ids)] if bad else []
     if name == "turn":
-        broken = ~np.isnan(numbers) & (numbers != np.round(numbers))
+        # Beyond 2**53 a float does not know each whole number; an infinity is none.
+        broken = (numbers != np.round(numbers)) | (np.abs(numbers) > 2.0**53)
+        broken &= ~np.isnan(numbers)
         if broken.any():
             rows = np.flatnonzero(broken).tolist()
             faults.append(_unread(name, "whole number", rows, given, ids))

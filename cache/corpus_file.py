@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .corpus_columns import COLUMNS, TEXTS
-from .errors import BadCorpus, StoreFull, StoreReadOnly
+from .errors import BadCall, BadCorpus, StoreFull, StoreReadOnly
 from .keys import canonical
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def _below(folder: str, media: str) -> str:
 
 
 def _publish(path: Path, content: bytes) -> None:
+    if os.path.lexists(path.parent) and not path.parent.is_dir():
+        raise BadCall(f"'{path.parent}' is a file; a corpus goes into a folder or a .parquet file")
     part = path.with_name(f".{path.name}-{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from ..cache.errors import BadCall, BadCorpus, BadRecipe, unknown
 from ..cache.folds import Folds
 from ..cache.joined import NAME, joined
 from ..cache.labels import CLASSES
-from ..extract.corpora import KINDS, read_corpus
+from ..extract.corpora import KINDS, kind_at, read_corpus
 
 #: Kind of the corpus that is made where it does not exist.
 DEMO = "demo"
@@ -175,10 +175,8 @@ def _kind(root: Path) -> str:
         raise BadCorpus(f"no corpus at '{root}': there is no such file or folder")
     if root.is_file():
         return "affectflow" if is_ours(root) else "table"
-    if (root / "corpus.parquet").is_file():
-        return "affectflow"
-    if (root / "label.csv").is_file() or (root / "meta.csv").is_file():
-        return "ch-sims"
+    if found := kind_at(root):
+        return found
     raise BadCorpus(
         f"'{root}' holds neither 'label.csv' or 'meta.csv' (CH-SIMS layout) nor 'corpus.parquet'; "
         f"say what it is: --set corpus.kind=KIND, one of {', '.join(sorted(KINDS))}"

@@ -13,7 +13,8 @@ from ...cache.corpus import Corpus
 from ...cache.errors import BadCall, unknown
 from .kind import Kind
 
-#: Kind of corpus -> the module here whose ``KIND`` says what it is and reads it.
+#: Kind of corpus -> the module here whose ``KIND`` says what it is and reads it. MOSI and MOSEI lie
+#: on disk as CH-SIMS does: what is not named is taken for the first kind that it may be.
 KINDS = {
     "affectflow": "own",
     "ch-sims": "ch_sims",
@@ -39,6 +40,11 @@ def kind_named(name: str) -> Kind:
     if name not in KINDS:
         raise unknown("kind of corpus", name, KINDS)
     return cast("Kind", importlib.import_module(f".{KINDS[name]}", __name__).KIND)
+
+
+def kind_at(folder: Path) -> str:
+    """Name of the first kind whose marks lie in a folder; empty: of none."""
+    return next((name for name in KINDS if kind_named(name).lies_at(folder)), "")
 
 
 def options_of(kind: Kind) -> dict[str, inspect.Parameter]:

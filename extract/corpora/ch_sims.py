@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...cache.corpus import Corpus
 from .kind import Kind
-from .labelled import LAYOUT, Given, find_table, read_labelled
+from .labelled import LAYOUT, TABLES, Given, find_table, read_labelled
 
 
 def read(
@@ -47,7 +47,7 @@ def read(
         UnknownName: no metric family is called so.
     """
     given = Given(name, family, label_range, media_root, encoding, language, note)
-    table, notes = find_table(Path(root))
+    table, notes = find_table(Path(root), KIND)
     return read_labelled(table, given, notes=notes)
 
 
@@ -55,6 +55,7 @@ KIND = Kind(
     about="CH-SIMS (v1), or any corpus in its layout",
     layout=LAYOUT,
     read=read,
+    marks=TABLES,
     paper="Yu et al. (2020), ACL",
     counts={"train": 1368, "valid": 456, "test": 457},
     least=1500,

@@ -7,16 +7,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ...cache.corpus import Corpus
-from .kind import Kind, require_root
+from .kind import Kind
 from .labelled import LAYOUT as ONE
 from .labelled import TABLES, Given, find_table, read_labelled
 
 FOLDER = "ch-simsv2s"
-OWN_TABLES = ("meta(s).csv", *TABLES)
 LAYOUT = f"""\
 {ONE}
 the table may be called meta(s).csv, and all of it may lie one folder below, in {FOLDER}"""
@@ -37,26 +35,25 @@ def read(
     Raises:
         BadCorpus: the part is not there, or columns are missing in its table.
     """
-    table, notes = part(Path(root), FOLDER, OWN_TABLES, LAYOUT)
+    table, notes = find_part(Path(root), FOLDER, KIND)
     given = Given(name, "sims", None, media_root, encoding, "zh", note)
     return read_labelled(table, given, notes=notes)
 
 
-def part(root: Path, folder: str, tables: Sequence[str], layout: str) -> tuple[Path, Sequence[str]]:
-    """The table of one part, whose folder is the root or lies in it, and notes on others.
+def find_part(root: Path, folder: str, kind: Kind) -> tuple[Path, list[str]]:
+    """The table of one part, whose folder is the root or lies in it; as ``find_table``.
 
     Raises:
         BadCorpus: it is not there.
     """
-    if root.is_dir() and not (root / folder).is_dir():
-        require_root(root, tables, layout)
-    return find_table(root / folder if (root / folder).is_dir() else root, tables)
+    return find_table(root / folder if (root / folder).is_dir() else root, kind)
 
 
 KIND = Kind(
     about="CH-SIMS v2, the supervised part",
     layout=LAYOUT,
     read=read,
+    marks=("meta(s).csv", *TABLES, f"{FOLDER}/*.csv"),
     paper="Liu et al. (2022), ICMI",
     counts={"train": 2722, "valid": 647, "test": 1034},
 )

@@ -6,13 +6,12 @@ import dataclasses
 from pathlib import Path
 
 from ...cache.corpus import Corpus
-from .ch_sims_v2 import part
+from .ch_sims_v2 import find_part
 from .kind import Kind
 from .labelled import TABLES, Given, read_labelled
 from .sides import check_share, sides
 
 FOLDER = "ch-simsv2u"
-OWN_TABLES = ("meta(u).csv", *TABLES)
 LAYOUT = f"""\
 meta(u).csv    (or meta.csv, label.csv: video_id, clip_id, text)
 Raw/<video_id>/<clip_id>.mp4
@@ -46,7 +45,7 @@ def read(
         BadCall: ``valid`` is no share.
     """
     check_share(valid)
-    table, notes = part(Path(root), FOLDER, OWN_TABLES, LAYOUT)
+    table, notes = find_part(Path(root), FOLDER, KIND)
     given = Given(name, "sims", None, media_root, encoding, "zh", note)
     required = ("video_id", "clip_id", "text")
     corpus = read_labelled(table, given, tasks=(), required=required, notes=notes)
@@ -61,6 +60,7 @@ KIND = Kind(
     about="CH-SIMS v2, the unsupervised part: no labels",
     layout=LAYOUT,
     read=read,
+    marks=("meta(u).csv", *TABLES, f"{FOLDER}/*.csv"),
     paper="Liu et al. (2022), ICMI",
     counts={"unlabelled": 10161},
     part_of=lambda corpus: ["unlabelled"] * len(corpus),

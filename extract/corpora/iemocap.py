@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ...cache.corpus import Corpus
 from ...cache.errors import BadCall, BadCorpus
 from ...cache.validation import count, listing, show
-from .kind import Kind, counted, require_root
+from .kind import Kind, counted
 from .media_folder import MediaFolder, Unusable
 from .repairs import without_doubles
 from .sheet import read_text
@@ -81,7 +81,7 @@ def read(
     """
     held = _held(test_session, valid_session)
     folder = Path(root)
-    require_root(folder, [f"Session[1-5]/{EVALUATIONS}"], LAYOUT)
+    KIND.require(folder)
     notes: list[str] = []
     faults: list[str] = []
     turns = [turn for k in SESSIONS for turn in _session(folder, k, notes, faults)]
@@ -205,6 +205,7 @@ KIND = Kind(
     about="IEMOCAP: the full release, utterances as stretches of the dialogues' recordings",
     layout=LAYOUT,
     read=read,
+    marks=(f"Session[1-5]/{EVALUATIONS}",),
     paper="the full release of Busso et al. (2008)",
     counts={
         f"Session{k}": n for k, n in zip(SESSIONS, (1819, 1811, 2136, 2103, 2170), strict=True)

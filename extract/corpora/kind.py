@@ -24,6 +24,8 @@ class Kind:
         about: what it is, one line.
         layout: how it lies on disk, a line a file or folder.
         read: reads it; the first argument is its root, the others are its options.
+        marks: patterns of files and folders, one of which lies in the root of such a corpus; none:
+            the root is a file, or nothing marks it.
         paper: who published it.
         counts: official number of utterances of each part of it.
         part_of: which part each utterance is in; the splits unless told otherwise.
@@ -34,10 +36,50 @@ class Kind:
     about: str
     layout: str
     read: Callable[..., Corpus]
+    marks: tuple[str, ...] = ()
     paper: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     part_of: Callable[[Corpus], Iterable[str]] = lambda corpus: corpus.splits.tolist()
     least: int = 0
+
+    def lies_at(self, folder: Path) -> bool:
+        """Whether something of such a corpus lies in a folder."""
+        return any(True for mark in self.marks for _ in folder.glob(mark))
+
+    def require(self, root: Path) -> None:
+        """Refuse a folder in which nothing of such a corpus lies.
+
+        Raises:
+            BadCorpus: it says what was wanted, what is there, and where it may be instead: folders
+                above and below are looked at.
+        """
+        if not root.is_dir():
+            what = "it is a file" if root.exists() else "there is no such folder"
+            raise BadCorpus(
+                f"no corpus at '{root}': {what}. Wanted is a folder with:\n{self.layout}"
+            )
+        if self.lies_at(root):
+            return
+        inside = [show(name) for name in sorted(os.listdir(root))]
+        near = [f"'{place}'" for place in self._nearby(root)]
+        hint = f" Did you mean {listing(near)}? There it is." if near else ""
+        raise BadCorpus(
+            f"'{root}' has {_neither(self.marks)}. In it: {listing(inside) or 'nothing'}.{hint} "
+            f"Wanted is a folder with:\n{self.layout}"
+        )
+
+    def _nearby(self, root: Path) -> Iterator[Path]:
+        """Folders above and below one in which such a corpus lies, those above first."""
+        for above in list(root.absolute().parents)[:LEVELS]:
+            if self.lies_at(above):
+                yield above
+        for level in range(1, LEVELS + 1):
+            found = {
+                place.relative_to(root).parts[:level]
+                for mark in self.marks
+                for place in root.glob("*/" * level + mark)
+            }
+            yield from (root.joinpath(*parts) for parts in sorted(found))
 
     def against_official(self, corpus: Corpus) -> dict[str, tuple[int, int]]:
         """Of each part how many utterances there are, and how many there officially are.
@@ -63,55 +105,11 @@ class Kind:
         return (f"utterances differ in number from {self.paper}: {', '.join(unlike)}",)
 
 
-def require_root(root: Path, marks: Sequence[str], layout: str) -> None:
-    """Refuse a folder in which nothing of a corpus lies.
-
-    Args:
-        root: the folder.
-        marks: patterns of files or folders; one of them lies in the root of such a corpus.
-        layout: the sketch of it, for the message.
-
-    Raises:
-        BadCorpus: it says what was wanted, what is there, and where it may be instead: folders
-            above and below are looked at.
-    """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "there is no such folder"
-        raise BadCorpus(f"no corpus at '{root}': {what}. Wanted is a folder with:\n{layout}")
-    if _marked(root, marks):
-        return
-    inside = [show(name) for name in sorted(os.listdir(root))]
-    near = [f"'{place}'" for place in _nearby(root, marks)]
-    hint = f" Did you mean {listing(near)}? There it is." if near else ""
-    raise BadCorpus(
-        f"'{root}' has {_neither(marks)}. In it: {listing(inside) or 'nothing'}.{hint} "
-        f"Wanted is a folder with:\n{layout}"
-    )
-
-
 def _neither(marks: Sequence[str]) -> str:
     named = [f"'{mark}'" for mark in marks]
     if len(named) > 2:
         return f"none of {listing(named)}"
     return f"neither {' nor '.join(named)}" if len(named) > 1 else f"no {named[0]}"
-
-
-def _marked(folder: Path, marks: Iterable[str]) -> bool:
-    return any(True for mark in marks for _ in folder.glob(mark))
-
-
-def _nearby(root: Path, marks: Sequence[str]) -> Iterator[Path]:
-    """Folders above and below one in which a corpus lies, those above first."""
-    for above in list(root.absolute().parents)[:LEVELS]:
-        if _marked(above, marks):
-            yield above
-    for level in range(1, LEVELS + 1):
-        found = {
-            place.relative_to(root).parts[:level]
-            for mark in marks
-            for place in root.glob("*/" * level + mark)
-        }
-        yield from (root.joinpath(*parts) for parts in sorted(found))
 
 
 def counted(names: Sequence[str], noun: str, what: str) -> str:

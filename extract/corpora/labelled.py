@@ -12,7 +12,7 @@ from ...cache.corpus import FAMILIES, Corpus
 from ...cache.errors import BadCorpus, unknown
 from ...cache.labels import SENTIMENT
 from ...cache.validation import count, listing, show
-from .kind import require_root
+from .kind import Kind
 from .media_folder import MediaFolder, Unusable
 from .repairs import spreadsheet_faults, windows_characters, without_doubles
 from .sheet import Sheet, nearest, read_sheet, read_splits
@@ -46,24 +46,22 @@ class Given:
             raise unknown("metric family", self.family, FAMILIES)
 
 
-def find_table(root: Path, names: Sequence[str] = TABLES) -> tuple[Path, list[str]]:
+def find_table(root: Path, kind: Kind) -> tuple[Path, list[str]]:
     """The table of a corpus' folder, and a note on another one that is not read.
 
     Args:
         root: the folder, or the table itself.
-        names: what the table may be called; the first that is there is taken.
+        kind: its ``marks`` are what the table may be called; the first that is there is taken.
 
     Raises:
         BadCorpus: there is none.
     """
     if root.is_file():
         return root, []
-    if not root.is_dir():
-        raise BadCorpus(f"no corpus at '{root}': there is no such folder")
-    require_root(root, names, LAYOUT)
-    found = [name for name in names if (root / name).is_file()]
+    kind.require(root)
+    found = [name for name in kind.marks if (root / name).is_file()]
     if not found:
-        raise BadCorpus(f"'{root}': '{listing(names)}' is no file")
+        raise BadCorpus(f"what lies in '{root}' of {listing(kind.marks)} is no file")
     return root / found[0], [f"'{found[0]}' read, '{found[1]}' not"] if len(found) > 1 else []
 
 

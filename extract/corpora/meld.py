@@ -17,7 +17,7 @@ from ...cache.corpus import Corpus
 from ...cache.errors import BadMedia
 from ...cache.labels import POLARITIES
 from ...cache.validation import count, listing, show
-from .kind import Kind, counted, require_root
+from .kind import Kind, counted
 from .media_folder import MediaFolder, Unusable
 from .repairs import spreadsheet_faults, windows_characters, without_doubles
 from .sheet import Sheet, read_sheet
@@ -77,8 +77,7 @@ def read(root: str | Path, *, name: str = "", encoding: str = "", note: str = ""
         BadCorpus: there is no table, or columns are missing in one.
     """
     folder = Path(root)
-    tables = [f"{place}{split}_sent_emo.csv" for split in SPLITS for place in ("", f"{split}/")]
-    require_root(folder, tables, LAYOUT)
+    KIND.require(folder)
     found = Found()
     for split in SPLITS:
         _read_split(folder, split, encoding, found)
@@ -180,6 +179,7 @@ KIND = Kind(
     about="MELD: the three tables and folders of clips",
     layout=LAYOUT,
     read=read,
+    marks=tuple(f"{place}{s}_sent_emo.csv" for s in SPLITS for place in ("", f"{s}/")),
     paper="Poria et al. (2019), ACL",
     counts={"train": 9989, "valid": 1109, "test": 2610},
 )

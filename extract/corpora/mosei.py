@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...cache.corpus import Corpus
 from .kind import Kind
-from .labelled import LAYOUT, Given, find_table, read_labelled
+from .labelled import LAYOUT, TABLES, Given, find_table, read_labelled
 
 
 def read(
@@ -31,7 +31,7 @@ def read(
         BadCorpus: there is no table, or columns are missing in it.
     """
     given = Given(name, "mosi", None, media_root, encoding, "en", note)
-    table, notes = find_table(Path(root))
+    table, notes = find_table(Path(root), KIND)
     return read_labelled(table, given, tasks=("M",), notes=notes)
 
 
@@ -39,6 +39,7 @@ KIND = Kind(
     about="CMU-MOSEI: clips with label.csv",
     layout=LAYOUT,
     read=read,
+    marks=TABLES,
     paper="the standard splits of Zadeh et al. (2018)",
     counts={"train": 16326, "valid": 1871, "test": 4659},
 )

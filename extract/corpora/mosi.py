@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...cache.corpus import Corpus
 from .kind import Kind, counted
-from .labelled import LAYOUT, REQUIRED, Given, find_table, read_labelled
+from .labelled import LAYOUT, REQUIRED, TABLES, Given, find_table, read_labelled
 
 #: Videos of the standard splits.
 TRAIN = """
@@ -59,7 +59,7 @@ def read(
         BadCorpus: there is no table, or columns are missing in it.
     """
     given = Given(name, "mosi", None, media_root, encoding, "en", note)
-    table, notes = find_table(Path(root))
+    table, notes = find_table(Path(root), KIND)
     required = [column for column in REQUIRED if column != "mode"]
     return _standard(read_labelled(table, given, tasks=("M",), required=required, notes=notes))
 
@@ -86,6 +86,7 @@ KIND = Kind(
     about="CMU-MOSI: clips with label.csv",
     layout=LAYOUT,
     read=read,
+    marks=TABLES,
     paper="the standard splits of Zadeh et al. (2018)",
     counts={"train": 1284, "valid": 229, "test": 686},
 )

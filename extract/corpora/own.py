@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...cache.corpus import Corpus
+from ...cache.corpus import FILE, Corpus
 from .kind import Kind
 
 
@@ -15,6 +15,7 @@ def read(root: str | Path) -> Corpus:
 
 KIND = Kind(
     about="a table that affectflow wrote (affectflow corpus import)",
-    layout="corpus.parquet    (ROOT may also be the file)",
+    layout=f"{FILE}    (ROOT may also be the file)",
     read=read,
+    marks=(FILE,),
 )

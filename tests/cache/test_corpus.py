@@ -454,6 +454,13 @@ def test_a_turn_is_a_whole_number():
     ]
 
 
+@pytest.mark.parametrize("turn", ["inf", "-inf", "1e400", "1e300", "9007199254740994"])
+def test_a_turn_is_a_number_that_a_whole_number_can_hold(turn):
+    found = corpus({"turn": ["0", turn, "2", ""]})
+    assert errors(found) == [f"column 'turn': 1 value not a whole number: 'v1/2' ({turn!r})"]
+    assert [one.turn for one in found] == [0, None, 2, None]
+
+
 def test_objects_that_are_no_numbers_are_a_fault():
     assert errors(corpus({"M": [[1], object, 0.1, 10**400]}))[0].startswith(
         "label 'M': 3 values not a number"

@@ -54,6 +54,14 @@ def test_every_kind_comes_in_by_the_command_and_by_a_recipe(
     assert by_recipe.digest() == table.digest()
 
 
+@pytest.mark.parametrize(
+    ("build", "n"), [("ch_sims", 6), ("ch_sims_v2", 3), ("meld", 7), ("iemocap", 20)]
+)
+def test_a_folder_needs_no_kind_where_its_files_tell_it(layouts, tmp_path, build, n):
+    getattr(layouts, build)(tmp_path)
+    assert len(CorpusSpec(str(tmp_path)).open()) == n
+
+
 def test_options_are_those_of_a_recipe(call, tmp_path):
     (tmp_path / "x.csv").write_text("utt,words,score\nu1,hi,2.5\n")
     options = ("columns.id=utt", "columns.text=words", "columns.M=score", "family=mosi")
@@ -68,7 +76,10 @@ def test_options_are_those_of_a_recipe(call, tmp_path):
     [
         (["mossi", "."], "unknown kind of corpus 'mossi'. Did you mean 'mosi'?"),
         (["mosi", "nowhere"], "no corpus at 'nowhere': there is no such folder"),
-        (["mosi", "."], "'.' has neither 'label.csv' nor 'meta.csv'. In it: 'empty'. Did you mean"),
+        (
+            ["mosi", "."],
+            "'.' has neither 'label.csv' nor 'meta.csv'. In it: 'a.txt', 'empty', 'here'. Did",
+        ),
         (["mosi", "empty"], "nothing was found at 'empty': its tables have no utterance"),
         (
             ["mosi", "empty", "--set", "langage=en"],
@@ -76,6 +87,7 @@ def test_options_are_those_of_a_recipe(call, tmp_path):
         ),
         (["mosi", "empty", "--set", "name"], "an override reads node.setting=value"),
         (["media", "empty"], "holds 0 media files"),
+        (["media", "here", "--out", "a.txt"], "'a.txt' is a file; a corpus goes into a folder or"),
         (["table", "empty"], "'empty' is a folder; kind 'table' reads a CSV"),
     ],
 )
@@ -83,6 +95,7 @@ def test_mistakes_are_told_in_a_line_and_leave_nothing_behind(
     call, layouts, tmp_path, words, message
 ):
     layouts.table(tmp_path / "empty/label.csv", layouts.SIMS, [])
+    layouts.media(tmp_path, "here/a.mp4", "here/b.mp4", "a.txt")
     done = call("corpus", "import", *words)
     assert done.exit_code == 2
     assert message in done.output
