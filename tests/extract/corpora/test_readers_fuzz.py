@@ -11,7 +11,7 @@ from affectflow.cache.errors import AffectflowError
 from affectflow.extract.corpora import read_corpus
 
 FUZZ = settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
