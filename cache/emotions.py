@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ NINE: dict[str, tuple[str, ...]] = {
     "sad": ("sadness",),
     "surprise": ("surprised", "sur"),
 }
+#: MOSEI's emotions in the order of its label columns; each has an intensity from 0 to 3.
+MOSEI_SIX = ("happy", "sad", "angry", "surprise", "disgust", "fear")
 _MERGED = {name: merged for merged, own in NINE.items() for name in (merged, *own)}
 
 
@@ -59,6 +62,34 @@ def as_nine(labels: Array, ids: Sequence[str]) -> Array:
             "Rename them in the corpus, or leave the labels of those utterances empty"
         )
     return np.array(made, np.str_)
+
+
+def present(intensities: Array, names: Sequence[str]) -> list[str]:
+    """The emotions of each utterance that are there at all, as in a corpus' column ``emotion``.
+
+    >>> present(np.array([[0.3, 0, 2], [0, 0, 0], [np.nan, 0, 1]]), ["happy", "sad", "fear"])
+    ['happy;fear', 'none', '']
+
+    Args:
+        intensities: (n, n_names), 0 where one is not there; NaN: not labelled.
+        names: of the emotions.
+    """
+    return [
+        ""
+        if np.isnan(row).any()
+        else ";".join(name for name, value in zip(names, row, strict=True) if value > 0) or NO_CLASS
+        for row in intensities
+    ]
+
+
+def mosei_columns(values: Array) -> dict[str, list[Any]]:
+    """Labels (n, 1), (n, 6) or (n, 7) as columns of a corpus: sentiment, the six, or both."""
+    found: dict[str, list[Any]] = {}
+    if values.shape[1] != len(MOSEI_SIX):
+        found["M"] = values[:, 0].tolist()
+    if values.shape[1] >= len(MOSEI_SIX):
+        found["emotion"] = present(values[:, -len(MOSEI_SIX) :], MOSEI_SIX)
+    return found
 
 
 def polarity_of(sentiment: Array) -> Array:

@@ -32,6 +32,12 @@ class Imported(Extractor):
 
         audio: {extract: imported, path: FOLDER, array: audio}
 
+    Arrays with times can be aligned, as the CMU Multimodal SDK does it: any of them over the rows
+    of any other::
+
+        words: {extract: imported, path: FOLDER, array: words}
+        aligned: {extract: pool-words, nearest: false, on: {words: words, any: audio}}
+
     Args:
         path: the folder that the import wrote. What counts towards the fingerprint is the
             content of the imported file and how it was read, not where it lies.
@@ -72,6 +78,10 @@ class Imported(Extractor):
 
     def modality_on(self, inputs: Mapping[str, str]) -> str:
         return self.manifest[0].array(self.array)[0]
+
+    def fills(self, role: str) -> bool:
+        """Any array whose rows have times may be what others are aligned to."""
+        return role == "words" or super().fills(role)
 
     def weights(self) -> Mapping[str, Path | str]:
         return {"file": self.manifest[0].origin}

@@ -34,6 +34,10 @@ class PoolTokens(PoolWords):
         sound:   {extract: librosa-33}
         aligned: {extract: pool-tokens, on: {tokens: text, words: words, any: sound}}
 
+    Args:
+        collapse: what becomes of the rows of a word, as in ``pool-words``.
+        nearest: whether a word between two rows takes the nearest; False: it is masked.
+
     Source:
         Rahman et al. (2020), "Integrating Multimodal Information in Large Pretrained
         Transformers", ACL, arXiv:1908.05787, section 4.2: every token of a word gets its sound
@@ -56,6 +60,11 @@ class PoolTokens(PoolWords):
             BadInput: words or tokens are of another transcript.
         """
         words, tokens = self.upstream(clip, "words"), self.upstream(clip, "tokens")
+        if "spans" not in words.more:
+            raise BadInput(
+                f"'{clip.id}': the words are only times, and not their places in the transcript, "
+                "which tokens need: take the words of word-times or word-times-file"
+            )
         spans, met = words["spans"].values, tokens["spans"].values
         if spans.tolist() != [list(span) for span in word_spans(clip.text)]:
             raise BadInput(

@@ -46,10 +46,13 @@ def features_import(
 
     FILE is a feature pickle (the community's, MulT's, MAG-BERT's) or another of the formats that
     the documentation lists; pickles are read without running anything that is in them. A corpus
-    table is written where FILE holds ids, splits and labels, and a recipe to go on with.
+    table is written where FILE holds ids, splits and labels, and a recipe to go on with. Of a
+    folder of computational sequences (.csd), the labels' segments become the utterances, and the
+    recipe aligns the features to the words.
 
     \b
       affectflow features import unaligned_50.pkl --out mosi
+      affectflow features import FOLDER_OF_CSD --out mosi
       affectflow run mosi/recipe.yaml
     """  # noqa: D301  # click reads the \b
     from .console import ConsoleReporter, show_note, show_rows

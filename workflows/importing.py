@@ -33,6 +33,8 @@ from .result import Reporter
 
 #: A recipe to go on with.
 RECIPE = "recipe.yaml"
+#: The array of word times: where there is one, the recipe aligns the others to it.
+WORDS = "words"
 
 
 @dataclass(frozen=True)
@@ -226,9 +228,14 @@ def _write_recipe(folder: Path, file: Path, root: str, foreign: Foreign, corpus:
         _node(name)
         for name, array in foreign.arrays.items()
         if array.modality in ("text", "audio", "vision")
-    ]
+    ][:3]
+    if WORDS in foreign.arrays:
+        for name in read:
+            on = f"{{words: {WORDS}, any: {name}}}"
+            nodes.append(f"  {name}_words: {{extract: pool-words, nearest: false, on: {on}}}")
+        read = [f"{name}_words" for name in read]
     if len(read) > 1 and "M" in corpus.tasks:
-        nodes.append(f"  mult: {{fit: mult, on: [{', '.join(read[:3])}], tasks: [M]}}")
+        nodes.append(f"  mult: {{fit: mult, on: [{', '.join(read)}], tasks: [M]}}")
     about = json.dumps(f"features imported from {file.name}", ensure_ascii=False)
     lines = [
         "# Add fits as you like: 'affectflow models' lists them.",

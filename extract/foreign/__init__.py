@@ -22,6 +22,7 @@ FORMATS = {
     "parquet": ("parquet_file", "Parquet, rows of fixed length an utterance"),
     "datasets": ("datasets_folder", "a folder of Hugging Face datasets"),
     "csd": ("csd", "computational sequences (.csd)"),
+    "csd-folder": ("csd_folder", "a folder of them, with their words and labels"),
     "covarep": ("covarep", "COVAREP's .mat"),
     "openface": ("openface", "OpenFace's CSV"),
     "facet": ("facet", "FACET's export by iMotions"),

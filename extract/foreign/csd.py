@@ -37,7 +37,26 @@ def read(path: Path, array: str = "", modality: str = "") -> Foreign:
         BadInput: it is no sequence, or its rows and intervals do not fit.
     """
     with ForeignHdf5(path) as file:
-        names = file.names()
+        root, ids = root_and_ids(file, path)
+
+    def table(i: int) -> Table:
+        name = f"/{root}/data/{ids[i]}"
+        with ForeignHdf5(path) as file:
+            values = two_dimensional(file.read(f"{name}/features"), f"'{name}/features'")
+            times = file.read(f"{name}/intervals")
+        return values, intervals_of(times, len(values), f"'{ids[i]}'"), ()
+
+    told = modality or modality_of(root)
+    return from_tables("csd", path, ids, table, array, told)
+
+
+def root_and_ids(file: ForeignHdf5, path: Path) -> tuple[str, list[str]]:
+    """Name of a sequence and its keys, sorted.
+
+    Raises:
+        BadInput: it is no sequence.
+    """
+    names = file.names()
     roots = sorted({name.split("/")[1] for name in names})
     features = [name for name in names if name.endswith("/features") and name.count("/") >= 4]
     if len(roots) != 1 or not features:
@@ -46,21 +65,20 @@ def read(path: Path, array: str = "", modality: str = "") -> Foreign:
             f"{', '.join(roots[:5]) or 'nothing'}"
         )
     start = f"/{roots[0]}/data/"
-    ids = [name.removeprefix(start).removesuffix("/features") for name in features]
+    return roots[0], [name.removeprefix(start).removesuffix("/features") for name in features]
 
-    def table(i: int) -> Table:
-        with ForeignHdf5(path) as file:
-            values = two_dimensional(file.read(features[i]), f"'{features[i]}'")
-            times = file.read(f"{start}{ids[i]}/intervals")
-        if times.shape != (len(values), 2) or times.dtype.kind not in "fiu":
-            raise BadInput(
-                f"'{ids[i]}' has {len(values)} rows and intervals of shape {times.shape}: (rows, "
-                "2) were wanted"
-            )
-        return values, times.astype(np.float64), ()
 
-    told = modality or modality_of(roots[0])
-    return from_tables("csd", path, ids, table, array, told)
+def intervals_of(times: Array, n_rows: int, where: str) -> Array:
+    """Intervals (n_rows, 2) in seconds.
+
+    Raises:
+        BadInput: they are none, or of another number of rows.
+    """
+    if times.shape != (n_rows, 2) or times.dtype.kind not in "fiu":
+        raise BadInput(
+            f"{where} has {n_rows} rows and intervals of shape {times.shape}: (rows, 2) were wanted"
+        )
+    return times.astype(np.float64)
 
 
 def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:

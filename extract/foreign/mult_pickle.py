@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...cache.emotions import MOSEI_SIX, mosei_columns
 from ...cache.errors import BadInput
+from ...cache.records import Array
 from .feature_pickle import FEATURES, _size, padded_arrays, splits_of
 from .padded import Together, is_aligned
 from .plain import array_of, items_of, text_of
@@ -36,9 +38,9 @@ def read(data: Any) -> Foreign:
         "split": [name for name, n in sizes.items() for _ in range(n)]
     }
     labels = [array_of(split["labels"], f"{name}/labels") for name, split in splits.items()]
-    values, told = _sentiment(labels, sizes)
+    values, told = _values(labels, sizes)
     if values is not None:
-        columns["M"] = values
+        columns.update(mosei_columns(values))
     arrays = padded_arrays(splits, sizes, tuple(FEATURES))
     group = Together(arrays, is_aligned(arrays))
     if group.aligned:
@@ -64,8 +66,8 @@ def _ids(
     return tuple(made), ["ids are missing or not unique: utterances are called by split and number"]
 
 
-def _sentiment(labels: Sequence[Any], sizes: Mapping[str, int]) -> tuple[Any, list[str]]:
-    """Labels (n, 1, 1), or the first of (n, 1, k), as M; others are not what we know."""
+def _values(labels: Sequence[Any], sizes: Mapping[str, int]) -> tuple[Array | None, list[str]]:
+    """Labels (n, 1, 1) as (n, 1), MOSEI's (n, 1, 7) as (n, 7); others are not what we know."""
     flat = []
     for found, n in zip(labels, sizes.values(), strict=True):
         if len(found) != n:
@@ -77,8 +79,8 @@ def _sentiment(labels: Sequence[Any], sizes: Mapping[str, int]) -> tuple[Any, li
         flat.append(found.reshape(n, -1).astype(np.float64) if n else np.empty((0, 1)))
     widths = {part.shape[1] for part in flat}
     if widths == {1}:
-        return np.concatenate(flat)[:, 0], []
-    if widths == {7}:
-        told = "labels have 7 columns: the first is taken as sentiment, the emotions are left out"
-        return np.concatenate(flat)[:, 0], [told]
+        return np.concatenate(flat), []
+    if widths == {1 + len(MOSEI_SIX)}:
+        told = f"labels have 7 columns, taken for MOSEI's: sentiment, {', '.join(MOSEI_SIX)}"
+        return np.concatenate(flat), [told]
     return None, [f"labels of {sorted(widths)} columns are no sentiment values: left out"]

@@ -121,3 +121,26 @@ def test_words_must_be_given(clip):
     del clip.features["words"]
     with pytest.raises(UnknownName, match="unknown role 'words'"):
         extractor("pool-words")(clip)
+
+
+@pytest.mark.parametrize(
+    ("collapse", "wanted"),
+    [("mean", 1.5), ("max", 3), ("min", 0), ("sum", 6), ("first", 0), ("last", 3)],
+)
+def test_rows_become_one_in_the_way_that_is_asked_for(collapse, wanted):
+    mixed = np.array([3, 0, 2, 1])
+    rows = frames(4)
+    turned = Features(rows.values[mixed], rows.times[mixed], rows.columns)
+    assert pool(words((0.0, 0.4)), turned, collapse).values[0, 0] == wanted
+
+
+def test_a_word_between_two_rows_is_masked_where_the_nearest_is_not_wanted():
+    rows = frames(4, hop=1.0, width=0.1)
+    found = pool(words((0.3, 0.4), (0.95, 1.05)), rows, nearest=False)
+    assert found.mask.tolist() == [False, True]
+    assert found.values[:, 0].tolist() == [0, 1]
+
+
+def test_an_unknown_way_is_named():
+    with pytest.raises(UnknownName, match="collapse of 'pool-words' 'median'.*Known: .*mean"):
+        extractor("pool-words", collapse="median")

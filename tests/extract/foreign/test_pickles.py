@@ -226,6 +226,21 @@ def test_mults_labels_that_are_no_sentiment_are_left_out(write_pickle):
     assert any("are no sentiment values: left out" in line for line in foreign.notes)
 
 
+def test_moseis_labels_of_seven_columns_are_sentiment_and_emotions(write_pickle):
+    data = mult(np.random.default_rng(0), False)
+    wanted = []
+    for split in data.values():
+        labels = np.zeros((len(split["labels"]), 1, 7), np.float32)
+        labels[:, 0, 0] = np.arange(len(labels)) / 4
+        labels[0, 0, [2, 5]] = 0.33, 1
+        split["labels"] = labels
+        wanted += ["sad;disgust"] + ["none"] * (len(labels) - 1)
+    foreign = read_foreign(write_pickle(data))
+    assert foreign.columns["emotion"] == wanted
+    assert foreign.columns["M"][:3] == [0, 0.25, 0.5]
+    assert any("7 columns, taken for MOSEI's: sentiment, happy" in line for line in foreign.notes)
+
+
 def mag(rng):
     data = {}
     for name, n in (("train", 6), ("dev", 3), ("test", 3)):
