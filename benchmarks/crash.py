@@ -2,7 +2,7 @@
 
 Each round starts ``affectflow extract`` on the demo corpus with an empty cache, kills the driver or
 one of its workers at a random moment, runs the same command again, and compares every feature with
-those of an undisturbed run at the same number of threads. ``cache prune`` must leave no temporary
+those of an undisturbed run at the same number of threads. ``cache gc`` must leave no temporary
 file, ``cache verify`` must find no damage.
 
     python benchmarks/crash.py [--rounds 20] [--utterances 24] [--seed 0]
@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from affectflow.cache.audit import prune, verify
+from affectflow.cache.garbage import collect
 from affectflow.cache.layout import node_names, shard_paths
 from affectflow.cache.publish import PART
 from affectflow.cache.records import Features
 from affectflow.cache.shard_file import ShardFile
+from affectflow.cache.verify import verify
 
 
 def command(folder: Path, cache: Path, n: int) -> list[str]:
@@ -80,7 +81,7 @@ def differences(cache: Path, expected: dict[tuple[str, bytes], list[Features]]) 
             for kind in ("values", "times", "mask"):
                 if not np.array_equal(getattr(part, kind), getattr(other, kind), equal_nan=True):
                     wrong.append(f"{kind} of '{array}' differ in {name[0]}")
-    prune(cache)
+    collect(cache)
     wrong += [f"left over: {path}" for path in cache.rglob(f"*{PART}")]
     wrong += [f"damaged: {fault.message}" for fault in verify(cache).faults]
     return wrong

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _WEIGHTS, _META, _PREDICTIONS = "weights.safetensors", "checkpoint.json", "predictions.parquet"
+#: Files of a checkpoint's folder.
+FILES = (_META, _WEIGHTS, _PREDICTIONS)
 #: Files of a checkpoint's folder that a model needs elsewhere; what it predicted may stay.
 MODEL_FILES = (_META, _WEIGHTS)
 
@@ -118,10 +120,25 @@ def publish(
         StoreFull: the file system has no room; nothing is left behind.
         StoreReadOnly: the file system refuses to be written to.
     """
-    folder = checkpoint_folder(root, fingerprint)
     images = _images(fingerprint, weights, meta, predictions)
     if "description" in meta:
         describe(root, fingerprint, meta["description"])  # much smaller than a checkpoint
+    place(root, fingerprint, images)
+    winner = load(root, fingerprint)
+    if winner is None:
+        folder = checkpoint_folder(root, fingerprint)
+        raise CacheError(f"checkpoint {folder} was taken away while it was written: run again")
+    return winner
+
+
+def place(root: Path, fingerprint: str, images: Mapping[str, bytes]) -> None:
+    """Give the files of a checkpoint's folder their names, all at once, unless there is one.
+
+    Raises:
+        StoreFull: the file system has no room; nothing is left behind.
+        StoreReadOnly: the file system refuses to be written to.
+    """
+    folder = checkpoint_folder(root, fingerprint)
     part = temporary(folder)
     try:
         with store_errors(folder):
@@ -132,10 +149,6 @@ def publish(
             _rename(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    winner = load(root, fingerprint)
-    if winner is None:
-        raise CacheError(f"checkpoint {folder} was taken away while it was written: run again")
-    return winner
 
 
 def load(root: Path, fingerprint: str) -> Checkpoint | None:

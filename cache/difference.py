@@ -1,15 +1,18 @@
-"""Why something is not cached: how the nearest thing that is cached differs from it."""
+"""What tells two nodes or fits apart; why something is not cached.
+
+The answer to the second is how the nearest thing that is cached differs from it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .checkpoints import checkpoint_names
-from .errors import Damaged
+from .errors import BadCall, Damaged, unknown
 from .layout import node_name, node_names
 
 #: Descriptions that this process has read, by path; none ever changes.
@@ -42,7 +45,7 @@ def why(
         Damaged: a stored description cannot be read.
     """
     kind, name = description.get("kind"), description.get("name")
-    stored = _descriptions(root)
+    stored = descriptions(root)
     cached = {*node_names(root), *checkpoint_names(root)}
     alike = [
         other
@@ -58,7 +61,28 @@ def why(
     return ", ".join(nearest)
 
 
-def _descriptions(root: Path) -> dict[str, Mapping[str, Any]]:
+def between(root: Path, one: str, other: str) -> list[str]:
+    """In what two nodes or fits differ, in words: ``"rate: 5.0 -> 10.0"``; empty where in nothing.
+
+    Args:
+        root: folder of the store.
+        one: beginning of a fingerprint.
+        other: beginning of another one.
+
+    Raises:
+        UnknownName: nothing was ever made here whose fingerprint begins so.
+        BadCall: several things were, or the two are not of one kind.
+        Damaged: a stored description cannot be read.
+    """
+    known = descriptions(root)
+    old, new = known[one_of(known, one)], known[one_of(known, other)]
+    if old.get("kind") != new.get("kind"):
+        told = [f"'{d.get('name', '')}' is of kind '{d.get('kind')}'" for d in (old, new)]
+        raise BadCall(f"these have no settings in common: {', '.join(told)}")
+    return _differences(old, new, known)
+
+
+def descriptions(root: Path) -> dict[str, Mapping[str, Any]]:
     """What each node and fit is made from, by fingerprint; also where what it made is gone."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((root / "nodes").glob("[0-9a-f]*.json")):
@@ -111,6 +135,22 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield from _leaves(item, (*path, str(name)))
     else:
         yield path, value
+
+
+def one_of(fingerprints: Iterable[str], prefix: str) -> str:
+    """The one fingerprint that begins with ``prefix``.
+
+    Raises:
+        UnknownName: none does.
+        BadCall: several do.
+    """
+    known = sorted(fingerprints)
+    found = [fingerprint for fingerprint in known if fingerprint.startswith(prefix)]
+    if not found:
+        raise unknown("node", prefix, [fingerprint[:12] for fingerprint in known])
+    if len(found) > 1:
+        raise BadCall(f"'{prefix}' begins {len(found)} fingerprints: give more digits")
+    return found[0]
 
 
 def _short(value: Any) -> str:

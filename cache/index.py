@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Damaged
+from .keys import KEY_BYTES
 from .publish import store_error, store_errors
 
 _SCHEMA = 1  # another one found in a file makes it be begun again
@@ -197,6 +198,20 @@ class Index(_Database):
             rows = list(self._select(f"keys_{number}", "shard, row", "key", keys))
             paths = dict(self._select("shards", "path", "id", [row[1] for row in rows]))
             return {key: (paths[shard], row) for key, shard, row in rows}
+
+    def beginning(self, node: str, digits: str, most: int) -> dict[bytes, tuple[str, int]]:
+        """Shard path and row of the first keys that begin with these hex digits."""
+        low, high = (bytes.fromhex(digits.ljust(2 * KEY_BYTES, end)) for end in "0f")
+        with self._lock, self._errors():
+            number = self._number(node)
+            if number is None:
+                return {}
+            rows = self._connection.execute(
+                f"SELECT key, path, row FROM keys_{number} JOIN shards ON shards.id = shard "
+                "WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
+                (low, high, most),
+            )
+            return {key: (path, row) for key, path, row in rows}
 
     def _number(self, node: str) -> int | None:
         row = self._connection.execute(

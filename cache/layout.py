@@ -97,6 +97,34 @@ def shard_paths(root: Path, name: str) -> list[Path]:
     return sorted((root / "shards" / name).glob("[0-9a-f][0-9a-f]/*.h5"))
 
 
+def all_shards(root: Path) -> list[Path]:
+    """Every shard of a store, node after node."""
+    return [path for name in node_names(root) for path in shard_paths(root, name)]
+
+
+def existing(root: Path) -> Path:
+    """A folder, if it is a store.
+
+    Raises:
+        BadCall: it is none.
+        NewerCache: it was made by a newer version of affectflow.
+    """
+    if not (root / "cache.json").is_file():
+        raise BadCall(f"no cache in {root}: there is no cache.json")
+    identity(root)
+    return root
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 where there is nothing."""
+    try:
+        if path.is_dir():
+            return sum(size_of(inner) for inner in path.iterdir())
+        return path.stat().st_size
+    except FileNotFoundError:  # removed a moment ago
+        return 0
+
+
 def digest_in_name(path: Path) -> str:
     """Digest of a shard's bytes, as its name promises it."""
     return path.name.split(".")[1] if path.name.count(".") == 2 else ""

@@ -94,11 +94,16 @@ def read_records(root: Path, run: str, prefix: str = "") -> dict[str, dict[str, 
         Damaged: a record is not JSON.
     """
     found = {}
-    for path in sorted(_folder(root, run).glob("[!.]*.json")):
+    for path in record_paths(root, run):
         name = unquote(path.name.removesuffix(".json"))
         if name.startswith(prefix):
             found[name] = _read(path)
     return found
+
+
+def record_paths(root: Path, run: str) -> list[Path]:
+    """Files of a run's records, sorted."""
+    return sorted(_folder(root, run).glob("[!.]*.json"))
 
 
 def run_names(root: Path) -> list[str]:

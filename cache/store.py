@@ -187,6 +187,14 @@ class FeatureStore:
         found = self._index.find(node_name(node), keys)
         return np.fromiter((key in found for key in keys), bool, len(keys))
 
+    def beginning(self, digits: str, most: int = 20) -> list[tuple[str, bytes, Place]]:
+        """Folder name of the node, key and place of features whose key begins with hex digits."""
+        return [
+            (name, key, Place(*at))
+            for name in sorted(self._index.nodes())
+            for key, at in self._index.beginning(name, digits, most).items()
+        ][:most]
+
     def read(self, node: str, key: bytes) -> Features:
         """One utterance's features, checked.
 
@@ -257,11 +265,14 @@ class FeatureStore:
             BadInput: they are of different nodes, or the node has no such array.
             Damaged: the stored bytes are not those that were written.
         """
-        if isinstance(places, Sequence):
-            names, at = cast(Sequence[str], ids), places
-        else:
+        if not isinstance(places, Sequence):
             corpus = cast("Corpus", ids)
-            names, at = corpus.ids, self._places_of(places, corpus)
+            again = (array, allow_mixed, mapped)
+            try:
+                return self.table(corpus.ids, self._places_of(places, corpus), *again)
+            except NotCached:  # shards were merged or removed between the look-up and the reading
+                return self.table(corpus.ids, self._places_of(places, corpus), *again)
+        names, at = cast(Sequence[str], ids), places
         if len(names) != len(at):
             raise BadCall(f"a table needs a place for each utterance: {len(names)}, {len(at)}")
         found, shards = self._found(at)
@@ -297,6 +308,11 @@ class FeatureStore:
         keys = node.keys(self, corpus)
         found = self._index.find(node_name(node.fingerprint), [k for k in keys if k is not None])
         return [Place(*found[key]) if key in found else None for key in keys]
+
+    def made_as(self, place: Place) -> tuple[str, dict[str, Any]]:
+        """Fingerprint of the node that made what lies at a place, and the shard's origin."""
+        shard = self._open(place.shard)
+        return shard.node, shard.origin
 
     def origins(self, node: str) -> list[dict[str, Any]]:
         """Distinct origins of what is stored under a node."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from ..cache.audit import NodeSummary
+from ..cache.contents import NodeSummary
 from ..cache.validation import count
 from .console import ERR, OUT, show_rows, show_table
 from .node_state import NodeState

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cache.audit import show
+from ..cache.contents import show
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, default_memory, digest_and_look
 from ..cache.errors import BadCall, BadInput

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
-from ..cache import audit, checkpoints, statistics
+from ..cache import checkpoints, difference, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
@@ -169,7 +169,7 @@ class Board:
                 for above in self.states.values()
                 if isinstance(above.node, Extract)
             }
-            state.why = audit.why(self.store.root, description, planned)
+            state.why = difference.why(self.store.root, description, planned)
         return state
 
     def _missing(self, node: Extract, mark: str, i: int) -> Failure:
@@ -205,7 +205,7 @@ class Board:
         description = self.fit_description(node)
         mark = fingerprint(description)
         checkpoint = checkpoints.load(self.store.root, mark)
-        why = "" if checkpoint else audit.why(self.store.root, description)
+        why = "" if checkpoint else difference.why(self.store.root, description)
         found = {
             name: statistics.load(self.store.root, made_from)
             for name, made_from in self.statistics(node).items()
@@ -281,7 +281,7 @@ class Board:
         description = self.basis_description(node)
         basis = checkpoints.load(self.store.root, fingerprint(description))
         if basis is None:
-            why = f"its components come first: {audit.why(self.store.root, description)}"
+            why = f"its components come first: {difference.why(self.store.root, description)}"
             return NodeState(node, (), fingerprint(description), why=why)
         why = "its components were not applied to these yet"
         return self._applied(node, self.reduce_description(node, basis), why, basis)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectflow.cache import audit, checkpoints
+from affectflow.cache import checkpoints, difference
 from affectflow.cache.errors import Damaged
 
 NODE = "ab" * 32
@@ -39,7 +39,7 @@ def describe(name="energy", version=1, weights=None, inputs=None, **settings):
 def test_says_how_what_is_asked_differs_from_the_nearest_cached(store, write, asked, answer):
     write(node=NODE, origin={"description": describe(rate=5.0, hop=0.1)})
     write(node=OTHER, origin={"description": describe(rate=1.0, hop=0.2, version=7)})
-    assert audit.why(store.root, asked) == answer
+    assert difference.why(store.root, asked) == answer
 
 
 def test_says_what_changed_in_an_input(store, write):
@@ -47,11 +47,11 @@ def test_says_what_changed_in_an_input(store, write):
     write(node=OTHER, origin={"description": describe("faces", rate=10.0)})
     write(node="ef" * 32, origin={"description": describe("pose", inputs={"faces": NODE})})
     asked = describe("pose", inputs={"faces": OTHER})
-    assert audit.why(store.root, asked) == "input faces: rate: 5.0 -> 10.0"
+    assert difference.why(store.root, asked) == "input faces: rate: 5.0 -> 10.0"
     unknown = describe("pose", inputs={"faces": "0" * 64})
-    assert audit.why(store.root, unknown) == "input faces has changed"
+    assert difference.why(store.root, unknown) == "input faces has changed"
     other = describe("pose", inputs={"boxes": NODE})
-    assert audit.why(store.root, other) == "input boxes is new, input faces is gone"
+    assert difference.why(store.root, other) == "input boxes is new, input faces is gone"
 
 
 def test_an_input_that_is_only_planned_is_known_by_its_plan(store, write):
@@ -62,10 +62,10 @@ def test_an_input_that_is_only_planned_is_known_by_its_plan(store, write):
         "12" * 32: describe("pose", inputs={"faces": OTHER}),
     }
     asked = describe("pose", inputs={"faces": OTHER})
-    assert audit.why(store.root, asked, planned) == (
+    assert difference.why(store.root, asked, planned) == (
         "input faces: rate: 5.0 -> 10.0, input faces: version: 1 -> 2"
     )
-    assert audit.why(store.root, describe("faces", rate=5.0), planned) == ""
+    assert difference.why(store.root, describe("faces", rate=5.0), planned) == ""
 
 
 def test_an_input_whose_features_were_removed_is_still_known(store, write):
@@ -74,7 +74,7 @@ def test_an_input_whose_features_were_removed_is_still_known(store, write):
     write(node=OTHER, origin={"description": describe("faces", rate=10.0)})
     remove(store, shard)
     asked = describe("pose", inputs={"faces": OTHER})
-    assert audit.why(store.root, asked) == "input faces: rate: 5.0 -> 10.0"
+    assert difference.why(store.root, asked) == "input faces: rate: 5.0 -> 10.0"
 
 
 def remove(store, shard):
@@ -88,8 +88,8 @@ def fit(table="0" * 64, **settings):
 
 def test_says_how_a_fit_differs_from_the_nearest_one(store):
     checkpoints.publish(store.root, NODE, {"w": np.zeros(1)}, {"description": fit(hidden=64)})
-    assert audit.why(store.root, fit(hidden=32)) == "hidden: 64 -> 32"
-    assert audit.why(store.root, fit("1" * 64, hidden=64)) == (
+    assert difference.why(store.root, fit(hidden=32)) == "hidden: 64 -> 32"
+    assert difference.why(store.root, fit("1" * 64, hidden=64)) == (
         "the labels, splits or features at hand have changed"
     )
 
@@ -103,26 +103,26 @@ def test_each_description_is_read_once_and_no_checkpoint_is(store, monkeypatch):
     reads = []
     monkeypatch.setattr(Path, "read_bytes", lambda self: (reads.append(self.stem), read(self))[1])
     for _ in range(2):
-        assert audit.why(store.root, fit(hidden=64)) == "hidden: 128 -> 64"
+        assert difference.why(store.root, fit(hidden=64)) == "hidden: 128 -> 64"
     assert sorted(reads) == ["0" * 64, "1" * 64, "2" * 64]
 
 
 def test_an_encode_without_a_name_is_compared_with_encodes_only(store, write):
     asked = {"kind": "encode", "checkpoint": "1" * 64, "inputs": {}}
     write(node=NODE, origin={"description": describe(rate=5.0)})
-    assert audit.why(store.root, asked) == "nothing of 'encode' is cached"
+    assert difference.why(store.root, asked) == "nothing of 'encode' is cached"
     write(node=OTHER, origin={"description": asked | {"checkpoint": "2" * 64}})
-    assert audit.why(store.root, asked) == "the fit has changed"
+    assert difference.why(store.root, asked) == "the fit has changed"
 
 
 def test_a_description_whose_features_are_gone_does_not_count(store, write):
     shard, _ = write(origin={"description": describe(rate=5.0)})
     remove(store, shard)
-    assert audit.why(store.root, describe(rate=6.0)) == "nothing of 'energy' is cached"
+    assert difference.why(store.root, describe(rate=6.0)) == "nothing of 'energy' is cached"
 
 
 def test_a_broken_description_is_named(store, write):
     write(origin={"description": describe(rate=5.0)})
     (store.root / "nodes" / f"{NODE}.json").write_text("{")
     with pytest.raises(Damaged, match="delete it; the features are not affected"):
-        audit.why(store.root, describe(rate=6.0))
+        difference.why(store.root, describe(rate=6.0))

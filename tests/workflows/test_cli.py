@@ -116,23 +116,27 @@ def test_the_store_can_be_listed_shown_verified_pruned_and_indexed_anew(call):
     mark = listed.splitlines()[-1].split()[0]
     assert '"name": "vader"' in call("cache", "show", mark).output
     assert "0 damaged" in call("cache", "verify").output
-    assert "0 files removed" in call("cache", "prune").output
+    assert "0 files removed" in call("cache", "gc").output
     assert "2 shards indexed" in call("cache", "reindex").output
 
 
-def test_prune_tells_what_stopped_fits_would_go_on_from_and_removes_it_on_request(call, tmp_path):
+def test_gc_tells_what_stopped_fits_would_go_on_from_and_prune_removes_it_on_request(
+    call, tmp_path
+):
     call("extract", "words.yaml", "--scheduler", "sync")
     course = Course(tmp_path / "features", "ab" * 32)
     course.save("seeds-0-3", {"w": np.zeros(50_000)}, {})
-    said = "progress of fits that are not finished stays (0.4 MB): --stopped removes it"
-    done = call("cache", "prune")
+    said = (
+        "progress of fits that are not finished stays (0.4 MB): 'affectflow cache prune --stopped'"
+    )
+    done = call("cache", "gc")
     assert "0 files removed" in done.output
     assert said in done.output
     assert course.load("seeds-0-3") is not None
     assert (
         "1 file would be removed, 0.4 MB" in call("cache", "prune", "--stopped", "--dry-run").output
     )
-    done = call("cache", "prune", "--stopped")
+    done = call("cache", "prune", "--stopped", "--yes")
     assert "1 file removed, 0.4 MB" in done.output
     assert "progress of fits" not in done.output
     assert course.load("seeds-0-3") is None
@@ -147,7 +151,7 @@ def test_verify_finds_a_flipped_bit_and_prune_mends_it(call, tmp_path):
     found = call("cache", "verify")
     assert found.exit_code == 1
     assert "1 damaged" in found.output
-    call("cache", "prune", "--damaged")
+    call("cache", "prune", "--damaged", "--yes")
     mended = call("extract", "words.yaml", "--scheduler", "sync").output
     assert "0 features made" not in mended
     assert "12 of 12" in mended

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from affectflow.cache.audit import list_nodes
+from affectflow.cache.contents import list_nodes
 from affectflow.cache.errors import BadRecipe, UnknownName
 from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.extract.base import Extractor, Needs

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from affectflow.cache.audit import list_nodes
+from affectflow.cache.contents import list_nodes
 from affectflow.cache.errors import BadCall, BadInput, NotCached, UnknownName
 from affectflow.cache.records import Features, frame_times
 from affectflow.workflows.cli import main

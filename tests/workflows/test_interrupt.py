@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from affectflow.cache.audit import prune
 from affectflow.cache.corpus import Corpus
+from affectflow.cache.garbage import collect
 from affectflow.cache.publish import PART
 from affectflow.cache.records import Utterance
 from affectflow.workflows.corpora import CorpusSpec
@@ -68,7 +68,7 @@ def test_ctrl_c_pressed_again_and_again_stops_quietly_and_leaves_nothing_broken(
     assert stopped.returncode == 130, said
     assert said == "stopped; what was made is kept: run the same command to go on\n"
     store = tmp_path / "features"
-    prune(store)
+    collect(store)
     assert list(store.rglob(f"*{PART}")) == []
     assert [path for path in (store / "leases").rglob("*") if path.is_file()] == []
     assert not any(path.is_dir() for path in (store / "runs").glob(".*"))  # dask's scratch
