@@ -32,11 +32,13 @@ def adopt(root: Path, index: Index, names: Iterable[str]) -> int:
         paths = {str(path.relative_to(root)) for path in shard_paths(root, name)}
         known = index.shards(name)
         gone = known - paths
-        if gone:  # keys of theirs may lie in other shards too, so all are entered anew
+        changed += len(gone)
+        if not paths:
             index.forget(name)
-            known = set()
-            changed += len(gone)
-        changed += index.add(name, _keys_of(root, sorted(paths - known)))
+        elif gone:  # keys of theirs may lie in other shards too, so all are entered anew
+            changed += index.replace(name, _keys_of(root, sorted(paths)))
+        else:
+            changed += index.add(name, _keys_of(root, sorted(paths - known)))
     return changed
 
 

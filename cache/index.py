@@ -100,9 +100,9 @@ class _Database:
             raise
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
         with self._lock, self._errors():
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(f"BEGIN {kind}")
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
@@ -157,41 +157,53 @@ class Index(_Database):
 
         Where two shards hold one key, the one entered first keeps it. Returns the shards entered.
         """
-        with self._transaction() as connection:
-            number = self._number(node)
-            if number is None:
-                connection.execute("INSERT INTO nodes (fingerprint) VALUES (?)", (node,))
-                number = self._number(node)
-                connection.execute(
-                    f"CREATE TABLE keys_{number} (key BLOB PRIMARY KEY, shard INTEGER NOT NULL, "
-                    "row INTEGER NOT NULL) WITHOUT ROWID"
-                )
-            rows: list[tuple[bytes, int, int]] = []
-            added = 0
-            for path, keys in shards:
-                cursor = connection.execute(
-                    "INSERT OR IGNORE INTO shards (node, path) VALUES (?, ?)", (number, path)
-                )
-                if cursor.rowcount:
-                    added += 1
-                    shard = int(cursor.lastrowid or 0)
-                    rows += [(key, shard, row) for row, key in enumerate(keys)]
-            rows.sort(key=lambda entry: entry[:2])
-            connection.executemany(f"INSERT OR IGNORE INTO keys_{number} VALUES (?, ?, ?)", rows)
-        return added
+        with self._transaction():
+            return self._enter(node, shards)
+
+    def replace(self, node: str, shards: Iterable[tuple[str, Sequence[bytes]]]) -> int:
+        """Forget a node and enter these shards of it, in one step for whoever reads meanwhile."""
+        with self._transaction():
+            self._drop(node)
+            return self._enter(node, shards)
 
     def forget(self, node: str) -> None:
         """Drop all that is known of a node."""
-        with self._transaction() as connection:
+        with self._transaction():
+            self._drop(node)
+
+    def _enter(self, node: str, shards: Iterable[tuple[str, Sequence[bytes]]]) -> int:
+        number = self._number(node)
+        if number is None:
+            self._connection.execute("INSERT INTO nodes (fingerprint) VALUES (?)", (node,))
             number = self._number(node)
-            if number is not None:
-                connection.execute(f"DROP TABLE keys_{number}")
-                connection.execute("DELETE FROM shards WHERE node = ?", (number,))
-                connection.execute("DELETE FROM nodes WHERE id = ?", (number,))
+            self._connection.execute(
+                f"CREATE TABLE keys_{number} (key BLOB PRIMARY KEY, shard INTEGER NOT NULL, "
+                "row INTEGER NOT NULL) WITHOUT ROWID"
+            )
+        rows: list[tuple[bytes, int, int]] = []
+        added = 0
+        for path, keys in shards:
+            cursor = self._connection.execute(
+                "INSERT OR IGNORE INTO shards (node, path) VALUES (?, ?)", (number, path)
+            )
+            if cursor.rowcount:
+                added += 1
+                shard = int(cursor.lastrowid or 0)
+                rows += [(key, shard, row) for row, key in enumerate(keys)]
+        rows.sort(key=lambda entry: entry[:2])
+        self._connection.executemany(f"INSERT OR IGNORE INTO keys_{number} VALUES (?, ?, ?)", rows)
+        return added
+
+    def _drop(self, node: str) -> None:
+        number = self._number(node)
+        if number is not None:
+            self._connection.execute(f"DROP TABLE keys_{number}")
+            self._connection.execute("DELETE FROM shards WHERE node = ?", (number,))
+            self._connection.execute("DELETE FROM nodes WHERE id = ?", (number,))
 
     def find(self, node: str, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
         """Shard path and row of each key that is known."""
-        with self._lock, self._errors():
+        with self._transaction("DEFERRED"):  # its numbers of shards may be another's a moment later
             number = self._number(node)
             if number is None:
                 return {}

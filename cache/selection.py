@@ -94,7 +94,6 @@ def content(root: Path, path: Path, keys: Collection[bytes] | None) -> tuple[str
     if not rows:
         return None
     items = {shard.keys[row]: shard.features(row) for row in rows}
-    made, part = build(shard.node, items, spec_of(shard), shard.origin)
+    made, cut = build(shard.node, items, spec_of(shard), shard.origin)
     batch = batch_name(made)
-    folder = f"shards/{node_name(shard.node)}/{batch[:2]}"
-    return f"{folder}/{batch}.{xxh3_128_hexdigest(part)}.h5", bytes(part)
+    return f"shards/{node_name(shard.node)}/{batch[:2]}/{batch}.{cut.digest()}.h5", bytes(cut)

@@ -56,6 +56,24 @@ def test_forgets_one_node_and_keeps_the_others(index):
     assert len(index.find("cd" * 16, keys(3))) == 3
 
 
+def test_who_reads_while_a_node_is_entered_anew_finds_it_as_it_was_or_is(index, tmp_path):
+    shards = [("one.h5", keys(3)), ("two.h5", keys(3, 10))]
+    index.add(NODE, shards)
+    wanted = {keys(1)[0]: ("one.h5", 0), keys(1, 11)[0]: ("two.h5", 1)}
+
+    def enter_anew():
+        other = Index(tmp_path / "index.sqlite")
+        for n in range(60):
+            other.replace(NODE, shards[:: 1 if n % 2 else -1])  # numbers of shards change hands
+        other.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(enter_anew)
+        while not done.done():
+            assert index.find(NODE, list(wanted)) == wanted
+        done.result()
+
+
 def test_what_was_entered_is_there_when_it_is_opened_again(index):
     index.add(NODE, [("one.h5", keys(3))])
     assert not index.is_whole
