@@ -16,6 +16,7 @@ from .reach import latest_runs
 from .recipe import Recipe, build
 from .result import Reporter
 from .run import look, run_id
+from .run_records import RunRecord
 
 
 def select(
@@ -51,8 +52,9 @@ def select(
     if recipe is not None:
         chosen.add(_of_recipe(recipe, cache, corpus, variants, overrides, reporter))
     elif corpus is not None:
-        for one in _run_on(cache, corpus):
-            chosen.add(_of_recipe(one, cache, corpus, (), (), reporter))
+        for record in _run_on(cache, corpus):
+            chosen.add(_of_recipe(_again(record, corpus), cache, None, (), (), reporter))
+            chosen.runs.add(record.id)  # a recipe made again has lost what its variants were called
     return chosen
 
 
@@ -63,16 +65,24 @@ def _named(cache: Path, nodes: Sequence[str]) -> Selection:
     return Selection({node_name(mark): None for mark in marks if mark not in fits}, fits)
 
 
-def _run_on(cache: Path, corpus: Path) -> list[Recipe]:
-    """Recipes that were last run on a corpus, as it is now, by the records of the runs."""
-    spec = CorpusSpec(str(corpus))
-    digest = spec.open().digest()
+def _run_on(cache: Path, corpus: Path) -> list[RunRecord]:
+    """The latest runs of all recipes on a corpus, as it is now."""
+    digest = CorpusSpec(str(corpus)).open().digest()
     there = [record for record in latest_runs(cache) if record.content.get("corpus") == digest]
     if not there:
         raise BadCall(
             f"no recipe was run on '{corpus}', as it is now, with {cache}: name one by --recipe"
         )
-    return [replace(build(record.content["recipe"], record.id), corpus=spec) for record in there]
+    return there
+
+
+def _again(record: RunRecord, corpus: Path) -> Recipe:
+    """The recipe of a run, as far as it came, on a corpus."""
+    source = dict(record.content["recipe"])
+    source.pop("variants", None)  # applied already
+    told = source["nodes"]
+    source["nodes"] = {name: told[name] for name in record.nodes if name in told}
+    return replace(build(source, record.id), corpus=CorpusSpec(str(corpus)))
 
 
 def _of_recipe(
