@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import CacheError, StoreFull, StoreReadOnly
+from .errors import AffectflowError, CacheError, StoreFull, StoreReadOnly
 
 #: Ending of temporary names; they also start with a dot.
 PART = ".part"
@@ -136,6 +136,24 @@ def store_error(error: OSError, path: Path) -> Exception:
             "Use a cache folder that you may write to, or change its permissions"
         )
     return error
+
+
+@contextmanager
+def usable(root: Path) -> Iterator[None]:
+    """Raise what a file system that fails, or went away, says of a store as one of our errors.
+
+    Raises:
+        CacheError: the system met an error of its own while the store was read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, AffectflowError):
+            raise
+        raise CacheError(
+            f"the cache '{root}' cannot be used: {error}. What was made is kept: run the same "
+            "command again once it can be"
+        ) from error
 
 
 def _write(part: Path, pieces: Iterable[bytes | memoryview]) -> None:

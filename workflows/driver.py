@@ -16,6 +16,7 @@ from typing import Any
 from ..cache import checkpoints, runs
 from ..cache.errors import AffectflowError, BadCall, CacheError, MediaChanged, NotCached
 from ..cache.leases import Lease
+from ..cache.publish import usable
 from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
@@ -230,10 +231,8 @@ class Driver:
             raise error  # a model that cannot be loaded: no utterance's fault, the same for all
         # An error of the system is the store's folder: those of extractors are recorded.
         if isinstance(error, OSError) and not self._try_again(task):
-            raise CacheError(
-                f"the cache '{self.run.store.root}' cannot be used: {error}. What was made is "
-                "kept: run the same command again once it can be"
-            ) from error
+            with usable(self.run.store.root):
+                raise error
         left = self._rest(task)
         if left is None:
             return

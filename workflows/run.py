@@ -13,6 +13,7 @@ from ..cache.errors import AffectflowError, BadCall
 from ..cache.folds import folds_of, in_fold, told
 from ..cache.keys import canonical, settings_of
 from ..cache.labels import CLASSES
+from ..cache.publish import usable
 from ..cache.store import FeatureStore
 from .corpora import OFFICIAL
 from .driver import KINDS, Driver
@@ -84,8 +85,9 @@ def run(
             "it: running in this process instead"
         )
     check(loaded, opened, training="fit" in kinds, reporter=reporter)
-    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
-    known = {} if retry_failed else runs.read_failures(store.root)
+    store = store_at(cache)
+    with usable(store.root):
+        known = {} if retry_failed else runs.read_failures(store.root)
     name = run_id(loaded, opened)
 
     def go(one: Recipe) -> Run:
@@ -103,7 +105,8 @@ def run(
             allow_mixed,
             reporter,
         )
-        driver.go(known)
+        with usable(store.root):
+            driver.go(known)
         return driver.run
 
     return go_in_rounds(loaded, go, reporter) if "fit" in kinds else go(loaded)
@@ -138,9 +141,10 @@ def look(
     reporter = reporter or Reporter()
     loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
     check(loaded, opened, training=False, reporter=reporter)
-    store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
-    store.adopt()
-    known = runs.read_failures(store.root)
+    store = store_at(cache)
+    with usable(store.root):
+        store.adopt()
+        known = runs.read_failures(store.root)
     progress = staged(reporter, "digests")
 
     def board_of(one: Recipe) -> Board:
@@ -153,6 +157,14 @@ def look(
 
     loaded, _ = settled(loaded, states_of)
     return loaded, opened, board_of(loaded)
+
+
+def store_at(cache: str | Path | FeatureStore) -> FeatureStore:
+    """The store in a folder; one that is open already stays as it is."""
+    if isinstance(cache, FeatureStore):
+        return cache
+    with usable(Path(cache)):
+        return FeatureStore(cache)
 
 
 def prepared(
