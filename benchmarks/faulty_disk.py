@@ -1,4 +1,4 @@
-"""Runs on a disk that fails at random points: a clear error, no torn file, and the next run goes on.
+"""Runs on a disk that fails at random points: a clear error, no torn file, and the next goes on.
 
 Two parts. In the first, the calls with which the cache touches its folder are counted in one
 process, and in each round one of them, drawn at random, meets a fault: no room, a quota, a folder
@@ -144,7 +144,7 @@ def faulty(disk: Disk) -> Iterator[None]:
 
 def make_recipe(folder: Path, n: int = 24) -> Path:
     """A small corpus of sentences, and a recipe on it."""
-    words = "a lovely dull great awful nice day night film".split()
+    words = ["a", "lovely", "dull", "great", "awful", "nice", "day", "night", "film"]
     draw = Random(0)
     texts = [" ".join(draw.choices(words, k=6)) + f" {i}" for i in range(n)]
     columns = {

@@ -133,6 +133,12 @@ class Batch:
         """Features that are to be made."""
         return sum(len(job.keys) for job in self.jobs)
 
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it computes on a GPU; whoever takes no device computes on the CPU."""
+        takes = any(type(job.extractor).many is not Extractor.many for job in self.jobs)
+        return takes and self.device.startswith("cuda")
+
     def halves(self) -> tuple[Batch, Batch] | None:
         """Two smaller batches, by utterances, then by nodes; None if one of each is left."""
         middle = len(self.clips) // 2

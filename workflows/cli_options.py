@@ -167,7 +167,8 @@ RUN_OPTIONS = (
         "--scheduler",
         default="processes",
         show_default=True,
-        help="sync, processes, or a dask scheduler's address (tcp://host:port).",
+        help="sync, processes, cluster (as the recipe's 'cluster' says), or a dask scheduler's "
+        "address (tcp://host:port, tls://host:port).",
     ),
     click.option(
         "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"

@@ -44,6 +44,11 @@ class EncodeTask:
         return f"{self.fingerprint[:16]}-{self.keys[0].hex()}-{len(self.keys)}"
 
     @property
+    def wants_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return self.device.startswith("cuda")
+
+    @property
     def n(self) -> int:
         """Features that are to be made."""
         return len(self.keys)

@@ -97,6 +97,11 @@ class FitTask:
         return self.fingerprint[:32] + (f"-{self.stack}" if self.stack else "")
 
     @property
+    def wants_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return self.device.startswith("cuda")
+
+    @property
     def n(self) -> int:
         """One checkpoint is to be made."""
         return 1

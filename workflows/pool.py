@@ -1,36 +1,26 @@
-"""Where tasks run: in this process, or on dask workers. The only door to dask.
+"""Where tasks run: in this process, or on dask workers (``dask_pool.py``).
 
-A sliding window of tasks is in flight, never the whole graph. Retries are ours: dask is told to
-give up at once.
+A sliding window of tasks is in flight, never the whole graph.
 """
 
 from __future__ import annotations
 
-import ast
-import secrets
-import shutil
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..cache.errors import BadCall, ClusterError
-from ..cache.publish import temporary
+from ..cache.errors import BadCall
+from .cluster_spec import ClusterSpec
 from .machine import memory, n_cores
 from .news import Hear, heard_by
 
-#: Tasks in flight for each worker: enough that none waits for the driver.
-WINDOW = 3
-#: Freed memory stays with the process instead of going back and forth to the kernel; dask's
-#: presets cost a HuBERT forward pass a quarter more time.
-KEEP_MEMORY = str(8 << 30)
-#: Seconds in which a dask scheduler elsewhere must have its first worker.
-PATIENCE = 60.0
-SCHEDULERS = "sync, processes, or the address of a dask scheduler (tcp://host:port)"
+#: The scheduler that a recipe's ``cluster`` describes.
+CLUSTER = "cluster"
+SCHEDULERS = (
+    "sync, processes, cluster (the recipe's own), or the address of a dask scheduler "
+    "(tcp://host:port)"
+)
 
 
 class WorkerDied(Exception):
@@ -106,169 +96,6 @@ class Here:
         """Nothing to stop."""
 
 
-class Dask:
-    """Runs tasks on a dask cluster: one of this machine's processes, or one at an address.
-
-    News of tasks comes as dask's events, in the thread of dask's client.
-    """
-
-    def __init__(
-        self, address: str | None, workers: int, scratch: Path, hear: Hear | None = None
-    ) -> None:
-        import dask
-        from distributed import Client, LocalCluster
-        from distributed.client import as_completed
-
-        threads = max(1, n_cores() // workers)
-        self._scratch = str(temporary(scratch / "dask"))
-        self._settings = dask.config.set(
-            {
-                # Every task on a worker that dies comes back at once; the driver runs each of them
-                # again alone, so that the innocent ones pass and the guilty one is found.
-                "distributed.scheduler.allowed-failures": 0,
-                "distributed.comm.timeouts.connect": "10s",
-                "distributed.nanny.pre-spawn-environ": environment(threads),
-                "distributed.admin.low-level-log-length": 100,
-                "temporary-directory": self._scratch,
-            }
-        )
-        self._client: Any = None
-        self._cluster: Any = None
-        try:
-            if address is None:
-                with _interrupts_ignored():
-                    self._cluster = LocalCluster(
-                        n_workers=workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                        local_directory=self._scratch,
-                        silence_logs="CRITICAL",
-                    )
-                self._client = Client(self._cluster, set_as_default=False)
-            else:
-                self._client = _connect(address)
-        except BaseException:
-            self.close()
-            raise
-        self._topic = f"affectflow-{secrets.token_hex(8)}"  # other drivers have theirs
-        if hear is not None:
-            self._client.subscribe_topic(self._topic, lambda event: hear(*event[1]))
-        self._flight = as_completed(loop=self._client.loop)
-        self._tasks: dict[str, Any] = {}
-
-    @property
-    def dashboard(self) -> str:
-        """Address of dask's own page; empty where bokeh is not installed."""
-        return str(self._client.dashboard_link or "")
-
-    @property
-    def room(self) -> bool:
-        """Fewer tasks are in flight than the window allows."""
-        return len(self._tasks) < WINDOW * self.workers
-
-    @property
-    def workers(self) -> int:
-        """Those that the scheduler knows now."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"]) or 1
-
-    @property
-    def busy(self) -> bool:
-        """Whether any task is in flight."""
-        return bool(self._tasks)
-
-    def submit(self, function: Callable[[Any], Any], task: Any) -> None:
-        """Send it to a worker; never run again by dask itself."""
-        key = f"{getattr(function, '__name__', 'task')}-{secrets.token_hex(16)}"  # as dask names it
-        future = self._client.submit(_on_worker, function, self._topic, task, key=key, retries=0)
-        self._tasks[str(future.key)] = task
-        self._flight.add(future)
-
-    def next(self) -> Answer:
-        """Wait for any task that is in flight."""
-        from distributed import KilledWorker
-
-        future = next(self._flight)
-        task = self._tasks.pop(str(future.key))
-        if future.cancelled():  # nobody here cancels: the connection is gone
-            raise ClusterError(
-                "the dask scheduler went away. What was made is kept: run the same command to go on"
-            )
-        error = future.exception()
-        if error is None:
-            answer = Answer(task, future.result())
-        elif isinstance(error, KilledWorker):
-            answer = Answer(task, error=WorkerDied(str(error)))
-        else:
-            answer = Answer(task, error=error)
-        future.release()
-        return answer
-
-    def close(self) -> None:
-        """Stop the client and, if it is ours, the cluster; dask's settings are as before."""
-        if self._client is not None:
-            self._client.close(timeout=5)
-        if self._cluster is not None:
-            self._cluster.close(timeout=10)
-        self._settings.__exit__(None, None, None)
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def _on_worker(function: Callable[[Any], Any], topic: str, task: Any) -> Any:
-    """Run a task on a dask worker; its news goes to the driver."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    with heard_by(lambda node, words: worker.log_event(topic, (node, words))):
-        return function(task)
-
-
-def _connect(address: str) -> Any:
-    """A client of the dask scheduler at an address, once it has a worker."""
-    from distributed import Client
-
-    try:
-        client = Client(address, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ClusterError(f"no dask scheduler answers at '{address}': {error}") from error
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE)
-    except TimeoutError as error:
-        client.close()
-        raise ClusterError(
-            f"the dask scheduler at '{address}' has no worker after {PATIENCE:g} s; start one that "
-            f"sees the same folders: dask worker {address}"
-        ) from error
-    return client
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside never hear Ctrl-C: the driver alone does, and stops them.
-
-    What a process ignores, its children ignore from their first instruction on.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's; here nobody presses Ctrl-C
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Environment of a worker: its share of the cores, set before any library is loaded."""
-    names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")
-    return {
-        **{f"{name}_NUM_THREADS": str(threads) for name in names},
-        "MALLOC_TRIM_THRESHOLD_": KEEP_MEMORY,
-        "MALLOC_MMAP_THRESHOLD_": KEEP_MEMORY,
-    }
-
-
 def n_workers(wanted: int | None, peak_memory: int) -> int:
     """Workers for this machine: one a core, as far as memory reaches.
 
@@ -290,45 +117,45 @@ def check_scheduler(scheduler: str) -> None:
     """Refuse a scheduler that is none.
 
     Raises:
-        BadCall: it is neither sync, processes, nor an address.
+        BadCall: it is neither sync, processes, cluster, nor an address.
     """
-    if scheduler not in ("sync", "processes") and "://" not in scheduler:
+    if scheduler not in ("sync", "processes", CLUSTER) and "://" not in scheduler:
         raise BadCall(f"scheduler must be {SCHEDULERS}, not '{scheduler}'")
 
 
-def open_pool(scheduler: str, workers: int, scratch: Path, hear: Hear | None = None) -> Pool:
+def check_cluster(scheduler: str, cluster: ClusterSpec | None) -> None:
+    """Refuse to start the cluster of a recipe that has none.
+
+    Raises:
+        BadCall: there is none.
+    """
+    if scheduler == CLUSTER and cluster is None:
+        raise BadCall(
+            "--scheduler cluster: the recipe has no 'cluster'; say what it is, for example "
+            "--set cluster.kind=slurm --set cluster.workers=8 --set cluster.memory=16GB"
+        )
+
+
+def open_pool(
+    scheduler: str,
+    workers: int,
+    scratch: Path,
+    hear: Hear | None = None,
+    cluster: ClusterSpec | None = None,
+) -> Pool:
     """Make the pool that ``--scheduler`` names.
 
     Args:
-        scheduler: ``sync``, ``processes`` or an address.
+        scheduler: ``sync``, ``processes``, ``cluster`` or an address.
         workers: processes on this machine.
         scratch: folder in which dask may make a temporary one of its own.
         hear: hears the news of tasks while they run.
+        cluster: the recipe's.
     """
     if scheduler == "sync":
         return Here(hear)
-    return Dask(None if scheduler == "processes" else scheduler, workers, scratch, hear)
+    from .dask_pool import Dask
 
-
-def main_is_guarded() -> bool:
-    """Whether the running script can be imported again by worker processes.
-
-    A worker process of this machine imports the main script; one that calls ``af.run`` outside
-    of ``if __name__ == "__main__":`` would start a cluster in each worker without end.
-    """
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    if path is None or not Path(path).is_file():
-        return True  # a notebook or an interactive session: nothing is imported again
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (SyntaxError, ValueError):
-        return True  # not Python source: a frozen program
-    return any(_is_guard(node) for node in _statements(tree))
-
-
-def _statements(tree: ast.Module) -> Iterator[ast.If]:
-    return (node for node in tree.body if isinstance(node, ast.If))
-
-
-def _is_guard(node: ast.If) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(node.test))
+    own = cluster if scheduler == CLUSTER else None
+    where = scheduler if "://" in scheduler else own or ClusterSpec(workers=workers)
+    return Dask(where, workers, scratch, hear)

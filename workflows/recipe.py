@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.errors import AffectflowError, BadRecipe
+from .cluster_spec import ClusterSpec
 from .corpora import CorpusSpec
 from .graph import Workflow
 from .nodes import Fit, Node
@@ -20,7 +21,7 @@ from .safe_yaml import load_yaml, named_text, shipped_in
 from .subsets import expanded, possible
 from .variants import changed, like, variant_faults, variants_of
 
-TOP_KEYS = ("name", "paper", "about", "corpus", "nodes", "variants")
+TOP_KEYS = ("name", "paper", "about", "corpus", "cluster", "nodes", "variants")
 #: A recipe is a page of text; a file beyond this is not one.
 MAX_BYTES = 1 << 20
 
@@ -65,6 +66,7 @@ class Recipe:
         notes: what a user should know of how it was read.
         variants: those of its variants that are applied, in order.
         origin: what it was built from; None of one that was put together in Python.
+        cluster: which workers ``--scheduler cluster`` starts; None: it says nothing of that.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Recipe:
     notes: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    cluster: ClusterSpec | None = None
 
     @property
     def called(self) -> str:
@@ -101,8 +104,8 @@ def load_recipe(
 
     Args:
         name: name of a shipped recipe, or path of a ``.yaml`` file.
-        overrides: ``node.setting=value``, ``node.search.setting=values`` or
-            ``corpus.option=value``, values in YAML.
+        overrides: ``node.setting=value``, ``node.search.setting=values``,
+            ``corpus.option=value`` or ``cluster.option=value``, values in YAML.
         corpus: folder or table to run on instead of the recipe's own corpus.
         variants: of the recipe, later ones on top of earlier ones; overrides on top of all.
 
@@ -165,13 +168,18 @@ def build(source: Mapping[str, Any], where: str) -> Recipe:
         spec = CorpusSpec.from_mapping(source.get("corpus") or {})
     except AffectflowError as error:
         faults.append(f"corpus: {error}")
+    try:
+        cluster = ClusterSpec.from_mapping(source["cluster"]) if "cluster" in source else None
+    except AffectflowError as error:
+        faults.append(f"cluster: {error}")
     if faults:
         listed = "\n".join(f"  {i}. {fault}" for i, fault in enumerate(faults, 1))
         raise BadRecipe(f"recipe '{where}' has {len(faults)} fault(s):\n{listed}")
     about = {key: str(source[key]) for key in ("paper", "about") if key in source}
     title = str(source.get("name", Path(where).stem))
     workflow = Workflow(title, built, about)
-    return Recipe(title, workflow, spec, {**source, "nodes": told}, tuple(notes))
+    plain = {**source, "nodes": told}
+    return Recipe(title, workflow, spec, plain, tuple(notes), cluster=cluster)
 
 
 def _built(

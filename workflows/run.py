@@ -22,10 +22,11 @@ from .graph import Workflow
 from .graph_checks import check_made_labels, check_starts
 from .learning import faults_of, missing_labels, needed_columns, strange_corpora
 from .machine import check_device
+from .main_guard import main_is_guarded
 from .node_state import NodeState
 from .nodes import Fit
 from .plan import Board
-from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
+from .pool import check_cluster, check_scheduler, n_workers, open_pool
 from .recipe import Recipe, load_recipe
 from .reducing import check_reductions
 from .result import Reporter, Run, staged
@@ -60,8 +61,8 @@ def run(
         kinds: which kinds of node may be made (with ``extract``, reductions too); features that a
             fit lacks are an error then.
         until: only these nodes and what they need; empty: all.
-        scheduler: ``processes`` (dask workers on this machine), ``sync`` (in this process), or
-            the address of a dask scheduler.
+        scheduler: ``processes`` (dask workers on this machine), ``sync`` (in this process),
+            ``cluster`` (as the recipe's ``cluster`` says), or the address of a dask scheduler.
         workers: processes; None: one a core, as far as memory reaches.
         device: ``cpu`` or ``cuda``, for neural extractors and fits.
         retry_failed: try again what failed in earlier runs.
@@ -75,9 +76,10 @@ def run(
     """
     reporter = reporter or Reporter()
     check_scheduler(scheduler)
-    if "://" not in scheduler:
+    if scheduler in ("sync", "processes"):
         check_device(device)
     loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
+    check_cluster(scheduler, loaded.cluster)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
         reporter.note(
@@ -99,6 +101,7 @@ def run(
                 n_workers(workers, peak_memory(one.workflow)),
                 store.root / "runs",
                 reporter.working,
+                loaded.cluster,
             ),
             device,
             strict,

@@ -18,8 +18,9 @@ from ..cache.leases import Lease
 from ..cache.store import FeatureStore
 from .folding import refuse_folds
 from .graph import Workflow
+from .main_guard import main_is_guarded
 from .nodes import Fit
-from .pool import check_scheduler, main_is_guarded, n_workers, open_pool
+from .pool import check_cluster, check_scheduler, n_workers, open_pool
 from .recipe import Recipe
 from .result import Reporter, Run
 from .run import check, peak_memory, prepared, run
@@ -108,6 +109,7 @@ def sweep(
         raise BadCall(f"trials must be at least 1, not {trials}")
     loaded, opened = prepared(recipe, corpus, variants, overrides, (node,), reporter)
     refuse_folds(loaded, "a search")
+    check_cluster(scheduler, loaded.cluster)
     fit, space = _asked(loaded, node, space, seeds)
     where = {"scheduler": scheduler, "workers": workers, "reporter": reporter, **options}
     check(loaded, opened, training=True, reporter=reporter)
@@ -117,7 +119,8 @@ def sweep(
         scheduler = "sync"  # as ``run`` did above, which has said so
     n = n_workers(workers, peak_memory(loaded.workflow))
     with searcher.opened(), Lease(inputs.store.root):
-        pool = open_pool(scheduler, n, inputs.store.root / "runs", reporter.working)
+        scratch = inputs.store.root / "runs"
+        pool = open_pool(scheduler, n, scratch, reporter.working, loaded.cluster)
         try:
             # elsewhere the pool knows how many workers there are
             searcher.go(pool, trials, {"sync": 1, "processes": n}.get(scheduler, trials))

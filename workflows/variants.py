@@ -210,8 +210,8 @@ def written_name(name: str, nodes: Mapping[str, Any]) -> str:
 def _override(source: dict[str, Any], override: str, gone: Container[str]) -> None:
     """Set one setting of a node, or of several: ``av,ta.lr=0.002``; of those ``gone``, nothing."""
     places, key, value = _parsed(override)
-    if places == "corpus":
-        source["corpus"] = _set_in(source.get("corpus") or {}, ["corpus"], key.split("."), value)
+    if places in ("corpus", "cluster"):
+        source[places] = _set_in(source.get(places) or {}, [places], key.split("."), value)
         return
     nodes = source.get("nodes")
     nodes = dict(nodes) if isinstance(nodes, dict) else {}
@@ -219,7 +219,7 @@ def _override(source: dict[str, Any], override: str, gone: Container[str]) -> No
         if place in gone:
             continue
         if place not in nodes:
-            raise unknown("node in an override", place, [*map(str, nodes), "corpus"])
+            raise unknown("node in an override", place, [*map(str, nodes), "corpus", "cluster"])
         nodes[place] = _with(_mapping(nodes[place], f"node '{place}'"), key, value)
     source["nodes"] = nodes
 

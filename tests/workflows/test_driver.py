@@ -437,7 +437,9 @@ def test_features_of_two_library_versions_are_joined_only_when_allowed(toys, tmp
 
 
 def test_refuses_a_scheduler_that_is_none(toys, tmp_path):
-    with pytest.raises(BadCall, match="scheduler must be sync, processes, or .* not 'threads'"):
+    with pytest.raises(
+        BadCall, match="scheduler must be sync, processes, cluster .* not 'threads'"
+    ):
         go(toys, tmp_path, scheduler="threads")
 
 

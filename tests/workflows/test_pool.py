@@ -8,18 +8,12 @@ from functools import partial
 import pytest
 
 from affectflow.cache.errors import BadCall, ClusterError
-from affectflow.workflows import pool
-from affectflow.workflows import pool as pool_module
+from affectflow.workflows import dask_pool, pool
+from affectflow.workflows.cluster_spec import ClusterSpec
+from affectflow.workflows.dask_pool import Dask, environment
+from affectflow.workflows.main_guard import main_is_guarded
 from affectflow.workflows.news import EpochNews
-from affectflow.workflows.pool import (
-    Dask,
-    Here,
-    WorkerDied,
-    check_scheduler,
-    environment,
-    main_is_guarded,
-    n_workers,
-)
+from affectflow.workflows.pool import Here, WorkerDied, check_scheduler, n_workers
 
 
 def test_here_hands_back_results_and_errors():
@@ -49,7 +43,7 @@ def test_a_worker_gets_its_share_of_the_cores():
 
 def test_names_the_schedulers_it_knows():
     check_scheduler("tcp://127.0.0.1:8786")
-    with pytest.raises(BadCall, match="sync, processes, or the address .* not 'dask'"):
+    with pytest.raises(BadCall, match="sync, processes, cluster .* or the address .* not 'dask'"):
         check_scheduler("dask")
 
 
@@ -80,7 +74,7 @@ def test_a_notebook_needs_no_guard(monkeypatch):
 @pytest.mark.slow
 def test_workers_answer_tell_fail_and_die_each_in_its_own_way(tmp_path):
     heard = queue.Queue()
-    pool = Dask(None, 1, tmp_path, lambda *news: heard.put(news))
+    pool = Dask(ClusterSpec(), 1, tmp_path, lambda *news: heard.put(news))
     try:
         pool.submit(partial(EpochNews("f", 1), 2, 9), [0.5])  # tells the driver of an epoch
         assert pool.next().error is None
@@ -115,13 +109,13 @@ def test_an_address_where_nobody_answers_is_said_and_leaves_dask_s_settings_alon
 def test_a_scheduler_without_workers_and_one_that_goes_away_are_said(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(pool_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(dask_pool, "PATIENCE", 0.5)
     options = {"dashboard_address": "127.0.0.1:0", "processes": False, "protocol": "tcp://"}
     cluster = LocalCluster(n_workers=0, host="127.0.0.1", **options)
     with pytest.raises(ClusterError, match="has no worker after 0.5 s; start one .*: dask worker"):
         Dask(cluster.scheduler_address, 1, tmp_path)
     cluster.scale(1)
-    monkeypatch.setattr(pool_module, "PATIENCE", 20.0)
+    monkeypatch.setattr(dask_pool, "PATIENCE", 20.0)
     pool = Dask(cluster.scheduler_address, 1, tmp_path)
     pool.submit(abs, -1)
     assert pool.next().result == 1

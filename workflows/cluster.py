@@ -1,0 +1,148 @@
+"""Starts dask workers as a ``ClusterSpec`` says: here, by ssh, or as jobs of a batch system.
+
+What listens only for processes of this machine listens on the loopback address alone; a dashboard
+always does, wherever its scheduler runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..cache.errors import BadCall, ClusterError
+from .cluster_spec import BATCH, ClusterSpec
+
+#: Dask's own page; its default is every address of the machine.
+DASHBOARD = "127.0.0.1:0"
+#: What a worker that has a GPU offers, and one that has none.
+GPU, CPU = "GPU", "CPU"
+
+
+def start(spec: ClusterSpec, workers: int, scratch: str) -> Any:
+    """Start a cluster; some of its workers may come later.
+
+    Args:
+        spec: its description.
+        workers: processes, where the description leaves that open.
+        scratch: a folder of dask's own, seen by all workers.
+
+    Raises:
+        BadCall: a package that this kind needs is not installed.
+        ClusterError: it cannot be started.
+    """
+    # A local one is ours, and its faults are; others meet hosts and commands of other people.
+    with _interrupts_ignored():
+        if spec.kind == "local":
+            cluster = _local(spec, workers, scratch)
+        else:
+            try:
+                cluster = _ssh(spec) if spec.kind == "ssh" else _batch(spec, scratch)
+            except BadCall:
+                raise
+            except Exception as error:
+                raise ClusterError(
+                    f"the cluster of kind '{spec.kind}' cannot be started: {error or repr(error)}"
+                ) from error
+    if spec.most:
+        cluster.adapt(minimum=spec.workers, maximum=spec.most)
+    return cluster
+
+
+def _local(spec: ClusterSpec, workers: int, scratch: str) -> Any:
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=DASHBOARD,
+        local_directory=scratch,
+        silence_logs="CRITICAL",
+        resources=_offered(spec) or None,
+        protocol="tls://" if spec.tls else None,
+    )
+
+
+def _ssh(spec: ClusterSpec) -> Any:
+    """A scheduler on the first host, workers on all of them."""
+    _needed("asyncssh", spec.kind)
+    from distributed import SSHCluster
+
+    options, hosts = spec.options, spec.options["hosts"]
+    connect = {key: options[key] for key in ("username", "port") if key in options}
+    workers: dict[str, Any] = {"nthreads": 1, "n_workers": options.get("processes", 1)}
+    if offered := _offered(spec):
+        workers["resources"] = offered
+    scheduler: dict[str, Any] = {"port": 0, "dashboard_address": DASHBOARD}
+    if spec.tls:
+        workers["protocol"] = scheduler["protocol"] = "tls://"
+    return SSHCluster(
+        [hosts[0], *hosts],
+        connect_options=connect,
+        worker_options=workers,
+        scheduler_options=scheduler,
+    )
+
+
+def _batch(spec: ClusterSpec, scratch: str) -> Any:
+    """A scheduler in this process, workers as jobs."""
+    _needed("dask_jobqueue", spec.kind)
+    from distributed.security import Security
+
+    name, account = BATCH[spec.kind]
+    options = {"cores": 1, "processes": 1, **spec.options}
+    if "account" in options:
+        options[account] = options.pop("account")
+    if gpus := options.pop("gpus", 0):
+        options["job_extra_directives"] = [f"--gres=gpu:{gpus}"]
+        options["worker_extra_args"] = ["--resources", f"{GPU}={gpus}"]
+    # One task at a time each, like everywhere: a task uses its threads itself.
+    extra = options.get("worker_extra_args", [])
+    options["worker_extra_args"] = [*extra, "--nthreads", "1"]
+    security = Security() if spec.tls else None
+    return getattr(importlib.import_module("dask_jobqueue"), name)(
+        n_workers=spec.workers,
+        scheduler_options={"dashboard_address": DASHBOARD},
+        security=security,
+        protocol="tls://" if spec.tls else None,
+        shared_temp_directory=scratch,
+        local_directory=scratch,
+        **options,
+    )
+
+
+def _offered(spec: ClusterSpec) -> dict[str, int]:
+    gpus = spec.options.get("gpus", 0)
+    return {GPU: gpus} if gpus else {}
+
+
+def _needed(module: str, kind: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.replace("_", "-")
+        raise BadCall(
+            f"a cluster of kind '{kind}' needs {package}, which is not installed: "
+            "pip install 'affectflow[cluster]'"
+        ) from error
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside never hear Ctrl-C: the driver alone does, and stops them.
+
+    What a process ignores, its children ignore from their first instruction on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's; here nobody presses Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
