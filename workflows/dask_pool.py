@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -175,7 +176,10 @@ class Dask:
         if self._client is not None:
             self._client.close(timeout=5)
         if self._cluster is not None:
-            self._cluster.close(timeout=10)
+            # A worker that died while dask started it may never be heard to have closed; it is
+            # gone, and whatever is not yet goes with this process.
+            with suppress(TimeoutError):
+                self._cluster.close(timeout=10)
         self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
