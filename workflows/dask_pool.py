@@ -31,9 +31,8 @@ KEEP_MEMORY = str(8 << 30)
 #: Seconds in which a dask scheduler elsewhere must have its first worker, or another one when all
 #: of them are gone.
 PATIENCE = 60.0
-#: Seconds between two looks whether workers are missing, while no task is ready; and for how long
-#: one may be away before another takes its place.
-LOOK, LOST = 2.0, "5s"
+#: Seconds between two looks whether workers are missing, while no task is ready.
+LOOK = 2.0
 
 
 class Dask:
@@ -62,6 +61,7 @@ class Dask:
         self._wanted = (spec.workers or workers) if spec else 0
         self._most = spec.most if spec else 0
         self._heals = spec is not None and spec.kind == "local" and not spec.most
+        self._dead: set[Any] = set()
         self._scratch = temporary(scratch / "dask")
         self._settings = dask.config.set(_settings(spec, self._wanted or workers, self._scratch))
         self._client: Any = None
@@ -151,10 +151,8 @@ class Dask:
                 known = len(self._known())
             if known:
                 alone_since = None
-            if self._heals and known < self._wanted:
-                # One that dies in the moment when it starts is not started again by dask. It is
-                # forgotten after ``LOST`` seconds, and then this starts another.
-                self._cluster.scale(self._wanted)
+            if self._heals:
+                self._restart()
             elif not known and self._cluster is None:
                 alone_since = alone_since or time.monotonic()
                 if time.monotonic() - alone_since > PATIENCE:
@@ -162,6 +160,16 @@ class Dask:
                         f"the dask scheduler has no worker left for {PATIENCE:g} s. What was made "
                         "is kept: start workers, and run the same command to go on"
                     )
+
+    def _restart(self) -> None:
+        """Start workers whose process was dead at the last look too.
+
+        Dask does that itself, except for one that dies in the moment when it starts.
+        """
+        dead = {nanny for nanny in self._cluster.workers.values() if nanny.pid is None}
+        for nanny in dead & self._dead:
+            self._cluster.loop.add_callback(nanny.instantiate)
+        self._dead = dead
 
     def _known(self) -> dict[str, Any]:
         """The workers that the scheduler knows now, by address."""
@@ -193,7 +201,8 @@ def _settings(spec: ClusterSpec | None, workers: int, scratch: Path) -> dict[str
         # again alone, so that the innocent ones pass and the guilty one is found.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.comm.timeouts.connect": "10s",
-        "distributed.deploy.lost-worker-timeout": LOST,
+        # A worker that starts slowly on a busy machine is not lost; see ``_restart``.
+        "distributed.deploy.lost-worker-timeout": "1d",
         "distributed.nanny.pre-spawn-environ": environment(threads),
         "distributed.admin.low-level-log-length": 100,
         "temporary-directory": str(scratch),
