@@ -1,0 +1,221 @@
+"""A recipe's cluster: what may be said of it, and real schedulers and workers on loopback."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from affectflow.cache.errors import BadCall, BadRecipe, ClusterError, UnknownName
+from affectflow.workflows import cluster, dask_pool
+from affectflow.workflows.cluster_spec import ClusterSpec
+from affectflow.workflows.dask_pool import Dask
+from affectflow.workflows.pool import check_cluster
+from affectflow.workflows.recipe import build, load_recipe
+
+NODES = {"text": {"extract": "vader"}}
+SLURM = {"kind": "slurm", "workers": 8, "memory": "16GB"}
+
+
+def test_a_recipe_says_which_workers_it_wants():
+    source = {"name": "r", "nodes": NODES, "cluster": {**SLURM, "queue": "gpu", "gpus": 1}}
+    assert build(source, "r").cluster == ClusterSpec(
+        "slurm", 8, 0, True, {"memory": "16GB", "queue": "gpu", "gpus": 1}
+    )
+    assert build({"name": "r", "nodes": NODES}, "r").cluster is None
+
+
+def test_a_cluster_can_be_put_on_a_shipped_recipe_from_the_command_line():
+    found = load_recipe("demo", ["cluster.kind=local", "cluster.workers={least: 1, most: 4}"])
+    assert found.cluster == ClusterSpec("local", 1, 4)
+
+
+def test_without_a_cluster_there_is_none_to_start():
+    with pytest.raises(BadCall, match="the recipe has no 'cluster'; .* --set cluster.kind=slurm"):
+        check_cluster("cluster", None)
+    check_cluster("cluster", ClusterSpec())
+    check_cluster("processes", None)
+
+
+def test_off_this_machine_what_is_said_is_encrypted_unless_that_is_refused():
+    assert ClusterSpec.from_mapping(SLURM).tls
+    assert not ClusterSpec.from_mapping({**SLURM, "security": "none"}).tls
+    assert not ClusterSpec.from_mapping({}).tls
+    assert ClusterSpec.from_mapping({"security": "tls"}).tls
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("slurm", "must map 'kind' and 'workers' to values, got 'slurm'"),
+        ({"kind": "slrum"}, "unknown kind of cluster 'slrum'. Did you mean 'slurm'"),
+        ({"kind": "slurm", "workers": 2}, "kind 'slurm' needs 'memory'"),
+        ({"kind": "slurm", "memory": "4GB"}, "kind 'slurm' needs 'workers'"),
+        ({"kind": "ssh"}, "kind 'ssh' needs 'hosts'"),
+        ({"kind": "ssh", "hosts": "a"}, "'hosts' is a list of names, got 'a'"),
+        ({"kind": "ssh", "hosts": []}, r"'hosts' is a list of names, got \[\]"),
+        ({"kind": "ssh", "hosts": ["a"], "workers": 2}, "starts 'processes' workers on each of"),
+        ({**SLURM, "workers": 0}, "'workers' is a number above 0, or .* got 0"),
+        ({**SLURM, "workers": {"least": 3, "most": 2}}, "'workers' is a number above 0, or"),
+        ({**SLURM, "workers": True}, "'workers' is a number above 0, or .* got True"),
+        ({**SLURM, "walltime": 7200}, "'walltime' is text, got 7200: put it in quotes"),
+        ({**SLURM, "cores": "4"}, "'cores' is a number above 0, got '4'"),
+        ({**SLURM, "security": "ssl"}, "'security' is tls or none, got 'ssl'"),
+        ({**SLURM, "quue": "x"}, "unknown option of a cluster of kind 'slurm' 'quue'. Did you"),
+        ({"workers": 2, "queue": "x"}, "unknown option of a cluster of kind 'local' 'queue'"),
+    ],
+)
+def test_what_is_wrong_with_a_cluster_is_said(source, message):
+    with pytest.raises((BadRecipe, UnknownName), match=message):
+        ClusterSpec.from_mapping(source)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a\nrm -rf ~",
+        "a;b",
+        "$(id)",
+        "`id`",
+        "a b",
+        "--wrap=id",
+        "-oProxyCommand=id",
+        "a'b",
+        "",
+        "é",
+    ],
+)
+def test_a_hostile_recipe_cannot_put_commands_into_a_job_or_an_address(word):
+    for source in ({**SLURM, "queue": word}, {"kind": "ssh", "hosts": ["a", word]}):
+        with pytest.raises(BadRecipe, match="is one word of letters"):
+            ClusterSpec.from_mapping(source)
+
+
+@pytest.mark.parametrize(
+    "option", ["job_script_prologue", "python", "remote_python", "connect_options", "extra"]
+)
+def test_a_hostile_recipe_cannot_choose_what_runs(option):
+    for source in (SLURM, {"kind": "ssh", "hosts": ["a"]}):
+        with pytest.raises(UnknownName, match=f"'{option}'"):
+            ClusterSpec.from_mapping({**source, option: "id"})
+
+
+@pytest.mark.parametrize(("kind", "package"), [("slurm", "dask-jobqueue"), ("ssh", "asyncssh")])
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, kind, package):
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    spec = ClusterSpec.from_mapping({**SLURM, "security": "none"})
+    if kind == "ssh":
+        spec = ClusterSpec.from_mapping({"kind": "ssh", "hosts": ["a"], "security": "none"})
+    with pytest.raises(BadCall, match=rf"needs {package}, .* pip install 'affectflow\[cluster\]'"):
+        Dask(spec, 1, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def listening(pids):
+    """(pid, address) on which processes listen."""
+    return {
+        (pid, connection.laddr.ip)
+        for pid in pids
+        for connection in psutil.Process(pid).net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+STRANGER = """
+import sys, distributed
+for address in sys.argv[1:]:
+    try:
+        distributed.Client(address, timeout=1)
+    except (OSError, TypeError):
+        print("refused")
+"""
+
+
+def where(_):
+    import dask
+
+    return os.getpid(), dask.config.get("distributed.comm.tls.worker.key", None)
+
+
+@pytest.mark.slow
+def test_with_tls_only_who_has_the_certificate_is_answered_and_all_listen_on_loopback(tmp_path):
+    pool = Dask(ClusterSpec(workers=1, tls=True), 1, tmp_path)
+    try:
+        address = pool._client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        pool.submit(where, None)
+        pid, key = pool.next().result
+        assert stat.S_IMODE(os.stat(key).st_mode) == 0o600
+        assert stat.S_IMODE(os.stat(os.path.dirname(key)).st_mode) == 0o700
+        assert "PRIVATE KEY" in Path(key).read_text()
+        found = listening([os.getpid(), pid])
+        assert {owner for owner, _ in found} == {os.getpid(), pid}
+        assert {at for _, at in found} == {"127.0.0.1"}
+        words = [sys.executable, "-c", STRANGER, address, address.replace("tls://", "tcp://")]
+        stranger = subprocess.run(words, capture_output=True, text=True)
+        assert stranger.stdout == "refused\nrefused\n", stranger.stderr
+    finally:
+        pool.close()
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_scheduler_that_asks_for_certificates_that_are_not_there_is_said(tmp_path):
+    with pytest.raises(ClusterError, match=r"'tls://127.0.0.1:9'.*dask's own settings"):
+        Dask("tls://127.0.0.1:9", 1, tmp_path)
+
+
+@pytest.mark.slow
+def test_tasks_go_to_workers_of_their_kind(tmp_path):
+    from distributed import LocalCluster
+
+    class Task:
+        def __init__(self, wants_gpu):
+            self.wants_gpu = wants_gpu
+
+    options = {"dashboard_address": "127.0.0.1:0", "processes": False, "protocol": "tcp://"}
+    with LocalCluster(n_workers=0, host="127.0.0.1", **options) as both:
+        for kind in (cluster.GPU, cluster.CPU):
+            both.worker_spec[kind] = {
+                "cls": both.new_spec["cls"],
+                "options": {**both.new_spec["options"], "resources": {kind: 1}, "name": kind},
+            }
+        both.sync(both._correct_state)
+        pool = Dask(both.scheduler_address, 1, tmp_path)
+        try:
+            for wants_gpu in (True, False, True):
+                pool.submit(named, Task(wants_gpu))
+            answers = [pool.next() for _ in range(3)]
+        finally:
+            pool.close()
+    assert sorted(answer.result for answer in answers) == ["CPU", "GPU", "GPU"]
+    assert all((a.result == "GPU") == a.task.wants_gpu for a in answers)
+
+
+def named(_):
+    from distributed import get_worker
+
+    return get_worker().name
+
+
+@pytest.mark.slow
+def test_workers_come_with_the_work_and_all_gone_for_good_is_said(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(dask_pool, "LOOK", 0.1)
+    monkeypatch.setattr(dask_pool, "PATIENCE", 0.5)
+    options = {"dashboard_address": "127.0.0.1:0", "processes": False, "protocol": "tcp://"}
+    with LocalCluster(n_workers=1, host="127.0.0.1", **options) as alone:
+        monkeypatch.setattr(dask_pool, "PATIENCE", 20.0)
+        pool = Dask(alone.scheduler_address, 1, tmp_path)
+        monkeypatch.setattr(dask_pool, "PATIENCE", 0.5)
+        try:
+            alone.scale(0)
+            alone.sync(alone._correct_state)
+            pool.submit(abs, -1)
+            with pytest.raises(ClusterError, match="no worker left for 0.5 s.* start workers"):
+                pool.next()
+        finally:
+            pool.close()
