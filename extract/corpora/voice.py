@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from av.audio.frame import AudioFrame
 
 from ...cache.records import Array
 from ..container import open_media
-from ..decoding import MAX_SECONDS
+from ..decoding import MAX_SECONDS, Decoded
 from ..sound import mono
 
 #: Frames of loudness a second, and how many of them are averaged.
 RATE, SMOOTH = 100, 5
+#: Seconds of sound that are added up at once; times in a file are rounded by up to so many.
+BLOCK, ROUNDING = 5.0, 0.002
 #: Loudness of silence, dB re full scale: that of digital zeros would be -inf.
 SILENCE = -90.0
 #: With less than this many dB between quiet and loud no pauses can be told: all is taken.
@@ -64,14 +67,12 @@ def loudness(path: str | Path) -> Array:
     n = 0
     with open_media(path) as source:
         decoding = source.sound()
-        for item in decoding.frames():
-            squares = np.nan_to_num(mono(item.frame).astype(np.float64)) ** 2
-            rate = item.frame.sample_rate
-            places = (round(item.start * rate) + np.arange(len(squares))) * RATE // rate
+        for rate, place, samples in _blocks(decoding.frames()):
+            places = (place + np.arange(len(samples))) * RATE // rate
             inside = (places >= 0) & (places < len(power))
             if inside.any():
                 first = int(places[inside][0])
-                sums = np.bincount(places[inside] - first, squares[inside])
+                sums = np.bincount(places[inside] - first, samples[inside].astype(np.float64) ** 2)
                 n = max(n, first + len(sums))
                 power[first : first + len(sums)] += sums
                 counts[first : first + len(sums)] += np.bincount(places[inside] - first)
@@ -79,6 +80,25 @@ def loudness(path: str | Path) -> Array:
     floor = 10 ** (SILENCE / 10)
     found: Array = 10 * np.log10(np.maximum(power[:n] / np.maximum(counts[:n], 1), floor))
     return found
+
+
+def _blocks(frames: Iterable[Decoded[AudioFrame]]) -> Iterator[tuple[int, int, Array]]:
+    """Frames that follow one another as blocks: rate in Hz, number of the first sample, samples."""
+    pieces: list[Array] = []
+    rate = first = end = 0
+    for item in frames:
+        own = item.frame.sample_rate
+        place = round(item.start * own)
+        follows = own == rate and abs(place - end) <= ROUNDING * rate
+        if pieces and not (follows and end - first < BLOCK * rate):
+            yield rate, first, np.nan_to_num(np.concatenate(pieces))
+            pieces = []
+        if not pieces:
+            rate, first, end = own, place, place
+        pieces.append(mono(item.frame))
+        end += item.frame.samples
+    if pieces:
+        yield rate, first, np.nan_to_num(np.concatenate(pieces))
 
 
 def _threshold(level: Array) -> float:
