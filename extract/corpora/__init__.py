@@ -13,8 +13,7 @@ from ...cache.corpus import Corpus
 from ...cache.errors import BadCall, unknown
 from .kind import Kind
 
-#: Kind of corpus -> the module here whose ``KIND`` says what it is and reads it. MOSI and MOSEI lie
-#: on disk as CH-SIMS does: what is not named is taken for the first kind that it may be.
+#: Kind of corpus -> the module here whose ``KIND`` says what it is and reads it.
 KINDS = {
     "affectflow": "own",
     "ch-sims": "ch_sims",
@@ -43,8 +42,15 @@ def kind_named(name: str) -> Kind:
 
 
 def kind_at(folder: Path) -> str:
-    """Name of the first kind whose marks lie in a folder; empty: of none."""
-    return next((name for name in KINDS if kind_named(name).lies_at(folder)), "")
+    """Name of the kind of corpus that lies in a folder; empty: of none.
+
+    It is the kind that something there tells from all others, else the first whose marks are there.
+    """
+    kinds = {name: kind_named(name) for name in KINDS}
+    if kinds["affectflow"].lies_at(folder):
+        return "affectflow"
+    told = (name for name, kind in kinds.items() if kind.is_told_by(folder))
+    return next(told, "") or next((n for n, kind in kinds.items() if kind.lies_at(folder)), "")
 
 
 def options_of(kind: Kind) -> dict[str, inspect.Parameter]:

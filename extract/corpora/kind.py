@@ -26,6 +26,7 @@ class Kind:
         read: reads it; the first argument is its root, the others are its options.
         marks: patterns of files and folders, one of which lies in the root of such a corpus; none:
             the root is a file, or nothing marks it.
+        tells: patterns of what lies in the root of such a corpus and of no other kind.
         paper: who published it.
         counts: official number of utterances of each part of it.
         part_of: which part each utterance is in; the splits unless told otherwise.
@@ -37,6 +38,7 @@ class Kind:
     layout: str
     read: Callable[..., Corpus]
     marks: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
     paper: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     part_of: Callable[[Corpus], Iterable[str]] = lambda corpus: corpus.splits.tolist()
@@ -44,7 +46,11 @@ class Kind:
 
     def lies_at(self, folder: Path) -> bool:
         """Whether something of such a corpus lies in a folder."""
-        return any(True for mark in self.marks for _ in folder.glob(mark))
+        return _any(folder, self.marks)
+
+    def is_told_by(self, folder: Path) -> bool:
+        """Whether something lies in a folder that no other kind has."""
+        return _any(folder, self.tells)
 
     def require(self, root: Path) -> None:
         """Refuse a folder in which nothing of such a corpus lies.
@@ -103,6 +109,10 @@ class Kind:
         if not unlike:
             return ()
         return (f"utterances differ in number from {self.paper}: {', '.join(unlike)}",)
+
+
+def _any(folder: Path, patterns: Sequence[str]) -> bool:
+    return any(True for pattern in patterns for _ in folder.glob(pattern))
 
 
 def _neither(marks: Sequence[str]) -> str:

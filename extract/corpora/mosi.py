@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...cache.corpus import Corpus
 from .kind import Kind, counted
-from .labelled import LAYOUT, REQUIRED, TABLES, Given, find_table, read_labelled
+from .labelled import LAYOUT, MEDIA, REQUIRED, TABLES, Given, find_table, read_labelled
 
 #: Videos of the standard splits.
 TRAIN = """
@@ -87,6 +87,7 @@ KIND = Kind(
     layout=LAYOUT,
     read=read,
     marks=TABLES,
+    tells=tuple(f"{MEDIA}/{video}" for video in STANDARD),
     paper="the standard splits of Zadeh et al. (2018)",
     counts={"train": 1284, "valid": 229, "test": 686},
 )

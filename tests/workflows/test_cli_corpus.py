@@ -55,11 +55,16 @@ def test_every_kind_comes_in_by_the_command_and_by_a_recipe(
 
 
 @pytest.mark.parametrize(
-    ("build", "n"), [("ch_sims", 6), ("ch_sims_v2", 3), ("meld", 7), ("iemocap", 20)]
+    ("build", "n", "family"),
+    [("ch_sims", 6, "sims"), ("ch_sims_v2", 3, "sims"), ("meld", 7, ""), ("iemocap", 20, "")]
+    + [("mosi", 6, "mosi"), ("mosei", 3, "mosi")],
 )
-def test_a_folder_needs_no_kind_where_its_files_tell_it(layouts, tmp_path, build, n):
+def test_a_folder_needs_no_kind_where_its_files_tell_it(layouts, tmp_path, build, n, family):
     getattr(layouts, build)(tmp_path)
-    assert len(CorpusSpec(str(tmp_path)).open()) == n
+    found = CorpusSpec(str(tmp_path)).open()
+    assert (len(found), found.family) == (n, family)
+    found.write(tmp_path)  # what was imported goes before what it was made of
+    assert CorpusSpec(str(tmp_path)).open().notes == found.notes
 
 
 def test_options_are_those_of_a_recipe(call, tmp_path):
