@@ -235,6 +235,18 @@ class Corpus:
         """Its metric family, if any; of corpora that were joined, all of theirs."""
         return tuple(sorted({self.family, *self.families.values()} - {""}))
 
+    @property
+    def range_hint(self) -> str:
+        """What would mend labels outside the range: another family's, where that is wider."""
+        if not self.label_range or self.label_range != FAMILIES.get(self.family):
+            return ""
+        high = self.label_range[1]
+        wider = {name: own for name, own in FAMILIES.items() if own[1] > high}
+        told = " or ".join(f"family={name}" for name in wider)
+        lie = "".join({f"[{low:g}, {top:g}]" for low, top in wider.values()})
+        mend = f"labels in {lie} are of {told}" if wider else "another one is given by label_range"
+        return f"; that is the range of family '{self.family}': {mend}"
+
     @cached_property
     def domains(self) -> Array:
         """Which of the corpora that were joined each utterance is from, (n,) str; else empty."""
@@ -304,6 +316,7 @@ class Corpus:
             media=media,
             training=training,
             tasks=tasks,
+            hint=self.range_hint,
         )
         return Faults((*self.reading_faults, *errors), tuple(warnings), self.name)
 
@@ -339,5 +352,5 @@ class Corpus:
         if len(self) <= COMPARED:
             text = str(unknown(kind, name, self._positions)).partition(" Known: ")[0]
         else:
-            text = f"unknown {kind} {show(name)}."
+            text = f"unknown utterance {show(name)} of corpus '{self.name}'."
         return UnknownName(f"{text} It has {count(len(self), 'utterance')}.")

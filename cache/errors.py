@@ -8,6 +8,7 @@ without a traceback and leaves with ``exit_code``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -123,8 +124,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
 
     >>> print(unknown("extractor", "enrgy", ["mfcc", "energy"]))
     unknown extractor 'enrgy'. Did you mean 'energy'? Known: energy, mfcc.
+
+    What it is of, where that has a name of its own, comes after it.
+
+    >>> print(unknown("setting of 'sf'", "lrr", ["lr"]))
+    unknown setting 'lrr' of 'sf'. Did you mean 'lr'? Known: lr.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UnknownName(f"unknown {kind} '{name}'.{hint} Known: {', '.join(names) or 'none'}.")
+    split = re.fullmatch(r"(.+?)( (?:of|in) .*'.*)", kind)
+    what, whose = split.groups() if split else (kind, "")
+    listed = ", ".join(names) or "none"
+    return UnknownName(f"unknown {what} '{name}'{whose}.{hint} Known: {listed}.")

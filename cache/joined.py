@@ -70,5 +70,6 @@ def joined(parts: Mapping[str, Corpus]) -> Corpus:
 
 def _outside(parts: Mapping[str, Corpus]) -> Iterator[tuple[str, str]]:
     for name, corpus in parts.items():
-        for fault in outside(corpus.to_frame(), corpus.label_columns, corpus.label_range):
+        frame, columns = corpus.to_frame(), corpus.label_columns
+        for fault in outside(frame, columns, corpus.label_range, corpus.range_hint):
             yield name, fault

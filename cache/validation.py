@@ -103,6 +103,7 @@ def find_faults(
     media: bool = True,
     training: bool = False,
     tasks: Sequence[str] = (),
+    hint: str = "",
 ) -> tuple[list[str], list[str]]:
     """Errors and warnings of a corpus' table.
 
@@ -113,11 +114,12 @@ def find_faults(
         media: whether the media files are looked for.
         training: whether the table is to be trained on.
         tasks: labels that are needed; empty: all there are, but none must be there.
+        hint: what would mend labels outside the range.
     """
     if not len(frame):
         return ["there is no utterance in it"], []
     errors = [*_ids(frame), *_sources(frame), *_segments(frame), *_splits(frame)]
-    errors += outside(frame, labels, label_range)
+    errors += outside(frame, labels, label_range, hint)
     absent = [task for task in tasks if task not in labels]
     errors += [str(unknown("label column", task, labels)) for task in absent]
     needed = [task for task in (tasks or labels) if task not in absent]
@@ -197,9 +199,12 @@ def _splits(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def outside(
-    frame: pd.DataFrame, labels: Iterable[str], label_range: tuple[float, float] | None
+    frame: pd.DataFrame,
+    labels: Iterable[str],
+    label_range: tuple[float, float] | None,
+    hint: str = "",
 ) -> Iterator[str]:
-    """Say which labels lie outside of a range, or, without one, are not finite."""
+    """Say which labels lie outside of a range, with a hint, or, without one, are not finite."""
     low, high = label_range or (-np.inf, np.inf)
     wanted = f"outside [{low:g}, {high:g}]" if label_range else "not finite"
     for task in labels:
@@ -211,7 +216,8 @@ def outside(
             hits = np.flatnonzero(wrong)
             names = [f"{show(frame['id'].iloc[i])} ({values[i]:g})" for i in hits[:SHOWN]]
             n = count(len(hits), "value")
-            yield f"label '{task}': {n} {wanted}: {listing(names, len(hits))}"
+            mend = hint if label_range and np.isfinite(values[hits]).all() else ""
+            yield f"label '{task}': {n} {wanted}: {listing(names, len(hits))}{mend}"
 
 
 def as_range(pair: Sequence[float] | None) -> tuple[float, float] | None:

@@ -77,7 +77,19 @@ def plan(recipe: str, cache: Path, **options: Any) -> None:
 @RECIPE
 @with_options(RUN_OPTIONS)
 def run(recipe: str, **options: Any) -> None:
-    """Run RECIPE to its end: extract, train, compare, report."""
+    """Run RECIPE to its end: extract, train, compare, report.
+
+    --corpus is a folder in the layout of CH-SIMS, a table (CSV, TSV, Parquet) with a column id, or
+    what 'affectflow corpus import' wrote. 'affectflow corpus import --help' lists the other kinds,
+    'affectflow corpus import table --help' the columns of a table. How a corpus is read is set
+    like any setting of the recipe:
+
+    \b
+      affectflow run demo --corpus MY_CORPUS --set tfn.lr=0.002
+      affectflow run demo --corpus data.csv --set corpus.columns.id=utt --set corpus.family=mosi
+      affectflow run fmlmsn --corpus MOSI --set corpus.kind=mosi
+      affectflow run easum --set corpus.several.mosi.root=MOSI --set corpus.several.mosi.kind=mosi
+    """  # noqa: D301  # click reads the \b
     _run(recipe, ("extract", "fit", "encode"), options)
 
 

@@ -111,10 +111,16 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
     why = f"no {', '.join(lacking)} of task {row.task} in family '{fit.family}'" if lacking else ""
     if lacking and other_family:
         why += (
-            f"; the table's are of '{table.family}': for a corpus that is a sheet "
-            f"--set corpus.family={table.family}"
+            f"; the table's are of '{table.family}', which a corpus of such labels is given by "
+            f"{_family_option(fit)}={table.family}"
         )
     return Line(row, fit, run, ours, why)
+
+
+def _family_option(fit: FitView) -> str:
+    """What sets the metric family of the corpus that a fit learns from."""
+    part = f"several.{fit.corpora[0]}." if fit.corpora else ""
+    return f"--set corpus.{part}family"
 
 
 def _score(fits: Mapping[str, FitView], row: Row, metric: str) -> Spread:

@@ -163,7 +163,7 @@ def _task(asked: Sequence[tuple[RunRecord, list[FitView]]], task: str, split: st
     if task:
         for name, tasks in scored.items():
             if task not in tasks:
-                raise unknown(f"task of run '{name}', scored on split '{split}':", task, tasks)
+                raise unknown(f"task of run '{name}', scored on split '{split}'", task, tasks)
         return task
     lists = list(scored.values())
     common = [one for one in lists[0] if all(one in tasks for tasks in lists)]

@@ -100,7 +100,10 @@ def _mapping(
     taken |= {name: name for name in own}
     if "id" not in taken and {"video_id", "clip_id"} <= set(sheet.columns):
         raise BadCorpus(
-            f"'{sheet.path}' looks like the CH-SIMS layout: read it with kind 'ch-sims'"
+            f"'{sheet.path}' has the columns of CH-SIMS (video_id, clip_id), and none called 'id'. "
+            f"Name the folder that it lies in instead, which is read with kind 'ch-sims': "
+            f"'{Path(sheet.path).parent}'. Where its media do not lie as there "
+            "(Raw/video_id/clip_id), add a column 'id', and 'media' with the files"
         )
     if "id" not in taken:
         hint = nearest("id", sheet.columns)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from affectflow.cache import corpus_file
-from affectflow.cache.corpus import Corpus
+from affectflow.cache.corpus import FAMILIES, Corpus
 from affectflow.cache.errors import (
     BadCall,
     BadCorpus,
@@ -121,7 +121,7 @@ def test_label_text_is_read_exactly():
 def test_unknown_columns_tasks_and_families_name_the_nearest():
     with pytest.raises(UnknownName, match="unknown column of a corpus 'speakr'.*'speaker'"):
         corpus({"speakr": [""] * 4})
-    with pytest.raises(UnknownName, match="label column of corpus 'small' 'A'. Known: M, T"):
+    with pytest.raises(UnknownName, match="label column 'A' of corpus 'small'. Known: M, T"):
         corpus().labels("A")
     with pytest.raises(UnknownName, match="unknown metric family 'mosei'.*'mosi'"):
         corpus(family="mosei")
@@ -159,7 +159,7 @@ def test_an_utterance_is_found_by_its_id():
 
 
 def test_an_unknown_id_names_the_nearest_but_not_all():
-    with pytest.raises(UnknownName, match="'v2/11'. Did you mean 'v2/1'. It has 4 utt") as caught:
+    with pytest.raises(UnknownName, match="'v2/11' of .* mean 'v2/1'. It has 4 utt") as caught:
         corpus()["v2/11"]
     assert "v3/1" not in str(caught.value)
 
@@ -179,9 +179,9 @@ def test_select_by_split_and_by_ids():
 
 
 def test_select_says_what_is_unknown():
-    with pytest.raises(UnknownName, match="split of corpus 'small' 'trian'. Did you mean 'train'"):
+    with pytest.raises(UnknownName, match="split 'trian' of corpus 'small'. Did you mean 'train'"):
         corpus().select(split="trian")
-    with pytest.raises(UnknownName, match="unknown utterance of corpus 'small' 'v9/9'"):
+    with pytest.raises(UnknownName, match="unknown utterance 'v9/9' of corpus 'small'"):
         corpus().select(ids=["v9/9"])
 
 
@@ -642,3 +642,20 @@ def test_a_corpus_travels_between_processes():
     again = pickle.loads(pickle.dumps(corpus()))
     assert again.digest() == corpus().digest()
     assert list(again) == list(corpus())
+
+
+def test_labels_beyond_the_range_of_a_family_say_which_family_they_may_be_of():
+    def fault(family, value):
+        corpus = Corpus.from_columns(
+            {"id": ["a"], "text": ["x"], "M": [value]}, name="small", family=family,
+            label_range=FAMILIES[family],
+        )  # fmt: skip
+        (only,) = corpus.check(media=False).errors
+        return only
+
+    said = "1 value outside [-1, 1]: 'a' (2.5); that is the range of family 'sims': "
+    assert fault("sims", 2.5) == (
+        f"label 'M': {said}labels in [-3, 3] are of family=mosi or family=mag"
+    )
+    assert fault("mosi", 4.0).endswith("another one is given by label_range")
+    assert "family" not in fault("sims", float("inf"))

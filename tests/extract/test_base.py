@@ -151,7 +151,7 @@ def test_an_unknown_extractor_gets_a_suggestion():
 
 
 def test_an_unknown_setting_gets_a_suggestion():
-    with pytest.raises(UnknownName, match="unknown setting of 'librosa-33' 'hop'. Did you mean"):
+    with pytest.raises(UnknownName, match="unknown setting 'hop' of 'librosa-33'. Did you mean"):
         extractor("librosa-33", hop=256)
 
 

@@ -142,5 +142,5 @@ def test_a_word_between_two_rows_is_masked_where_the_nearest_is_not_wanted():
 
 
 def test_an_unknown_way_is_named():
-    with pytest.raises(UnknownName, match="collapse of 'pool-words' 'median'.*Known: .*mean"):
+    with pytest.raises(UnknownName, match="collapse 'median' of 'pool-words'.*Known: .*mean"):
         extractor("pool-words", collapse="median")

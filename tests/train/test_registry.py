@@ -63,9 +63,9 @@ def test_names_the_nearest_model_and_setting():
         UnknownName, match="unknown model 'fmlmsn-pare'. Did you mean 'fmlmsn-pair'"
     ):
         model_settings("fmlmsn-pare")
-    with pytest.raises(UnknownName, match="unknown setting of 'sf' 'unit'. Did you mean 'units'"):
+    with pytest.raises(UnknownName, match="unknown setting 'unit' of 'sf'. Did you mean 'units'"):
         model_settings("sf", unit=3)
-    with pytest.raises(UnknownName, match="unknown setting of 'sf' 'patiense'.*'patience'"):
+    with pytest.raises(UnknownName, match="unknown setting 'patiense' of 'sf'.*'patience'"):
         fit_settings("sf", patiense=3)
 
 
@@ -100,7 +100,7 @@ def test_refuses_settings_out_of_range(settings, message):
         ("sf", {}, ["M"], "needs at least one input"),
         ("sf", {"a": "audio"}, [], "needs at least one task"),
         ("sf", {"a": "audio"}, ["M", "M"], "a task is named twice"),
-        ("sf", {"a": "adio"}, ["M"], "unknown modality of input 'a' 'adio'. Did you mean 'audio'"),
+        ("sf", {"a": "adio"}, ["M"], "unknown modality 'adio' of input 'a'. Did you mean 'audio'"),
         ("tfn", {"a": "audio"}, ["M"], r"needs 2 to 3 inputs, each of another.*got a \(audio\)"),
         ("tfn", {"a": "audio", "b": "audio"}, ["M"], r"got a \(audio\), b \(audio\)"),
         ("tfn", {"a": "audio", "h": "fused"}, ["M"], r"h \(fused\)"),

@@ -70,7 +70,7 @@ def test_failures_are_listed_and_leave_exit_code_1(call, tmp_path, toys):
     ("words", "code", "message"),
     [
         (["run", "demmo"], 2, "error: unknown recipe 'demmo'. Did you mean 'demo'?"),
-        (["run", "words.yaml", "--set", "m.lrr=1"], 2, "unknown setting of 'unimodal' 'lrr'"),
+        (["run", "words.yaml", "--set", "m.lrr=1"], 2, "unknown setting 'lrr' of 'unimodal'"),
         (["run", "words.yaml", "--corpus", "nowhere"], 2, "no corpus at 'nowhere'"),
         (["run", "words.yaml", "--scheduler", "thread"], 2, "not 'thread'"),
         (["run", "words.yaml", "--workers", "0"], 2, "0 is not in the range x>=1"),
@@ -280,3 +280,14 @@ def test_predict_says_what_is_to_be_known_of_a_clip(call, monkeypatch):
     done = call("predict", "m.zip", "--text", "a lovely day")
     assert done.exit_code == 0
     assert "note: text: 'text': too short" in done.output
+
+
+def test_the_help_of_run_says_what_a_corpus_may_be_and_where_its_columns_are_told(call):
+    said = " ".join(call("run", "--help").output.split())
+    for words in (
+        "a table (CSV, TSV, Parquet) with a column id",
+        "'affectflow corpus import table --help' the columns of a table",
+        "--set corpus.columns.id=utt --set corpus.family=mosi",
+    ):
+        assert words in said
+    assert "M T A V TA TV AV" in call("corpus", "import", "table", "--help").output

@@ -88,7 +88,7 @@ def test_options_are_those_of_a_recipe(call, tmp_path):
         (["mosi", "empty"], "nothing was found at 'empty': its tables have no utterance"),
         (
             ["mosi", "empty", "--set", "langage=en"],
-            "unknown option of corpus kind 'mosi' 'langage'",
+            "unknown option 'langage' of corpus kind 'mosi'",
         ),
         (["mosi", "empty", "--set", "name"], "an override reads node.setting=value"),
         (["media", "empty"], "holds 0 media files"),

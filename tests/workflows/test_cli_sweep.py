@@ -29,7 +29,10 @@ def test_says_what_to_install_where_optuna_is_not(monkeypatch, tmp_path):
             ("demo", "--node", "sff", *SEARCH),
             "unknown node in an override 'sff'. Did you mean 'sf'",
         ),
-        (("demo", "--node", "sf", "--search", "lrr=[1, 2]"), "unknown setting of 'sf' in 'search'"),
+        (
+            ("demo", "--node", "sf", "--search", "lrr=[1, 2]"),
+            "unknown setting 'lrr' of 'sf' in 'search'",
+        ),
         (("demo", "--node", "sf", "--search", "lr"), "an override reads node.setting=value"),
     ],
 )

@@ -64,8 +64,8 @@ def test_off_this_machine_what_is_said_is_encrypted_unless_that_is_refused():
         ({**SLURM, "walltime": 7200}, "'walltime' is text, got 7200: put it in quotes"),
         ({**SLURM, "cores": "4"}, "'cores' is a number above 0, got '4'"),
         ({**SLURM, "security": "ssl"}, "'security' is tls or none, got 'ssl'"),
-        ({**SLURM, "quue": "x"}, "unknown option of a cluster of kind 'slurm' 'quue'. Did you"),
-        ({"workers": 2, "queue": "x"}, "unknown option of a cluster of kind 'local' 'queue'"),
+        ({**SLURM, "quue": "x"}, "unknown option 'quue' of a cluster of kind 'slurm'. Did you"),
+        ({"workers": 2, "queue": "x"}, "unknown option 'queue' of a cluster of kind 'local'"),
     ],
 )
 def test_what_is_wrong_with_a_cluster_is_said(source, message):

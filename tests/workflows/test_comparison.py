@@ -208,7 +208,7 @@ def test_says_what_is_not_shared():
         compare(named("a", part), named("b", unvoiced), where="voiced")
     with pytest.raises(BadCall, match=r"no shared column is called 'HMPDM_\*'"):
         compare(named("a", part), named("b", part), circular=["HMPDM_*"])
-    with pytest.raises(UnknownName, match="unknown column of 'b' 'voice'. Did you mean 'voiced'"):
+    with pytest.raises(UnknownName, match="unknown column 'voice' of 'b'. Did you mean 'voiced'"):
         compare(named("a", part), named("b", part), where="voice")
     timeless = changed(rows(6), times=no_times(6))
     with pytest.raises(BadInput, match="utterance 'u/1': 5 and 6 rows"):

@@ -250,7 +250,7 @@ def test_a_subset_by_corpus(tmp_path):
 
     assert export(parts=["two"]) == ("two/v/0", "two/v/1")
     assert export(parts=["two", "one"], splits=["test"]) == ("one/v/1", "two/v/1")
-    with pytest.raises(UnknownName, match="part of corpus 'one.two' 'three'"):
+    with pytest.raises(UnknownName, match="part 'three' of corpus 'one.two'"):
         export(parts=["three"])
 
 

@@ -173,7 +173,7 @@ def test_reads_a_node_by_the_beginning_of_its_fingerprint(cached):
 
 def test_says_what_cannot_be_found(cached, tmp_path):
     recipe = cached / "words.yaml"
-    with pytest.raises(UnknownName, match="unknown node of workflow 'words' 'audio'"):
+    with pytest.raises(UnknownName, match="unknown node 'audio' of workflow 'words'"):
         feature_set(f"{recipe}:audio", cached / "features")
     with pytest.raises(UnknownName, match="unknown node 'ffff'"):
         feature_set("ffff", cached / "features", cached / "corpus.csv")

@@ -211,7 +211,7 @@ def test_a_plan_knows_the_folds(go):
         (
             {"kinds": "random"},
             UnknownName,
-            "unknown setting of 'folds' 'kinds'. Did you mean 'kind",
+            "unknown setting 'kinds' of 'folds'. Did you mean 'kind",
         ),
         ("session", UnknownName, "Did you mean 'sessions'"),
         ({"kind": "random", "k": 1}, BadCall, "at least 3"),

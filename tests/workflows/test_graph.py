@@ -116,7 +116,7 @@ def test_upto_keeps_what_the_targets_need(toys):
         fit("f", ["letters"]),
     ]
     assert list(Workflow("w", nodes).upto(["f"]).nodes) == ["letters", "f"]
-    with pytest.raises(UnknownName, match="unknown node of workflow 'w' 'g'"):
+    with pytest.raises(UnknownName, match="unknown node 'g' of workflow 'w'"):
         Workflow("w", nodes).upto(["g"])
 
 

@@ -143,7 +143,7 @@ def test_a_folder_without_a_manifest_is_named(tmp_path):
 
 
 def test_an_unknown_array_is_named(imported, tmp_path):
-    with pytest.raises(BadCall, match="unknown array of 'unaligned_50.pkl' 'sound'"):
+    with pytest.raises(BadCall, match="unknown array 'sound' of 'unaligned_50.pkl'"):
         _ = extractor("imported", path=str(tmp_path / "mosi"), array="sound").spec
 
 

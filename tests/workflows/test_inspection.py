@@ -230,7 +230,7 @@ def test_networks_run_on_the_device_that_was_asked_for(call, talk, monkeypatch):
         (["CLIP", "--speaker", "active-speaker"], 2, "needs the weights of a network"),
         (["CLIP", "--speaker", "largest-face", "--checkpoint", "CLIP"], 2, "has no weights"),
         (["CLIP", "--checkpoint", "CLIP"], 2, "error: "),
-        (["CLIP", "--set", "faces.min_sise=20"], 2, "unknown key in 'faces' 'min_sise'"),
+        (["CLIP", "--set", "faces.min_sise=20"], 2, "unknown key 'min_sise' in 'faces'"),
         (["CLIP", "--set", "vision.extract=face-geometry"], 2, "only settings of 'faces'"),
         (["CLIP", "--start", "9"], 1, "segment from 9 s to the end has no pictures"),
         (["WAV"], 1, "has no video stream"),

@@ -33,9 +33,9 @@ def test_reads_rows_with_and_without_a_node_of_ours():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("MAE: MAE", "MAE: MEA", "metric of heading 'MAE' 'MEA'. Did you mean 'MAE'"),
-        ("percent: [Acc-2]", "percent: [Acc2]", "heading in 'percent' 'Acc2'.*'Acc-2'"),
-        ("{Acc-2: 70}", "{Acc2: 70}", "unknown heading in row 'theirs' 'Acc2'"),
+        ("MAE: MAE", "MAE: MEA", "metric 'MEA' of heading 'MAE'. Did you mean 'MAE'"),
+        ("percent: [Acc-2]", "percent: [Acc2]", "heading 'Acc2' in 'percent'.*'Acc-2'"),
+        ("{Acc-2: 70}", "{Acc2: 70}", "unknown heading 'Acc2' in row 'theirs'"),
         ("{Acc-2: 70}", "{Acc-2: high}", "rows.1.published.Acc-2"),
         ("[1, null]", "[1, 2, 3]", r"row 'ours', 'Both': 3 numbers for 2 metric"),
         ("node: f, ", "", "row 'ours' has a variant, and no node that measures it"),
@@ -53,7 +53,7 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place(old, new, message):
 def test_unknown_papers_and_tables_are_named_with_the_nearest():
     with pytest.raises(UnknownName, match=r"published tables 'fmlmsm'. Did you mean 'fmlmsn'"):
         tables_of("fmlmsm")
-    with pytest.raises(UnknownName, match="unknown table of 'fmlmsn' '66'"):
+    with pytest.raises(UnknownName, match="unknown table '66' of 'fmlmsn'"):
         table_of("fmlmsn", "66")
 
 

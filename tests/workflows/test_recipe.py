@@ -62,10 +62,10 @@ def test_lists_all_faults_at_once():
     )
     assert "has 6 fault(s)" in message
     assert "node 'text': unknown extractor 'vadar'. Did you mean 'vader'?" in message
-    assert "node 'faces': unknown key in 'mtcnn-face' 'rte'. Did you mean 'rate'?" in message
+    assert "node 'faces': unknown key 'rte' in 'mtcnn-face'. Did you mean 'rate'?" in message
     assert "node 'audio': 'rate' = 'fast': Input should be a valid number" in message
     assert "node 'm': 'tasks' must be a list of names, got None" in message
-    assert "node 'n': unknown setting of 'sf' 'lrr'. Did you mean 'lr'?" in message
+    assert "node 'n': unknown setting 'lrr' of 'sf'. Did you mean 'lr'?" in message
     assert "node 'o': must be a mapping with one of extract, fit, encode" in message
 
 
@@ -141,7 +141,7 @@ def test_overrides_settings_and_the_corpus(tmp_path):
         ("tfn.lr", "an override reads node.setting=value, got 'tfn.lr'"),
         ("lr=3", "an override reads node.setting=value"),
         ("tfm.lr=3", "unknown node in an override 'tfm'. Did you mean 'tfn'"),
-        ("tfn.lrr=3", "unknown setting of 'tfn' 'lrr'"),
+        ("tfn.lrr=3", "unknown setting 'lrr' of 'tfn'"),
     ],
 )
 def test_refuses_an_override_that_fits_nothing(override, message):

@@ -291,8 +291,8 @@ def test_a_wrong_call_is_told_before_anything_is_run(tmp_path):
     assert not (tmp_path / "features").exists()
     with pytest.raises(BadCall, match="table 2 of 'tables.yaml' has no row that"):
         reproduce("tables.yaml", "2", "cache")
-    assert "unknown table of 'tables.yaml' '3'" in call("reproduce", "tables.yaml", "3").output
-    assert "unknown variant of recipe 'words.yaml' 'lnger'" in (
+    assert "unknown table '3' of 'tables.yaml'" in call("reproduce", "tables.yaml", "3").output
+    assert "unknown variant 'lnger' of recipe 'words.yaml'" in (
         call("reproduce", "tables.yaml", "1", "--variant", "lnger").output
     )
 
@@ -411,4 +411,8 @@ def test_metrics_of_another_family_do_not_stand_under_the_papers(tmp_path):
     assert (
         "no Acc-2 (Acc2), Acc-7 (Acc7) of task M in family 'sims'; the table's are of" in line.why
     )
-    assert "--set corpus.family=mag" in line.why
+    assert line.why.endswith("which a corpus of such labels is given by --set corpus.family=mag")
+    several = RECIPE.replace("{root: corpus}", "{several: {labelled: {root: corpus}}}")
+    (tmp_path / "words.yaml").write_text(several.replace("tasks: [M],", MINE))
+    line = reproduce("tables.yaml", "1", "cache", scheduler="sync").lines[0]
+    assert line.why.endswith("--set corpus.several.labelled.family=mag")

@@ -172,7 +172,7 @@ def test_rounds_have_their_number_and_the_seed_of_the_draws_in_their_fingerprint
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"belw": 1}, "unknown key in 'retrain' 'belw'. Did you mean 'below'"),
+        ({"belw": 1}, "unknown key 'belw' in 'retrain'. Did you mean 'below'"),
         ({"below": 74}, r"'below' of 'retrain' must lie in \[0, 1\], not 74.0"),
         ({"rounds": 0}, "'rounds' of 'retrain' must be a whole number of at least 1, not 0"),
         (3, "'retrain' must map below, rounds, draws"),

@@ -54,7 +54,7 @@ def test_reads_ranges_and_lists_by_the_kind_of_the_setting():
         ({"lr": {"low": 0, "high": 1, "log": True}}, "above 0 with 'log: true'"),
         ({"lr": {"low": 0.1, "high": 1, "steps": 2}}, "unknown key of a range 'steps'. Did you"),
         ({"lr": [0.1]}, "a list of at least two different values"),
-        ({"lrr": [1, 2]}, "unknown setting of 'tfn' in 'search' 'lrr'. Did you mean 'lr'"),
+        ({"lrr": [1, 2]}, "unknown setting 'lrr' of 'tfn' in 'search'. Did you mean 'lr'"),
         ({"seeds": [1, 2]}, "'seeds' cannot be searched"),
         ({"class_weights": ["none", "balanced"]}, "search of 'class_weights': class_weights: for"),
         ({"task_weights": [[1], [1, 2]]}, "search of 'task_weights': 2 task_weights do not fit 1"),

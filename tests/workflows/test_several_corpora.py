@@ -153,7 +153,10 @@ def test_a_corpus_of_its_own_says_that_several_are_wanted(several, tmp_path):
         ({"several": {"a/b": {"root": "x"}}}, "goes before a '/' in its ids; got 'a/b'"),
         ({"several": {"a": {"several": {}}}}, "corpus 'a' cannot itself be several"),
         ({"several": {"a": {"kind": "tabel"}}}, "'a': .*'tabel'. Did you mean 'table'"),
-        ({"several": {"a": {"without": ["emotio"]}}}, "'without' 'emotio'. Did you mean 'emotion'"),
+        (
+            {"several": {"a": {"without": ["emotio"]}}},
+            "'emotio' in 'without'. Did you mean 'emot",
+        ),
         ({"without": "M"}, "'without' must be a list of label columns, got 'M'"),
     ],
 )
@@ -167,10 +170,10 @@ def test_refuses_several_corpora_that_are_none(corpus, message):
     [
         ({"corpora": 3}, "'corpora' must be a list of names, got 3"),
         ({"corpora": ["a", "a"]}, "'corpora' names a twice"),
-        ({"corpus": ["a"]}, "unknown setting of 'sf' 'corpus'. Did you mean 'corpora'"),
+        ({"corpus": ["a"]}, "unknown setting 'corpus' of 'sf'. Did you mean 'corpora'"),
         (
             {"label_from": "words"},
-            "unknown setting of 'sf' 'label_from'. Did you mean 'labels_from",
+            "unknown setting 'label_from' of 'sf'. Did you mean 'labels_from",
         ),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_model_that_two_runs_share_stands_once(tmp_path, write_run):
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["ours-1:best"], UnknownName, "unknown trained model of run 'ours-1' 'best'.*good"),
+        (["ours-1:best"], UnknownName, "unknown trained model 'best' of run 'ours-1'.*good"),
         (
             ["our"],
             BadCall,
@@ -223,11 +223,11 @@ def test_models_whose_checkpoints_are_gone_are_named(store):
 
 
 def test_unknown_metrics_references_and_tasks_are_refused(store):
-    with pytest.raises(UnknownName, match="unknown metric of task 'M' 'Acc3'.*Acc7"):
+    with pytest.raises(UnknownName, match="unknown metric 'Acc3' of task 'M'.*Acc7"):
         compare_runs(["ours-1"], store, metrics=["Acc3"], draws=DRAWS)
     with pytest.raises(UnknownName, match="model of this comparison 'goood'. Did you mean 'good'"):
         compare_runs(["ours-1"], store, reference="goood", draws=DRAWS)
-    with pytest.raises(UnknownName, match="task of run 'ours-1', scored on split 'test': 'T'"):
+    with pytest.raises(UnknownName, match="task 'T' of run 'ours-1', scored on split 'test'"):
         compare_runs(["ours-1"], store, task="T", draws=DRAWS)
 
 

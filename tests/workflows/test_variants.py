@@ -113,7 +113,9 @@ def test_the_recipe_is_the_same_without_its_variants(small):
 
 
 def test_an_unknown_variant_is_named_with_the_nearest(small):
-    with pytest.raises(UnknownName, match=r"unknown variant .*'wid'. Did you mean 'wide'"):
+    with pytest.raises(
+        UnknownName, match=r"unknown variant 'wid' of recipe .* Did you mean 'wide'"
+    ):
         load_recipe(small, variants=["wid"])
 
 
@@ -141,7 +143,7 @@ def test_variants_that_are_not_well_formed_are_faults_of_the_recipe(tmp_path, va
         ("{drop: [mm]}", "variant 'a': 'drop': unknown node 'mm'. Did you mean 'm'"),
         ("{set: [mm.lr=1]}", "variant 'a': unknown node in an override 'mm'"),
         ("{set: [m.lr]}", r"variant 'a': an override reads node.setting=value, got 'm.lr'"),
-        ("{set: [m.lrr=1]}", "node 'm': unknown setting of 'unimodal' 'lrr'. Did you mean 'lr'"),
+        ("{set: [m.lrr=1]}", "node 'm': unknown setting 'lrr' of 'unimodal'. Did you mean 'lr'"),
         ("{nodes: {n: {fit: sff, on: [text], tasks: [M]}}}", "unknown model 'sff'"),
     ],
 )
@@ -230,7 +232,7 @@ def test_null_leaves_out_what_stands_there(small):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("m.lrr=null", "node 'm': unknown setting of 'unimodal' 'lrr'. Did you mean 'lr'"),
+        ("m.lrr=null", "node 'm': unknown setting 'lrr' of 'unimodal'. Did you mean 'lr'"),
         ("m.start=null", "node 'm': 'start' must name .*, got None"),
         ("corpus.several.vox=null", "'vox': must map 'root' .* to values, got None"),
     ],

@@ -236,7 +236,7 @@ def test_a_clip_without_sound_is_refused():
 
 
 def test_an_unknown_feature_is_named_with_the_nearest_known():
-    with pytest.raises(UnknownName, match="feature of 'librosa' 'mfc'. Did you mean 'mfcc'?"):
+    with pytest.raises(UnknownName, match="feature 'mfc' of 'librosa'. Did you mean 'mfcc'?"):
         Librosa(features=("mfc",))
 
 

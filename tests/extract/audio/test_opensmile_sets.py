@@ -207,11 +207,11 @@ def test_a_clip_without_sound_is_refused():
 
 def test_an_unknown_set_or_level_is_named_with_the_nearest_known():
     with pytest.raises(
-        UnknownName, match="feature_set of 'opensmile' 'compare_2016'. Did you mean"
+        UnknownName, match="feature_set 'compare_2016' of 'opensmile'. Did you mean"
     ):
         OpenSmile("compare_2016")
     with pytest.raises(
-        UnknownName, match="level of 'opensmile' 'func'. Did you mean 'functionals'"
+        UnknownName, match="level 'func' of 'opensmile'. Did you mean 'functionals'"
     ):
         OpenSmile(level="func")
     for level in ("delta", "lld+delta"):

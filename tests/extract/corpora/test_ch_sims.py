@@ -361,7 +361,7 @@ def test_transcripts_keep_commas_quotes_and_line_breaks(tmp_path):
 def test_unknown_kinds_and_options_name_the_nearest(tmp_path):
     with pytest.raises(UnknownName, match="unknown kind of corpus 'chsims'. Did you mean 'ch-s"):
         read_corpus("chsims", tmp_path)
-    with pytest.raises(UnknownName, match="option of corpus kind 'ch-sims' 'familiy'.*'family'"):
+    with pytest.raises(UnknownName, match="option 'familiy' of corpus kind 'ch-sims'.*'family'"):
         read_corpus("ch-sims", tmp_path, familiy="sims")
     with pytest.raises(BadCall, match="option 'name' of corpus kind 'ch-sims' must be text, not 3"):
         read_corpus("ch-sims", tmp_path, name=3)

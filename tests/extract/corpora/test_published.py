@@ -205,5 +205,5 @@ def test_options_have_their_types(tmp_path):
         read_corpus("iemocap", tmp_path, test_session="five")
     with pytest.raises(BadCall, match="option 'valid' of corpus kind 'media' must be a number"):
         read_corpus("media", tmp_path, valid=True)
-    with pytest.raises(BadCall, match="unknown option of corpus kind 'media' 'progress'"):
+    with pytest.raises(BadCall, match="unknown option 'progress' of corpus kind 'media'"):
         read_corpus("media", tmp_path, progress=print)
