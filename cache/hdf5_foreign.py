@@ -153,8 +153,8 @@ def _told(path: Path) -> Iterator[None]:
         raise BadInput(f"'{path}' holds an array that does not fit into memory") from error
 
 
-def write_hdf5(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays under their paths; a file that is there is replaced at once.
+def write_hdf5(path: Path, arrays: Mapping[str, Array], texts: Mapping[str, str] = {}) -> None:
+    """Write arrays, and texts of their own, under their paths; a file that is there is replaced.
 
     Raises:
         StoreFull: the file system has no room.
@@ -167,4 +167,6 @@ def write_hdf5(path: Path, arrays: Mapping[str, Array]) -> None:
     with h5py.File(image, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, track_times=False)
+        for name, text in texts.items():
+            file.create_dataset(name, (1,), h5py.string_dtype(), [text], track_times=False)
     publish(path, image.getbuffer(), replace=True)

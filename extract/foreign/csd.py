@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import numpy as np
 from ...cache.errors import BadCall, BadInput
 from ...cache.hdf5_foreign import ForeignHdf5, is_hdf5, write_hdf5
 from ...cache.records import Array
+from ...cache.validation import count
 from .library import Table, from_tables, two_dimensional
 from .outgoing import Outgoing
-from .records import Foreign, check_id, modality_of
+from .records import Foreign, check_id, modality_of, their_id
 
 SEQUENCE = ("features", "intervals")
 
@@ -82,7 +84,10 @@ def intervals_of(times: Array, n_rows: int, where: str) -> Array:
 
 
 def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
-    """Write one array as a sequence; utterances without rows are left out.
+    """Write one array as a sequence, with metadata as the SDK looks for them.
+
+    Utterances without rows are left out; ``video/clip`` is ``video$_$clip``, as an id with a slash
+    would be two groups for the SDK.
 
     Raises:
         BadCall: there is more than one array, or rows have no times.
@@ -106,7 +111,17 @@ def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
             raise BadCall(
                 f"rows of '{name}' have no times ('{utterance}'), which a .csd needs: intervals"
             )
-        arrays[f"{name}/data/{utterance}/features"] = table.values[rows]
-        arrays[f"{name}/data/{utterance}/intervals"] = times
-    write_hdf5(path, arrays)
-    return [f"{len(left)} utterances without rows left out"] if left else []
+        key = f"{name}/data/{their_id(utterance)}"
+        arrays[f"{key}/features"], arrays[f"{key}/intervals"] = table.values[rows], times
+    about = {
+        "root name": name,
+        "computational sequence description": f"{given.modalities[name]} features",
+        "computational sequence version": 1.0,
+        "dimension names": list(table.columns),
+        "alignment compatible": True,
+        "dataset name": given.corpus.name,
+    }
+    texts = {f"{name}/metadata/{what}": json.dumps(said) for what, said in about.items()}
+    write_hdf5(path, arrays, texts)
+    notes = ["a .csd holds no splits, labels and texts: import it with --corpus to have them again"]
+    return notes + [f"{count(len(left), 'utterance')} without rows left out"] * bool(left)

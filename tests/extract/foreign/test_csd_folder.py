@@ -1,14 +1,20 @@
 """A folder of computational sequences: utterances, words, labels, and the SDK's alignment."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadInput
+from affectflow.cache.store import FeatureStore
 from affectflow.extract.foreign import format_of, read_foreign
 from affectflow.extract.pool_words import pool
+from affectflow.extract.registry import extractor
 from affectflow.workflows.cli import main
+from affectflow.workflows.notebook import node
 
 EPSILON = 10e-6  # the SDK's
 VIDEOS = {"03bSnISJMiM": 3, "unheard": 2}  # the first is of MOSI's training split
@@ -176,6 +182,38 @@ def test_what_is_wrong_with_a_folder_is_named(made):
     write(folder / "x.csd", "Labels", {v: (np.zeros((len(spans), 6)), spans + 1) for v in VIDEOS})
     with pytest.raises(BadInput, match="have other intervals for '03bSnISJMiM': import them apart"):
         read_foreign(folder)
+
+
+def test_a_sequence_goes_out_and_in_by_commands(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+
+    def run(*words):
+        done = runner.invoke(main, ["features", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    run("import", "mosi_csd", "--out", "first")
+    told = run("export", "first/recipe.yaml", "audio.csd", "--node", "audio")
+    assert "holds no splits, labels and texts: import it with --corpus" in told
+    run("import", "audio.csd", "--out", "second", "--corpus", "first", "--cache", "other")
+    with h5py.File("audio.csd", "r") as file:
+        assert list(file) == ["audio"]
+        assert sorted(file["audio/data"]) == sorted(
+            f"{video}$_${i}" for video, n in VIDEOS.items() for i in range(n)
+        )
+        metadata = {name: json.loads(file[f"audio/metadata/{name}"][0]) for name in
+                    ("root name", "dataset name", "dimension names")}  # fmt: skip
+    assert metadata == {"root name": "audio", "dataset name": "mosi_csd", "dimension names": []}
+    corpus = Corpus.read("first")
+    tables = [
+        FeatureStore(cache).table(corpus, node(extractor("imported", path=out, array="audio")))
+        for cache, out in (("features", "first"), ("other", "second"))
+    ]
+    assert tables[0].values.tobytes() == tables[1].values.tobytes()
+    assert tables[0].times.tobytes() == tables[1].times.tobytes()
+    for part in ("offsets", "mask"):
+        np.testing.assert_array_equal(getattr(tables[0], part), getattr(tables[1], part))
 
 
 def test_one_command_imports_aligns_and_trains(made, tmp_path, monkeypatch):
