@@ -70,7 +70,7 @@ def read_foreign(path: str | Path, kind: str = "", **options: Any) -> Foreign:
         if str(path) in str(error):
             raise
         raise type(error)(f"'{path}': {error}") from error
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, RecursionError) as error:
         raise BadInput(f"'{path}' cannot be read: {error}") from error
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...cache.errors import BadInput
 from ...cache.hdf5_foreign import ForeignHdf5, is_hdf5
 from .library import Table, from_tables, two_dimensional
 from .records import Foreign
@@ -27,6 +28,8 @@ def read(path: Path, array: str = "", modality: str = "") -> Foreign:
     """
     with ForeignHdf5(path) as file:
         names = file.names()
+    if not names:
+        raise BadInput(f"there is no array in '{path}'")
 
     def table(i: int) -> Table:
         with ForeignHdf5(path) as file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ from .records import Foreign, ForeignArray, unmeasured
 
 ABOUT = "about"
 PARTS = ("values", "offsets", "mask", "times")
+#: What zipfile, numpy and JSON say of an archive that is damaged, encrypted or another.
+DAMAGES = (
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 #: Times that a member may become larger, beyond so many bytes.
 MOST_TIMES, SMALL = 200, 64 << 20
 
@@ -69,7 +81,7 @@ def read(path: Path) -> Foreign:
                 for name, told in about["arrays"].items()
             }
             return Foreign("npz", ids, about["columns"], found)
-    except (KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGES as error:
         raise BadInput(
             f"'{path}' is no archive that 'affectflow features export' wrote, or it is damaged: "
             f"{str(error)[:100]}"

@@ -216,6 +216,14 @@ def test_an_archive_that_leads_elsewhere_or_is_another_is_refused(tmp_path):
         archive.writestr("about.npy", bytes(70 << 20))
     with pytest.raises(BadInput, match="becomes 73,400,320 bytes: refused"):
         read_foreign(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("about.npy", b"x")
+    other = bytearray(path.read_bytes())
+    for header, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):  # a compression that nobody has
+        other[other.index(header) + place] = 0x63
+    path.write_bytes(other)
+    with pytest.raises(BadInput, match="is no archive"):
+        read_foreign(path)
 
 
 def test_a_subset_by_node_split_and_rows(unaligned, write_pickle, tmp_path):

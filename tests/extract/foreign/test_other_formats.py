@@ -230,6 +230,13 @@ def test_hdf5_with_one_array_an_utterance(tmp_path):
         assert found.values.tobytes() == wanted.tobytes()
 
 
+def test_hdf5_without_an_array_is_named(tmp_path):
+    with h5py.File(tmp_path / "audio.h5", "w") as file:
+        file.create_group("empty")
+    with pytest.raises(BadInput, match="there is no array in"):
+        read_foreign(tmp_path / "audio.h5")
+
+
 def test_what_is_of_no_known_format_is_named(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"hello there")
     with pytest.raises(BadInput, match="no format that is known, it begins with b'hello there'"):
