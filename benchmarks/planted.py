@@ -62,7 +62,7 @@ def moments(seeds: Sequence[int]) -> Figures:
     return figures
 
 
-def balance(seeds: Sequence[int]) -> Figures:
+def balance(seeds: Sequence[int], n: int = 1000) -> Figures:
     """A sound that tells the label, and a sight that hardly does (KEBR's cosine constraint).
 
     What the sight shows is looked for in the fused text: told by a ridge regression on it, fitted
@@ -73,7 +73,7 @@ def balance(seeds: Sequence[int]) -> Figures:
         "planted_balance_cosine": ("of the fused text with sight, validation split", [], []),
     }
     for seed in seeds:
-        data, sight = drowned(seed)
+        data, sight = drowned(seed, n)
         train, test = data.rows("train"), data.rows("test")
         for i, weight in enumerate((0.0, 1.0), start=1):
             model, training = fit_settings(

@@ -48,7 +48,7 @@ def shifted_corpora(seed: int, n: int = 120, n_rows: int = 3):
     )
 
 
-def drowned(seed: int, n: int = 400, n_rows: int = 6):
+def drowned(seed: int, n: int, n_rows: int = 6):
     """Utterances whose label is 0.9 of what sound tells and 0.1 of sight, both plain to see.
 
     Text tells neither. Beside the corpus: what sight tells, (n,).

@@ -43,7 +43,7 @@ def test_moment_matching_draws_corpora_together_and_carries_over_to_another_one(
 
 
 def test_the_cosine_constraint_keeps_a_modality_that_another_one_drowns(planted):
-    figures = planted["balance"]([3])
+    figures = planted["balance"]([3], n=400)
     for name in ("planted_balance_share", "planted_balance_cosine"):
         _, (without,), (having,) = figures[name]
         assert having > without + 0.1
