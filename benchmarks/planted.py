@@ -31,7 +31,7 @@ NO_DROPOUT = {"text_dropout": 0, "audio_dropout": 0, "vision_dropout": 0}
 Figures = dict[str, tuple[str, list[float], list[float]]]
 
 
-def moments(seeds: Sequence[int]) -> Figures:
+def moments(seeds: Sequence[int], n: int = 240) -> Figures:
     """Three corpora with shifted means learned together, a fourth one held out (EASUM, phase 1).
 
     Column 0 tells the emotion from the corpus' own mean (-1.5, -0.5, 0.5; held out: 4) nearly
@@ -43,7 +43,7 @@ def moments(seeds: Sequence[int]) -> Figures:
         "planted_moments_distance": ("of the three, in their deviations", [], []),
     }
     for seed in seeds:
-        data = shifted_corpora(seed)
+        data = shifted_corpora(seed, n)
         for i, omega in enumerate((0.0, 3.0), start=1):
             model, training = fit_settings(
                 "easum-general",

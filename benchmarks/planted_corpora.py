@@ -28,7 +28,7 @@ def two_inputs(values: np.ndarray, labels: dict[str, np.ndarray], n: int, n_rows
     return join(ids, splits, labels, [Input(m, m, rows_of(ids, v, n_rows)) for m, v in pairs])
 
 
-def shifted_corpora(seed: int, n: int = 120, n_rows: int = 3):
+def shifted_corpora(seed: int, n: int, n_rows: int = 3):
     """Four corpora of n utterances, as ``moments`` says; the fourth is the test split."""
     rng = np.random.default_rng(seed)
     happy = rng.integers(0, 2, 4 * n)

@@ -35,7 +35,7 @@ def test_a_cue_that_comes_later_is_found_by_attention_and_not_by_means(planted):
 
 
 def test_moment_matching_draws_corpora_together_and_carries_over_to_another_one(planted):
-    figures = planted["moments"]([2])
+    figures = planted["moments"]([2], n=120)
     _, (without,), (having,) = figures["planted_moments_distance"]
     assert having < 0.8 * without
     _, (without,), (having,) = figures["planted_moments_transfer"]
