@@ -18,6 +18,7 @@ from .corpus_file import read_file, write_file
 from .corpus_html import as_html
 from .errors import BadCorpus, UnknownName, unknown
 from .labels import CLASSES
+from .leaks import find_leaks
 from .records import Array, Utterance
 from .validation import SPLITS, Faults, as_range, count, find_faults, show
 
@@ -28,6 +29,8 @@ FILE = "corpus.parquet"
 #: Metric families, with the range that their labels lie in. See ``train/metrics.py``.
 FAMILIES = {"sims": (-1.0, 1.0), "mosi": (-3.0, 3.0), "mag": (-3.0, 3.0)}
 _FIELDS = tuple(field.name for field in dataclasses.fields(Utterance))
+#: Fields that are written only where there is something in them, as they were added later.
+SELDOM = ("families", "parts", "shared")
 #: Up to this many ids, an unknown one is compared with all of them to name the nearest.
 COMPARED = 20_000
 
@@ -50,6 +53,8 @@ class Corpus:
         families: of several corpora that were joined (``cache.joined``), name to metric family;
             empty: it is one of its own.
         parts: of such, name in the whole to the name that the corpus has itself.
+        shared: what its official splits are known to share (``speaker``, ``video``): noted, and
+            no warning.
     """
 
     _frame: pd.DataFrame
@@ -61,6 +66,7 @@ class Corpus:
     reading_faults: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.family and self.family not in FAMILIES:
@@ -79,6 +85,7 @@ class Corpus:
         reading_faults: Iterable[str] = (),
         families: Mapping[str, str] | None = None,
         parts: Mapping[str, str] | None = None,
+        shared: Iterable[str] = (),
     ) -> Corpus:
         """Make a corpus of columns: ``id`` and any of the others, numbers also as text.
 
@@ -94,7 +101,7 @@ class Corpus:
         """
         frame, faults = typed(columns)
         said = (note, tuple(notes), (*reading_faults, *faults))
-        whole = dict(families or {}), dict(parts or {})
+        whole = dict(families or {}), dict(parts or {}), tuple(shared)
         return cls(frame, name, family, as_range(label_range), *said, *whole)
 
     @classmethod
@@ -149,7 +156,7 @@ class Corpus:
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if not field.name.startswith("_")
-            and (self.families or field.name not in ("families", "parts"))
+            and (getattr(self, field.name) or field.name not in SELDOM)
         }
         write_file(file, self._frame, about)
         return file
@@ -228,7 +235,7 @@ class Corpus:
         import pandas as pd
 
         column = pd.Series(list(splits), dtype="str", index=self._frame.index)
-        return dataclasses.replace(self, _frame=self._frame.assign(split=column))
+        return dataclasses.replace(self, _frame=self._frame.assign(split=column), shared=())
 
     @property
     def every_family(self) -> tuple[str, ...]:
@@ -300,7 +307,11 @@ class Corpus:
         return self._frame.copy()
 
     def check(
-        self, media: bool = True, training: bool = False, tasks: Sequence[str] = ()
+        self,
+        media: bool = True,
+        training: bool = False,
+        tasks: Sequence[str] = (),
+        leaks: bool = True,
     ) -> Faults:
         """Find all faults of the table at once.
 
@@ -308,6 +319,7 @@ class Corpus:
             media: look for every media file.
             training: also what a fit needs: utterances in ``train`` and ``valid``, labels there.
             tasks: labels that must be there; empty: whatever is missing is a warning.
+            leaks: look for speakers, videos and segments that stand in two splits.
         """
         errors, warnings = find_faults(
             self._frame,
@@ -318,7 +330,11 @@ class Corpus:
             tasks=tasks,
             hint=self.range_hint,
         )
-        return Faults((*self.reading_faults, *errors), tuple(warnings), self.name)
+        found = find_leaks(self._frame) if leaks else []
+        known = tuple(leak.told(self.shared) for leak in found if leak.kind in self.shared)
+        leaking = [str(leak) for leak in found if leak.kind not in self.shared]
+        faults = (*self.reading_faults, *errors), (*leaking, *warnings)
+        return Faults(*faults, self.name, known)
 
     def digest(self) -> str:
         """SHA-256, 64 hex digits, of all columns, whatever the order of the utterances.

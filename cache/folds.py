@@ -119,7 +119,8 @@ def parts(
         return _dealt(folds, ids, labels)
     if folds.kind == "sessions":
         return _sessions(ids, speakers or [""] * len(ids), dialogues or [""] * len(ids))
-    groups = [video_of(name) for name in ids]
+    pairs = zip(ids, dialogues or [""] * len(ids), strict=True)
+    groups = [dialogue or video_of(name) for name, dialogue in pairs]
     if folds.kind == "speakers":
         groups = _known(ids, speakers)
     return _balanced(folds, groups)

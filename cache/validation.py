@@ -33,11 +33,13 @@ class Faults:
         errors: one sentence a fault.
         warnings: one sentence a doubt.
         corpus: name of the corpus, for the message.
+        notes: one sentence each on what is known of the corpus, and no fault.
     """
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     corpus: str = ""
+    notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.errors or self.warnings)
@@ -135,7 +137,7 @@ def find_faults(
         warnings += [*_outside(frame), *([] if tasks else untaught)]
     if _bare(frame).all():
         warnings.append("no utterance has media or a transcript: only imported features do")
-    warnings += [*_leaks(frame), *_silent(frame), *_unlabelled(frame, needed)]
+    warnings += [*_silent(frame), *_unlabelled(frame, needed)]
     return errors, warnings
 
 
@@ -288,24 +290,6 @@ def _outside(frame: pd.DataFrame) -> Iterator[str]:
     if rows.any():
         n, names = _named(frame, rows)
         yield f"{count(n, 'utterance')} in no split, not used: {names}"
-
-
-def _leaks(frame: pd.DataFrame) -> Iterator[str]:
-    """Speakers and segments that stand in two splits: test scores would be too good."""
-    placed = frame[frame["split"] != ""]
-    spoken = placed.loc[placed["speaker"] != "", ["speaker", "split"]].drop_duplicates()
-    for_two = spoken[spoken.duplicated("speaker", keep=False)].groupby("speaker", sort=False)
-    if len(for_two):
-        names = [f"{show(who)} ({', '.join(splits)})" for who, splits in for_two["split"]]
-        yield f"{count(len(names), 'speaker')} in more than one split: {listing(names)}"
-    segment = ["media", "start", "end"]
-    shown = placed.loc[placed["media"] != "", ["id", *segment, "split"]].fillna({"start": 0.0})
-    unlike = shown.drop_duplicates([*segment, "split"])
-    twice = unlike[unlike.duplicated(segment, keep=False)].sort_values(segment, kind="stable")
-    if len(twice):
-        names = [f"{show(i)} ({s})" for i, s in zip(twice["id"], twice["split"], strict=True)]
-        n = len(twice.drop_duplicates(segment))
-        yield f"{count(n, 'segment')} in more than one split (same media): {listing(names)}"
 
 
 def _silent(frame: pd.DataFrame) -> Iterator[str]:

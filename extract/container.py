@@ -33,6 +33,8 @@ FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,"
     "mpeg,mpegts,mpegvideo,nut,ogg,rm,tta,w64,wav,wv"
 )
+#: How playlists, scripts and session descriptions begin, in lower case.
+SCRIPTS = (b"#ext", b"ffconcat", b"v=0", b"<?xml", b"<asx", b"<smil", b"<mpd", b"[playlist]")
 
 
 @contextmanager
@@ -85,8 +87,7 @@ def _opening_error(path: Path, error: av.error.FFmpegError) -> Exception:
         return OSError(error.errno, error.strerror, str(path))
     with path.open("rb") as file:
         head = file.read(4096)
-    text = head.lstrip(b"\xef\xbb\xbf \r\n")
-    if text.startswith((b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"[playlist]")):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(SCRIPTS):
         return BadMedia(
             f"'{path}' is a playlist or script that names other files; media are opened as plain "
             "files only: give the media file itself"

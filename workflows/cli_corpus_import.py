@@ -115,7 +115,7 @@ def _show(corpus: Corpus, kind: Kind) -> bool:
     rows = [(part or "-", f"{n:,}", f"{wanted:,}") for part, (n, wanted) in official.items()]
     rows = rows or [(part or "-", f"{n:,}", "-") for part, n in corpus.sizes.items()]
     show_rows(("part", "utterances", "official"), rows)
-    for line in (*corpus.notes, *faults.warnings):
+    for line in (*corpus.notes, *faults.notes, *faults.warnings):
         show_note(line)
     for line in faults.errors:
         ERR.print(f"fault: {line}", style="yellow", highlight=False)

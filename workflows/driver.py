@@ -80,6 +80,8 @@ class Driver:
         )
         self._assign = Assignment(self.board, run.id, self.device, self.allow_mixed)
         run.board, run.states = self.board, self.board.states
+        for line in self.board.copies(run.recipe.corpus.folds):
+            self.reporter.note(line)
         self._exit.callback(record_run, run)
         with self._exit:
             for level in sorted({run.workflow.level(node) for node in run.workflow}):

@@ -17,8 +17,9 @@ from ..cache import checkpoints, difference, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
 from ..cache.digests import Digested, Look, default_memory, digest_and_look
-from ..cache.folds import in_fold
+from ..cache.folds import Folds, in_fold
 from ..cache.keys import fingerprint
+from ..cache.leaks import leaks_of
 from ..cache.records import Utterance
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
@@ -106,6 +107,16 @@ class Board:
     def digest(self, i: int, content: str) -> bytes:
         """Digest of what utterance i gives as ``media``, ``text`` or ``name``."""
         return self._digests[i][content]
+
+    def contents(self) -> dict[str, bytes]:
+        """Digest of the media and segment of each utterance, by its id, where they are read."""
+        pairs = zip(self.utterances, self._digests, strict=True)
+        return {one.id: found["media"] for one, found in pairs if "media" in found}
+
+    def copies(self, folds: Folds) -> list[str]:
+        """Say which recordings stand in two splits, or folds, under other names."""
+        found = leaks_of(self.corpus, folds, self.contents())
+        return [str(leak) for leak in found if leak.kind == "content"]
 
     def encode_description(self, node: Encode) -> dict[str, object]:
         """What an encode's output is made from, once its fit is done."""

@@ -13,6 +13,7 @@ from ..cache.errors import AffectflowError, BadCall
 from ..cache.folds import folds_of, in_fold, told
 from ..cache.keys import canonical, settings_of
 from ..cache.labels import CLASSES
+from ..cache.leaks import leaks_of
 from ..cache.publish import usable
 from ..cache.store import FeatureStore
 from .corpora import OFFICIAL
@@ -159,7 +160,10 @@ def look(
         return board.states
 
     loaded, _ = settled(loaded, states_of)
-    return loaded, opened, board_of(loaded)
+    board = board_of(loaded)
+    for line in board.copies(loaded.corpus.folds):
+        reporter.note(line)
+    return loaded, opened, board
 
 
 def store_at(cache: str | Path | FeatureStore) -> FeatureStore:
@@ -238,10 +242,14 @@ def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) ->
     columns = needed_columns(fits, corpus)
     folds = folds_of(corpus, recipe.corpus.folds)
     splits = [in_fold(corpus, fold) for fold in folds] or [corpus]
-    found = [one.check(media=False, training=bool(fits), tasks=columns) for one in splits]
+    found = [
+        one.check(media=False, training=bool(fits), tasks=columns, leaks=not folds)
+        for one in splits
+    ]
     cut = [told(corpus, recipe.corpus.folds)] if folds else []
-    warnings = dict.fromkeys(line for faults in found for line in faults.warnings)
-    for line in (*recipe.notes, *corpus.notes, *cut, *warnings):
+    cut += map(str, leaks_of(corpus, recipe.corpus.folds)) if folds else []
+    told_of = dict.fromkeys(line for one in found for line in (*one.notes, *one.warnings))
+    for line in (*recipe.notes, *corpus.notes, *cut, *told_of):
         reporter.note(line)
     for faults in found:
         faults.raise_if_any()

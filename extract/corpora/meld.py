@@ -88,6 +88,7 @@ def read(root: str | Path, *, name: str = "", encoding: str = "", note: str = ""
         note=note,
         notes=(*found.notes, *doubled),
         reading_faults=found.faults,
+        shared=["speaker"],  # the friends are in all of its splits
     )
 
 

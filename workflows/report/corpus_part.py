@@ -9,7 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from ...cache.corpus import Corpus
+from ...cache.folds import folds_of
+from ...cache.leaks import leaks_of
 from ...train.dataset import known
+from ..result import Run
 from .charts import histograms
 
 #: Bars of a histogram; odd, so that 0 and the steps of 0.2 of CH-SIMS fall inside a bar each.
@@ -103,3 +106,11 @@ def _distribution(name: str, task: str, corpus: Corpus) -> Distribution | None:
     outside = int(((there < low) | (there > high)).sum())
     chart = histograms(title, counts, low, high)
     return Distribution(name, len(there), float(there.mean()), std, outside, chart)
+
+
+def leaks(run: Run) -> list[str]:
+    """What stands in two splits, or in two folds: a sentence a kind."""
+    contents = run.board.contents() if run.board else {}
+    folds = run.recipe.corpus.folds
+    known = () if folds_of(run.corpus, folds) else run.corpus.shared
+    return [leak.told(known) for leak in leaks_of(run.corpus, folds, contents)]

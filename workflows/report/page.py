@@ -76,6 +76,7 @@ def render(run: Run, inside: Sequence[Inside] = ()) -> str:
         published=[(found, said_of(found)) for found in measured_in(run)],
         soft=soft_samples(run),
         splits=corpus_part.split_rows(run.corpus),
+        leaks=corpus_part.leaks(run),
         labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),
         reused=(parts := reused(run)),

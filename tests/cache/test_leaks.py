@@ -1,0 +1,86 @@
+"""What stands in two splits."""
+
+import pytest
+
+from affectflow.cache.corpus import Corpus
+from affectflow.cache.folds import Folds
+from affectflow.cache.leaks import find_leaks, leaks_of
+
+
+def corpus(shared=(), **columns):
+    given = {
+        "id": ["a/1", "a/2", "b/1", "c/1"],
+        "split": ["train", "train", "valid", "test"],
+        "media": ["/a1", "/a2", "/b1", "/c1"],
+        "speaker": ["ann", "ann", "bob", "cy"],
+    }
+    return Corpus.from_columns({**given, **columns}, name="toy", shared=shared)
+
+
+def told(corpus, contents=None):
+    return [str(leak) for leak in find_leaks(corpus.to_frame(), contents)]
+
+
+def test_splits_that_share_nothing_have_no_leak():
+    assert told(corpus(), {"a/1": b"1", "b/1": b"2"}) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"speaker": ["ann", "", "ann", ""]},
+         "1 speaker in more than one split: 'ann' (train, valid)"),
+        ({"split": ["train", "test", "valid", "test"], "speaker": [""] * 4},
+         "1 video in more than one split: 'a' (train, test)"),
+        ({"dialogue": ["d", "e", "f", "d"]}, "1 video in more than one split: 'd' (train, test)"),
+        ({"media": ["/x", "/a2", "/x", "/c1"]},
+         "1 segment in more than one split (same media): 'a/1' (train), 'b/1' (valid)"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_two_splits_is_named(columns, message):
+    assert told(corpus(**columns)) == [message]
+
+
+def test_the_same_bytes_under_two_names_are_one_recording():
+    same = {"a/1": b"same", "a/2": b"same", "b/1": b"other", "c/1": b"same"}
+    assert told(corpus(), same) == [
+        "1 recording in more than one split (other files, but the same bytes): "
+        "'a/1' (train), 'a/2' (train), 'c/1' (test)"
+    ]
+    assert told(corpus(), {"a/1": b"same", "a/2": b"same"}) == []  # in one split alone
+
+
+def test_what_is_in_no_split_leaks_nothing():
+    assert told(corpus(split=["train", "train", "valid", ""], speaker=["x", "x", "y", "x"])) == []
+
+
+def test_videos_of_their_own_are_no_video_in_common():
+    assert told(corpus(id=["1", "2", "3", "4"])) == []
+
+
+def test_what_official_splits_are_known_to_share_is_noted(tmp_path):
+    friends = corpus(["speaker"], speaker=["Ross", "Joey", "Ross", "Joey"])
+    assert friends.check(media=False).notes == (
+        "known of its official splits: 2 speakers in more than one split: "
+        "'Ross' (train, valid), 'Joey' (train, test)",
+    )
+    assert not [line for line in friends.check(media=False).warnings if "speaker" in line]
+    friends.write(tmp_path)
+    assert Corpus.read(tmp_path).shared == ("speaker",)
+
+
+def test_of_other_splits_nothing_is_known():
+    friends = corpus(["speaker"], speaker=["Ross", "Joey", "Ross", "Joey"])
+    cut = friends.with_splits(["train", "valid", "valid", "test"])
+    (warning,) = [line for line in cut.check(media=False).warnings if "speaker" in line]
+    assert warning.startswith("2 speakers in more than one split")
+
+
+def test_folds_are_looked_at_as_the_parts_that_are_tested_in_turn():
+    columns = {"id": [f"v{i}/{i}" for i in range(6)], "speaker": list("aabbcc")}
+    made = Corpus.from_columns(columns, name="toy")
+    assert leaks_of(made, Folds("speakers", 3)) == []
+    (leak,) = leaks_of(made, Folds("videos", 6))
+    assert (leak.kind, leak.n) == ("speaker", 3)
+    assert "fold" in leak.examples
+    assert leaks_of(made, Folds("official")) == []
