@@ -161,6 +161,9 @@ RECIPE_OPTIONS = (
         help="Only this node and what it needs. Repeatable.",
     ),
 )
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"
+)
 RUN_OPTIONS = (
     *RECIPE_OPTIONS,
     click.option(
@@ -170,9 +173,7 @@ RUN_OPTIONS = (
         help="sync, processes, cluster (as the recipe's 'cluster' says), or a dask scheduler's "
         "address (tcp://host:port, tls://host:port).",
     ),
-    click.option(
-        "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"
-    ),
+    WORKERS,
     DEVICE,
     click.option("--retry-failed", is_flag=True, help="Try again what failed before."),
     click.option("--strict", is_flag=True, help="Stop at the first failure."),
