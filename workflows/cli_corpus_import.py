@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -108,6 +109,7 @@ def corpus_import(kind: str, root: Path, out: Path | None, options: tuple[str, .
 
 def _show(corpus: Corpus, kind: Kind) -> bool:
     """Print what a corpus came to; whether it has no faults."""
+    from ..extract.corpora import options_of
     from .console import ERR, show_note, show_rows
 
     faults = corpus.check()
@@ -119,5 +121,9 @@ def _show(corpus: Corpus, kind: Kind) -> bool:
         show_note(line)
     for line in faults.errors:
         ERR.print(f"fault: {line}", style="yellow", highlight=False)
+    media = [path for path in corpus.to_frame()["media"] if path]
+    if media and not any(map(os.path.isfile, media)):
+        lies = " and give it as --set media_root=FOLDER" if "media_root" in options_of(kind) else ""
+        show_note(f"not one of {len(media):,} media files is there: see where they lie{lies}")
     click.echo(f"{corpus!r}")
     return not faults.errors

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...cache.corpus import Corpus
 from ...cache.errors import BadCall, BadCorpus
+from ...cache.labels import DIMENSIONS
 from ...cache.validation import count, listing, show
 from .kind import Kind, counted
 from .media_folder import MediaFolder, Unusable
@@ -88,31 +89,35 @@ def read(
     if not turns:
         raise BadCorpus(f"no turn is in the files of '{folder}/Session*/{EVALUATIONS}'")
     texts = {k: v for session in SESSIONS for k, v in _texts(folder, session, notes).items()}
-    ids = [turn.said["id"] for turn in turns]
-    media, more = _media(folder, turns)
-    silent = [own for own in ids if own not in texts]
-    if silent:
-        notes.append(counted(silent, "turn", "without a transcript"))
-    columns, doubled = without_doubles(
-        {
-            **_labels(turns),
-            "id": ids,
-            "media": media,
-            "start": [turn.said["start"] for turn in turns],
-            "end": [turn.said["end"] for turn in turns],
-            "text": [texts.get(own, "") for own in ids],
-            "speaker": [f"Ses{turn.said['session']}_{turn.said['who']}" for turn in turns],
-            "language": ["en"] * len(ids),
-            "dialogue": [turn.dialogue for turn in turns],
-            "turn": [turn.number for turn in turns],
-            "split": [held.get(turn.session, "train") for turn in turns],
-        }
-    )
-    notes += [*_unlabelled(turns), *doubled]
-    faults += more
+    media, outside = _media(folder, turns)
+    silent = [own for turn in turns if (own := turn.said["id"]) not in texts]
+    columns, doubled = without_doubles({**_columns(turns, texts, held), "media": media})
+    notes += [counted(silent, "turn", "without a transcript")] if silent else []
     return Corpus.from_columns(
-        columns, name=name or "iemocap", note=note, notes=notes, reading_faults=faults
+        columns,
+        name=name or "iemocap",
+        note=note,
+        notes=(*notes, *_unlabelled(turns), *doubled),
+        reading_faults=(*faults, *outside),
     )
+
+
+def _columns(
+    turns: Sequence[Turn], texts: Mapping[str, str], held: Mapping[int, str]
+) -> dict[str, list[Any]]:
+    """Columns of the corpus, but for the media."""
+    said = [turn.said for turn in turns]
+    emotions = ["" if own["emotion"] in NO_EMOTION else own["emotion"] for own in said]
+    return {
+        **{name: [own[name] for own in said] for name in ("id", "start", "end", *DIMENSIONS)},
+        "emotion": emotions,
+        "text": [texts.get(own["id"], "") for own in said],
+        "speaker": [f"Ses{own['session']}_{own['who']}" for own in said],
+        "language": ["en"] * len(turns),
+        "dialogue": [turn.dialogue for turn in turns],
+        "turn": [turn.number for turn in turns],
+        "split": [held.get(turn.session, "train") for turn in turns],
+    }
 
 
 def _held(test: int, valid: int) -> dict[int, str]:
@@ -183,13 +188,6 @@ def _media(root: Path, turns: Sequence[Turn]) -> tuple[list[str], list[str]]:
     n = count(len(outside), "recording")
     faults = [f"{n} outside '{root}': {listing([*outside.values()])}"] if outside else []
     return [paths[turn.dialogue] for turn in turns], faults
-
-
-def _labels(turns: Iterable[Turn]) -> dict[str, list[Any]]:
-    found = [turn.said for turn in turns]
-    emotions = ["" if said["emotion"] in NO_EMOTION else said["emotion"] for said in found]
-    dimensions = {name: [s[name] for s in found] for name in ("valence", "arousal", "dominance")}
-    return {**dimensions, "emotion": emotions}
 
 
 def _unlabelled(turns: Iterable[Turn]) -> list[str]:

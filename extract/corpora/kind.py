@@ -30,8 +30,8 @@ class Kind:
         paper: who published it.
         counts: official number of utterances of each part of it.
         part_of: which part each utterance is in; the splits unless told otherwise.
-        least: a corpus of fewer utterances is another one in the same layout, whose counts are not
-            compared with the official ones.
+        counted_if: whether a corpus may be this one, and not another in the same layout whose
+            counts have nothing to do with the official ones.
     """
 
     about: str
@@ -42,7 +42,7 @@ class Kind:
     paper: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     part_of: Callable[[Corpus], Iterable[str]] = lambda corpus: corpus.splits.tolist()
-    least: int = 0
+    counted_if: Callable[[Corpus], bool] = lambda corpus: True
 
     def lies_at(self, folder: Path) -> bool:
         """Whether something of such a corpus lies in a folder."""
@@ -92,7 +92,7 @@ class Kind:
 
         Empty where nothing is known of the corpus.
         """
-        if not self.counts or len(corpus) < self.least:
+        if not self.counts or not self.counted_if(corpus):
             return {}
         found = Counter(self.part_of(corpus))
         parts = dict.fromkeys([*self.counts, *sorted(found)])

@@ -25,8 +25,9 @@ Raw/<video_id>/<clip_id>.mp4"""
 REQUIRED = ("video_id", "clip_id", "text", "label", "mode")
 #: Label column of ours -> theirs.
 LABELS = {"M": "label", **{task: f"label_{task}" for task in SENTIMENT[1:]}}
-#: Columns that are known and say nothing new: the label as a word, and who set it.
-IGNORED = ("annotation", "label_by")
+#: Columns that need no word: the split is read wherever it stands, the label as a word and who set
+#: it say nothing new.
+IGNORED = ("mode", "annotation", "label_by")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def read_labelled(
     columns |= {ours: sheet.columns[o] for ours, o in own.items() if o in sheet.columns}
     columns, doubled = without_doubles(columns)
     lost = spreadsheet_faults({n: sheet.columns[n] for n in ("video_id", "clip_id")})
-    unused = _unused(sheet, {*REQUIRED, *own.values(), *IGNORED, *LABELS.values()}, own.values())
+    unused = _unused(sheet, {*required, *own.values(), *IGNORED}, own.values())
     family, labels = given.family, given.label_range
     return Corpus.from_columns(
         columns,
@@ -143,6 +144,9 @@ def _find(
 
 
 def _unused(sheet: Sheet, known: set[str], wanted: Iterable[str]) -> list[str]:
+    """A note on columns that nobody reads; label columns without a single label are none."""
     absent = [name for name in wanted if name not in sheet.columns]
-    rest = [f"'{name}'{nearest(name, absent)}" for name in sheet.columns if name not in known]
+    blank = {n for n in LABELS.values() if not any(sheet.columns.get(n, ()))}
+    left = [name for name in sheet.columns if name not in known | blank]
+    rest = [f"'{name}'{nearest(name, absent)}" for name in left]
     return [f"{count(len(rest), 'column')} not used: {', '.join(rest)}"] if rest else []

@@ -107,6 +107,16 @@ def test_mistakes_are_told_in_a_line_and_leave_nothing_behind(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+def test_media_that_lie_elsewhere_are_asked_for(call, layouts, tmp_path):
+    (layouts.mosi(tmp_path / "MOSI") / "Raw").rename(tmp_path / "clips")
+    alone = call("corpus", "import", "mosi", "MOSI")
+    assert alone.exit_code == 1
+    assert "not one of 6 media files is there: see where they lie and give it as" in alone.output
+    found = call("corpus", "import", "mosi", "MOSI", "--set", f"media_root={tmp_path}/clips")
+    assert "not one of" not in found.output
+    assert "fault: 1 media file not found: " in found.output
+
+
 def test_help_lists_all_kinds_and_teaches_the_layout_of_one(call):
     listed = call("corpus", "import", "--help").output
     assert all(f"\n  {name} " in listed for name in KINDS)

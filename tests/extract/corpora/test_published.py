@@ -62,6 +62,14 @@ def test_mosi_is_read_with_its_doubled_row_left_out_and_its_missing_clip_named(l
     assert "'yDtzw_Y-7RU/2'" in missing
 
 
+def test_labels_of_a_modality_that_mosi_does_not_have_are_named(layouts, tmp_path):
+    path = layouts.mosi(tmp_path) / "label.csv"
+    path.write_text(path.read_text().replace("2.4,,,,", "2.4,,0.5,,", 1))
+    found = read_corpus("mosi", tmp_path)
+    assert found.tasks == ("M",)
+    assert "1 column not used: 'label_A'" in found.notes
+
+
 def test_rows_of_one_id_that_differ_are_left_for_the_user(layouts, tmp_path):
     path = layouts.mosi(tmp_path) / "label.csv"
     path.write_text(path.read_text() + "03bSnISJMiM,1,IT WAS GREAT,-2.4,,,,Negative,train\n")
@@ -132,6 +140,7 @@ def test_counts_of_the_layout_alone_are_held_against_ch_sims_only_where_it_may_b
     rows = [("video_0001", i, "好", 0, 0, 0, 0, "Neutral", "train") for i in range(2281)]
     layouts.table(tmp_path / "b/label.csv", layouts.SIMS, rows)
     assert "'train' 2,281 of 1,368 (+913)" in read_corpus("ch-sims", tmp_path / "b").notes[-1]
+    assert read_corpus("ch-sims", tmp_path / "b", family="mosi").notes == ()
 
 
 @pytest.mark.parametrize(
