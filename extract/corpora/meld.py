@@ -2,7 +2,8 @@
 
 Source:
     Poria et al. (2019), "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in
-    Conversations", ACL; issues 22, 27 and 39 of its repository on the clips that are missing.
+    Conversations", ACL; issues 20, 22, 27 and 39 of its repository on clips that are missing,
+    broken or cut wrongly.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ LABELS = {
 }
 #: Clips that the release lacks, or has as a file that nothing can play.
 LACKING = ("train/dia125_utt3", "dev/dia110_utt7")
+#: Clips that were cut wrongly: minutes long, most of it not what was said.
+MISCUT = ("train/dia309_utt0", "test/dia38_utt4", "test/dia220_utt0")
 
 
 @dataclass
@@ -161,6 +164,9 @@ def _media(root: Path, split: str, ids: Sequence[str]) -> tuple[list[str], list[
         paths.append(path)
     what = "known to be missing or broken in the release, the transcript alone is used"
     notes = [counted(lacking, "clip", what)] if lacking else []
+    long = [own for own in ids if own in MISCUT]
+    what = "known to be cut wrongly in the release, of minutes of other things"
+    notes += [counted(long, "clip", what)] if long else []
     n = count(len(outside), "clip")
     faults = [f"{n} not to be found inside '{root}': {listing(outside)}"] if outside else []
     return paths, notes, faults

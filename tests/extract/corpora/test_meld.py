@@ -115,3 +115,11 @@ def test_labels_that_meld_does_not_have_are_a_fault(layouts, tmp_path):
     assert faults == (
         "column 'Emotion': 1 label that MELD does not have: 'hapy' ('test/dia0_utt0')",
     )
+
+
+def test_clips_that_the_release_has_cut_wrongly_are_named(layouts, tmp_path):
+    layouts.meld(tmp_path)
+    rows = [(1, "x", "y", "joy", "positive", 38, 4), (2, "x", "y", "joy", "positive", 38, 5)]
+    layouts.table(tmp_path / "test_sent_emo.csv", layouts.MELD[:7], rows)
+    said = "1 clip known to be cut wrongly in the release, of minutes of other things: "
+    assert f"{said}'test/dia38_utt4'" in read_corpus("meld", tmp_path).notes
