@@ -43,6 +43,8 @@ def main() -> None:
     \b
     Start here (offline, on a small synthetic corpus made on the spot):
       affectflow run demo
+    Take in a corpus as it lies on disk (CH-SIMS, MOSI, MOSEI, MELD, IEMOCAP, videos, tables):
+      affectflow corpus import mosi FOLDER --out MY_CORPUS
     Look before you run, then run it on your own corpus:
       affectflow plan demo --corpus MY_CORPUS
       affectflow run demo --corpus MY_CORPUS --set tfn.lr=0.002

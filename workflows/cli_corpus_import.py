@@ -102,6 +102,7 @@ def corpus_import(kind: str, root: Path, out: Path | None, options: tuple[str, .
     written = corpus.write(out or Path(kind))
     sound = _show(corpus, known)
     click.echo(f"wrote {written}")
+    click.echo(f"decode every clip: affectflow corpus check {written}")
     click.echo(f"train on it: affectflow run RECIPE --corpus {written}  (affectflow recipes)")
     if not sound:
         raise SystemExit(1)

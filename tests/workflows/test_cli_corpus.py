@@ -18,7 +18,8 @@ def test_import_writes_a_table_that_recipes_take_as_folder_or_file(call, layouts
     done = call("corpus", "import", "ch-sims", "theirs", "--out", "ours")
     assert done.exit_code == 0, done.output
     assert Corpus.read(tmp_path / "ours").labels("M").tolist() == [0.2] * 6
-    assert "train on it: affectflow run RECIPE --corpus ours" in done.output
+    assert "decode every clip: affectflow corpus check ours/corpus.parquet" in done.output
+    assert "train on it: affectflow run RECIPE --corpus ours/corpus.parquet" in done.output
     for place in ("ours", "ours/corpus.parquet"):
         assert len(CorpusSpec.from_mapping({"root": place}).open()) == 6
 
