@@ -42,7 +42,7 @@ class EasumGeneral(Easum):
     """
 
     name: ClassVar[str] = "easum-general"
-    version: ClassVar[int] = 2  # 2: the epoch is chosen by both tasks
+    version: ClassVar[int] = 2  # 2: the epoch is chosen by both tasks, noise drawn at once
     domains: ClassVar[bool] = True
     chosen_by_all: ClassVar[bool] = True
 
