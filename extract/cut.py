@@ -33,15 +33,19 @@ def is_cut(made: Extractor) -> bool:
     return made.name in known and isinstance(getattr(made, "layer", None), int)
 
 
-def check_cut(made: Extractor) -> None:
+def check_cut(made: Extractor) -> int:
     """See that the layers above what one of these extractors stores can be trained.
 
     Asks for no weights.
 
+    Returns:
+        Number of the layer whose states it stores; 0: what goes into the first.
+
     Raises:
         BadCall: they cannot, or there are none.
     """
-    _module(made).cached_layer(made)
+    number: int = _module(made).cached_layer(made)
+    return number
 
 
 def upper_of(made: Extractor) -> Any:

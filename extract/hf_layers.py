@@ -56,6 +56,18 @@ def one_way(layer: Layer, depth: Callable[[], int | None], averaged: bool = True
     return "last" if numbers == [-1] else numbers[0]
 
 
+def as_written(layer: Layer, n: int) -> str:
+    """Layers of ``one_way``, and as people write them: counted from the embeddings, which are 0.
+
+    >>> as_written("last", 2), as_written((-2, -1), 12)
+    ("'last' (layer 2)", '(-2, -1) (layers 11, 12)')
+    """
+    if isinstance(layer, tuple):
+        return f"{layer!r} (layers {', '.join(str(number % (n + 1)) for number in layer)})"
+    number = n if layer == "last" else int(layer) % (n + 1)
+    return f"{layer!r} (layer {number})"
+
+
 def layer_numbers(layer: Layer, n: int, refusal: Callable[[int], str]) -> tuple[int, ...] | None:
     """Numbers of the layers that are asked for, counted from 0; None for the output alone.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..cache.errors import BadCall, BadInput, BadRecipe, unknown
 from ..cache.records import MAIN
 from ..extract.base import TRANSCRIPT
+from ..extract.cut import check_cut
 from .nodes import Encode, Extract, Fit, Node, Reduce
 
 if TYPE_CHECKING:
@@ -179,12 +180,15 @@ def _base(workflow: Workflow, name: str) -> dict[str, Any]:
     description = workflow.description(node)
     model = getattr(node.extractor, "model", node.extractor.name)
     layer = getattr(node.extractor, "layer", None)
-    return {"model": model, "layer": layer, "weights": dict(description["weights"])}
+    weights = dict(description["weights"])
+    number = check_cut(node.extractor)
+    return {"model": model, "layer": layer, "number": number, "weights": weights}
 
 
 def _told(base: Mapping[str, Any]) -> str:
     digests = ", ".join(str(digest)[:12] for digest in base["weights"].values())
-    return f"layer {base['layer']} of '{base['model']}' ({digests})"
+    above = f"layer {base['number']} above its embeddings; " if base["layer"] < 0 else ""
+    return f"layer {base['layer']} of '{base['model']}' ({above}{digests})"
 
 
 def _listed(names: Sequence[str] | Mapping[str, str]) -> str:

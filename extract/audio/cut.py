@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...cache.errors import BadCall
 from ..hf_companions import PREPROCESSOR
 from ..hf_folder import model_config, model_folder
-from ..hf_layers import layer_numbers
+from ..hf_layers import as_written, layer_numbers
 from .hf_speech import HfSpeech
 from .speech_model import check_family, n_layers_of
 from .speech_rows import CONVOLUTIONAL
@@ -42,7 +42,7 @@ def cached_layer(made: HfSpeech) -> int:
     if layers is None or len(layers) > 1 or layers[0] == depth:
         raise BadCall(
             f"{said} must have layer: 0 (what goes into the first) to {depth - 1}, one that other "
-            f"layers stand above, not {made.layer!r}"
+            f"layers stand above, not {as_written(made.layer, depth)}"
         )
     return layers[0]
 

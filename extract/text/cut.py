@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...cache.errors import BadCall
 from ..hf_folder import model_config, model_folder, n_layers
-from ..hf_layers import layer_numbers
+from ..hf_layers import as_written, layer_numbers
 from .hf_text import HfText
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def cached_layer(made: HfText) -> int:
     if layers is None or len(layers) > 1 or layers[0] == depth:
         raise BadCall(
             f"{said} must have layer: 0 (embeddings) to {depth - 1}, one that other layers stand "
-            f"above, not {made.layer!r}"
+            f"above, not {as_written(made.layer, depth)}"
         )
     return layers[0]
 

@@ -30,6 +30,8 @@ def test_knows_the_layer_and_what_stands_for_the_text(model_folder, kind, summar
     [
         ({}, "must have layer: 0 .embeddings. to 1, one that other layers stand above, not 'last'"),
         ({"layer": -1}, "must have layer: 0 .* not 'last'"),
+        ({"layer": 2}, r"must have layer: 0 .* to 1, .* above, not 'last' \(layer 2\)$"),
+        ({"layer": [0, 1]}, r"must have layer: 0 .* not .* \(layers 0, 1\)$"),
         ({"layer": [0, 1]}, r"must have layer: 0 .* not \(-3, -2\)"),
         ({"layer": 7}, "has layers 0 to 2, not 7"),
         ({"layer": 0, "level": "word"}, "must have level: token .* not word"),
