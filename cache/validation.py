@@ -300,13 +300,30 @@ def _silent(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _unlabelled(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
-    for task in tasks:
-        missing = _missing(frame[task])
-        if missing.all():
-            yield f"label '{task}': no utterance has one"
-        elif missing.any():
-            n, names = _named(frame, missing)
-            yield f"label '{task}': missing in {n:,} of {len(frame):,}: {names}"
+    """Labels that utterances lack, those that the same ones lack in one sentence.
+
+    Where several corpora are one, a label that one of them has nowhere is not missing in it.
+    """
+    missing = {task: _missing(frame[task]).to_numpy(bool) for task in tasks}
+    if gone := [task for task, rows in missing.items() if rows.all()]:
+        yield f"{_labels(gone)}: no utterance has one"
+    there = {task: rows for task, rows in missing.items() if not rows.all()}
+    domains = frame["corpus"].to_numpy() if "corpus" in frame else np.full(len(frame), "")
+    for domain in dict.fromkeys(domains.tolist()):
+        own = domains == domain
+        alike: dict[bytes, list[str]] = {}
+        for task, rows in there.items():
+            if (rows & own).any() and not rows[own].all():
+                alike.setdefault((rows & own).tobytes(), []).append(task)
+        of = f"{own.sum():,}" + (f" of '{domain}'" if domain else "")
+        for rows, several in alike.items():
+            n, names = _named(frame, np.frombuffer(rows, bool))
+            yield f"{_labels(several)}: missing in {n:,} of {of}: {names}"
+
+
+def _labels(names: Sequence[str]) -> str:
+    """Labels by name: ``label 'M'``, ``labels 'T', 'A'``."""
+    return f"label{'s' * (len(names) > 1)} {listing([show(name) for name in names])}"
 
 
 def _missing(labels: pd.Series[Any]) -> pd.Series[bool]:

@@ -80,14 +80,17 @@ def read_labelled(
         table: the file; its folder is that of the corpus.
         given: what the caller says.
         tasks: the label columns that are taken, by our names.
-        required: columns that must be there.
+        required: columns that must be there; but for ``label``, which a table without labels lacks
+            (where none is called nearly so).
         notes: what was said already.
 
     Raises:
         BadCorpus: the table cannot be read, or columns are missing in it.
     """
     sheet = read_sheet(table, given.encoding, header=required)
-    sheet.require(required)
+    label = LABELS["M"]
+    bare = label not in sheet.columns and not nearest(label, sheet.columns)
+    sheet.require([column for column in required if not (bare and column == label)])
     folder = os.path.abspath(table.parent)
     names = zip(sheet.columns["video_id"], sheet.columns["clip_id"], strict=True)
     ids, media, faults, repairs = _find(
@@ -109,7 +112,16 @@ def read_labelled(
         family=family,
         label_range=FAMILIES[family] if labels is None else labels,
         note=given.note,
-        notes=(*notes, *sheet.notes, *unused, *renamed, *repairs, *mended, *doubled),
+        notes=(
+            *notes,
+            *sheet.notes,
+            *([f"no column '{label}': features can be extracted, nothing trained"] if bare else []),
+            *unused,
+            *renamed,
+            *repairs,
+            *mended,
+            *doubled,
+        ),
         reading_faults=(*sheet.faults, *lost, *faults),
     )
 

@@ -101,3 +101,18 @@ def test_ids_that_clash_within_a_corpus_are_told():
 def test_polarity_is_the_sign_of_sentiment():
     signs = polarity_of(np.array([-1e-9, -0.0, 0.2, np.nan]))
     assert signs.tolist() == ["negative", "neutral", "positive", ""]
+
+
+def test_labels_that_a_corpus_has_nowhere_are_not_told_as_missing_in_it():
+    made = joined(
+        {
+            "mosi": part(4, M=[1.0, None, 0.5, -1.0], T=[0.0, None, 1.0, 1.0]),
+            "meld": part(4, family="", label_range=None, emotion=["joy", "", "anger", "sad"]),
+            "vox": part(4, family="", label_range=None),
+        }
+    )
+    told = [line for line in made.check(media=False).warnings if line.startswith("label")]
+    assert told == [
+        "labels 'M', 'T': missing in 1 of 4 of 'mosi': 'mosi/v/1'",
+        "label 'emotion': missing in 1 of 4 of 'meld': 'meld/v/1'",
+    ]

@@ -181,6 +181,13 @@ def test_columns_that_are_not_used_are_named(tmp_path):
 # What it refuses or reports
 
 
+def test_a_table_without_labels_is_read_to_extract_from(tmp_path):
+    layout(tmp_path, ["v,1,hi,train"], header="video_id,clip_id,text,mode\n")
+    found = read_corpus("ch-sims", tmp_path)
+    assert found.tasks == ()
+    assert found.notes == ("no column 'label': features can be extracted, nothing trained",)
+
+
 def test_missing_columns_are_named_all_at_once(tmp_path):
     layout(tmp_path, [], header="video_id,clipid,text,Label,split\n")
     with pytest.raises(BadCorpus) as caught:
