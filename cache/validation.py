@@ -316,8 +316,8 @@ def _unlabelled(frame: pd.DataFrame, tasks: Iterable[str]) -> Iterator[str]:
             if (rows & own).any() and not rows[own].all():
                 alike.setdefault((rows & own).tobytes(), []).append(task)
         of = f"{own.sum():,}" + (f" of '{domain}'" if domain else "")
-        for rows, several in alike.items():
-            n, names = _named(frame, np.frombuffer(rows, bool))
+        for image, several in alike.items():
+            n, names = _named(frame, np.frombuffer(image, bool))
             yield f"{_labels(several)}: missing in {n:,} of {of}: {names}"
 
 
