@@ -18,7 +18,7 @@ from ..cache.keys import segment_digest
 from ..cache.leaks import leaks_of
 from ..cache.validation import count
 from .clip_check import ERRORS, KINDS, CheckTask, ClipToCheck, Looked, look_at_clips
-from .pool import Pool, WorkerDied, n_workers, open_pool
+from .pool import Pool, WorkerDied, check_scheduler, n_workers, open_pool
 from .result import Reporter, staged
 
 #: Clips of a task, and bytes that a worker needs: to decode, and for the nets that find faces.
@@ -86,7 +86,11 @@ def check_corpus(
         scheduler: where clips are decoded, as for a run.
         workers: processes; None: one a core, as far as memory reaches.
         reporter: hears of progress.
+
+    Raises:
+        BadCall: there is no such scheduler.
     """
+    check_scheduler(scheduler)
     reporter = reporter or Reporter()
     table = corpus.check(leaks=False)
     paths = sorted({own.media for own in corpus if own.media})

@@ -12,6 +12,7 @@ from ...cache.corpus import Corpus
 from ...cache.folds import folds_of
 from ...cache.leaks import leaks_of
 from ...train.dataset import known
+from ..label_agreement import CLASSES, class_counts
 from ..result import Run
 from .charts import histograms
 
@@ -114,3 +115,16 @@ def leaks(run: Run) -> list[str]:
     folds = run.recipe.corpus.folds
     known = () if folds_of(run.corpus, folds) else run.corpus.shared
     return [leak.told(known) for leak in leaks_of(run.corpus, folds, contents)]
+
+
+def class_tables(corpus: Corpus) -> list[tuple[str, dict[str, list[int]]]]:
+    """Labels by class, of all utterances and of each split, where there are several columns."""
+    if len(class_counts(corpus)) < 2:
+        return []
+    splits = [(split or "no split", class_counts(corpus, split)) for split in corpus.sizes]
+    return [("all", class_counts(corpus)), *(splits if len(splits) > 1 else [])]
+
+
+def class_names(corpus: Corpus) -> tuple[str, ...]:
+    """What the classes of ``class_tables`` are called."""
+    return CLASSES.get({"mag": "mosi"}.get(corpus.family, corpus.family), ())

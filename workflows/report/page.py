@@ -17,6 +17,7 @@ from ...cache.publish import publish
 from ...cache.validation import sentence
 from ..blocks import fits_of, main_blocks, main_task, trained
 from ..fit_view import FitView
+from ..label_agreement import label_pairs
 from ..measured import measured_in
 from ..reproduced_files import said_of
 from ..result import Run, seconds
@@ -77,6 +78,9 @@ def render(run: Run, inside: Sequence[Inside] = ()) -> str:
         soft=soft_samples(run),
         splits=corpus_part.split_rows(run.corpus),
         leaks=corpus_part.leaks(run),
+        classes=corpus_part.class_tables(run.corpus),
+        class_names=corpus_part.class_names(run.corpus),
+        pairs=label_pairs(run.corpus),
         labels=corpus_part.distributions(run.corpus),
         nodes=content.node_rows(run),
         reused=(parts := reused(run)),
