@@ -34,10 +34,10 @@ from typing import Any
 from store_content import content, same
 
 from affectflow.cache import leases
-from affectflow.cache.audit import verify
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import AffectflowError, CacheError
 from affectflow.cache.publish import PART
+from affectflow.cache.verify import verify
 from affectflow.workflows import driver
 from affectflow.workflows.recipe import load_recipe
 from affectflow.workflows.run import run

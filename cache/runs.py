@@ -76,7 +76,7 @@ def write_record(root: Path, run: str, name: str, record: Mapping[str, Any]) -> 
         StoreFull: the file system has no room.
         StoreReadOnly: the file system refuses to be written to.
     """
-    path = _folder(root, run) / f"{_escape(name)}.json"
+    path = run_folder(root, run) / f"{_escape(name)}.json"
     try:
         text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1)
     except (TypeError, ValueError) as error:
@@ -103,7 +103,7 @@ def read_records(root: Path, run: str, prefix: str = "") -> dict[str, dict[str, 
 
 def record_paths(root: Path, run: str) -> list[Path]:
     """Files of a run's records, sorted."""
-    return sorted(_folder(root, run).glob("[!.]*.json"))
+    return sorted(run_folder(root, run).glob("[!.]*.json"))
 
 
 def run_names(root: Path) -> list[str]:
@@ -179,7 +179,8 @@ def read_warnings(root: Path, node: str) -> dict[bytes, list[Warned]]:
     return found
 
 
-def _folder(root: Path, run: str) -> Path:
+def run_folder(root: Path, run: str) -> Path:
+    """Where a run's records lie."""
     return root / "runs" / _escape(run)
 
 

@@ -23,7 +23,7 @@ class Selection:
     Args:
         nodes: folder name of a node -> set of the keys of the features that are meant; None: all.
         fits: fingerprints of checkpoints.
-        statistics: fingerprints of statistics, or the folder names that they would have.
+        statistics: names of the files of statistics: first halves of their fingerprints.
         runs: names of runs, whose records are meant.
     """
 
@@ -60,7 +60,7 @@ def selected_files(root: Path, chosen: Selection) -> list[tuple[Path, Collection
     marks = {path.stem for path in (root / "nodes").glob("*.json")}
     meant = [m for m in marks if m in chosen.fits or node_name(m) in chosen.nodes]
     paths = [root / "nodes" / f"{mark}.json" for mark in sorted(meant)]
-    paths += [root / "statistics" / f"{node_name(mark)}.json" for mark in sorted(chosen.statistics)]
+    paths += [root / "statistics" / f"{name}.json" for name in sorted(chosen.statistics)]
     shards = [
         (path, keys)
         for name, keys in sorted(chosen.nodes.items())

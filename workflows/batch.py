@@ -17,6 +17,7 @@ from ..cache.records import FeatureSpec
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore, Place, Shard
 from ..extract.base import Extractor
+from .spending import Slow
 
 #: Utterances of whole files that are made together before what was made may be published, and at
 #: most: so long do their features wait in memory.
@@ -169,12 +170,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Made:
-    """What a batch came to: shards by node, failures, seconds of computing by node, remarks."""
+    """What a batch came to: shards by node, failures, seconds of computing by node, remarks.
+
+    Also its slowest utterances, and the bytes of memory that its worker held at most so far.
+    """
 
     shards: tuple[Shard, ...] = ()
     failures: tuple[Failure, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    slowest: tuple[Slow, ...] = ()
+    memory: int = 0
 
 
 def without(

@@ -101,7 +101,7 @@ def _of_recipe(
             chosen.fits.add(state.checkpoint.fingerprint)
         if state.basis is not None:
             chosen.fits.add(state.basis.fingerprint)
-        chosen.statistics |= {one.fingerprint for one in state.statistics.values() if one}
+        chosen.statistics |= {node_name(s.fingerprint) for s in state.statistics.values() if s}
         if state.fingerprint and not isinstance(state.node, Fit):
             pairs = zip(state.keys, state.cached, strict=True)
             keys = {key for key, there in pairs if there and key is not None}

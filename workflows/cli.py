@@ -7,6 +7,7 @@ Libraries are loaded by the command that needs them, so that ``--help`` answers 
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,14 @@ from .cli_options import (
     with_options,
 )
 from .cli_papers import recipes, reproduce
+from .cli_status import status
 from .cli_sweep import sweep
+
+LOG = click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append what happens to this file: a line of JSON each time, for programs.",
+)
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,6 +56,8 @@ def main() -> None:
     Look before you run, then run it on your own corpus:
       affectflow plan demo --corpus MY_CORPUS
       affectflow run demo --corpus MY_CORPUS --set tfn.lr=0.002
+    See from another terminal how it goes on:
+      affectflow status
     Print a paper's table with your own numbers below:
       affectflow reproduce fmlmsn 6 --corpus MY_CORPUS
     Score a new clip with what was trained:
@@ -78,6 +88,7 @@ def plan(recipe: str, cache: Path, **options: Any) -> None:
 @main.command()
 @RECIPE
 @with_options(RUN_OPTIONS)
+@LOG
 def run(recipe: str, **options: Any) -> None:
     """Run RECIPE to its end: extract, train, compare, report.
 
@@ -98,6 +109,7 @@ def run(recipe: str, **options: Any) -> None:
 @main.command()
 @RECIPE
 @with_options(RUN_OPTIONS)
+@LOG
 def extract(recipe: str, **options: Any) -> None:
     """Make the features of RECIPE and fill the store; trains nothing, needs no labels."""
     _run(recipe, ("extract",), options)
@@ -106,6 +118,7 @@ def extract(recipe: str, **options: Any) -> None:
 @main.command()
 @RECIPE
 @with_options(RUN_OPTIONS)
+@LOG
 def train(recipe: str, **options: Any) -> None:
     """Train the models of RECIPE on features that are cached already."""
     _run(recipe, ("fit", "encode"), options)
@@ -114,10 +127,15 @@ def train(recipe: str, **options: Any) -> None:
 def _run(recipe: str, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
     from .console import ConsoleReporter
     from .console_run import show_run
+    from .json_log import JsonLog
     from .run import run as start
+    from .several import Several
 
-    with ConsoleReporter() as reporter:
-        done = start(recipe, kinds=kinds, reporter=reporter, **options)
+    path: Path | None = options.pop("log")
+    with ExitStack() as stack:
+        reporter = stack.enter_context(ConsoleReporter())
+        log = [stack.enter_context(closing(JsonLog(path)))] if path else []
+        done = start(recipe, kinds=kinds, reporter=Several(reporter, *log), **options)
     show_run(done)
     click.echo(f"report: {done.report()}")
     if not done.ok:
@@ -224,5 +242,5 @@ def completion(shell: str) -> None:
 
 LISTS = (recipes, extractors, models, results)
 GROUPS = (corpus_group, cache_group, features_group)
-for command in (*LISTS, *GROUPS, inspect, compare, reproduce, sweep):
+for command in (*LISTS, *GROUPS, inspect, compare, reproduce, sweep, status):
     main.add_command(command)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -15,9 +16,12 @@ from .nodes import Fit
 from .result import Run, seconds
 from .reuse import reused, saved
 from .score_tables import LEGEND
+from .spending import costs
 
 #: Failures printed before the rest is only counted; the records hold all of them.
 FAILURES_SHOWN = 20
+#: Slowest utterances that are printed; the record and the log hold some more.
+SLOW_SHOWN = 3
 #: Different warnings of a node printed, and utterances named with each.
 WARNINGS_SHOWN, WARNED_NAMED = 5, 3
 
@@ -61,6 +65,7 @@ def show_run(run: Run) -> None:
     if run.corpus.note:
         OUT.print(run.corpus.note, style="italic")
     _show_features(run)
+    show_spent(run.made, costs(run))
     show_reused(run)
     if any(state.checkpoint for state in run.states.values()):
         _show_scores(run)
@@ -78,6 +83,25 @@ def _show_features(run: Run) -> None:
         stored = f"{state.n_cached} of {state.n}"
         table.add_row(state.node.name, state.node.what, stored, made, str(len(state.failed) or ""))
     OUT.print(table)
+    OUT.print()
+
+
+def show_spent(made: Mapping[str, int], spent: Mapping[str, Any]) -> None:
+    """What a run cost: time and bytes by node, the costliest first; slowest utterances; memory."""
+    times = spent["seconds"]
+    if not times and not spent["bytes"]:
+        return  # everything was cached
+    table = Table("spent on", "time", "a feature", "written", box=None, pad_edge=False)
+    for node in sorted({*times, *spent["bytes"]}, key=lambda node: -times.get(node, 0.0)):
+        n, took = made.get(node, 0), times.get(node, 0.0)
+        each = f"{took / n * 1e3:.1f} ms" if n else ""
+        table.add_row(node, seconds(took), each, f"{spent['bytes'].get(node, 0) / 1e6:.2f} MB")
+    OUT.print(table)
+    slow = [f"{s['utterance']} ({s['node']}, {s['seconds']:.2f} s)" for s in spent["slowest"]]
+    if slow:
+        OUT.print(f"slowest: {', '.join(slow[:SLOW_SHOWN])}")
+    most = [(who, spent[who] / 1e9) for who in ("workers", "driver") if spent[who]]
+    OUT.print("memory at most: " + ", ".join(f"{who} {gb:.2f} GB" for who, gb in most))
     OUT.print()
 
 

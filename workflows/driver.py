@@ -10,18 +10,19 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..cache import checkpoints, runs
 from ..cache.errors import AffectflowError, BadCall, CacheError, MediaChanged, NotCached
+from ..cache.layout import size_of
 from ..cache.leases import Lease
 from ..cache.publish import usable
 from ..cache.runs import Failure
 from .assign import Assignment
 from .batch import Batch, Made, without
 from .encoding import EncodeTask, make_encode
-from .fitting import Begun, FitTask, make_fit
+from .fitting import Begun, FitTask, Trained, make_fit
 from .node_state import NodeState, first_of_twins
 from .nodes import Extract, Fit, Reduce, stage_of
 from .plan import Board
@@ -144,6 +145,10 @@ class Driver:
             self._lease = self._exit.enter_context(Lease(self.run.store.root))
             self._pool = self._open()
             self._exit.callback(self._pool.close)
+            dashboard = self._pool.dashboard
+            self.reporter.event("pool", {"workers": self._pool.workers, "dashboard": dashboard})
+            if dashboard:
+                self.reporter.note(f"dask's dashboard: {dashboard}")
         pool, self._queue, claimed = self._pool, deque(tasks), deque[Any]()
         while self._queue or self._suspects or claimed or pool.busy:
             if not self._queue and not pool.busy and self._suspects:
@@ -217,6 +222,8 @@ class Driver:
         if error is None:
             for note in answer.result.notes:
                 self.reporter.note(note)
+            if isinstance(answer.result, Trained):
+                self.run.spent.took((), answer.result.memory)
             if isinstance(answer.result, Made):
                 self._collect(task, answer.result)
             elif isinstance(answer.result, Begun):
@@ -322,9 +329,16 @@ class Driver:
             runs.write_failures(self.run.store.root, self.run.id, lasting)
             self.board.known.update({(f.fingerprint, bytes.fromhex(f.key)): f for f in lasting})
         names = {job.fingerprint: job.node for job in task.jobs} if isinstance(task, Batch) else {}
+        self.run.spent.took(made.slowest, made.memory)
         for shard in made.shards:
-            self._count(names.get(shard.node, getattr(task, "node", "")), len(shard.keys))
+            node = names.get(shard.node, getattr(task, "node", ""))
+            n_bytes = size_of(self.run.store.root / shard.path)
+            self.run.spent.wrote(node, n_bytes)
+            told = {"node": node, "shard": shard.path, "n": len(shard.keys), "bytes": n_bytes}
+            self.reporter.event("shard", told)
+            self._count(node, len(shard.keys))
         for failed in final:
+            self.reporter.event("failure", asdict(failed))
             self.reporter.advance(failed.node, 0, 1)
         for name, seconds in made.seconds.items():
             self.run.seconds[name] = self.run.seconds.get(name, 0.0) + seconds

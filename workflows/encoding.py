@@ -16,6 +16,7 @@ from ..train.registry import model_settings
 from .batch import Made
 from .fitting import InputRef, checkpoint_for, must_map, read_inputs
 from .output import write_shards
+from .spending import most_memory
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def make_encode(task: EncodeTask) -> Made:
         task.origin,
     )
     seconds = {task.node: time.perf_counter() - begin}
-    return Made(tuple(shards), tuple(failures), seconds, (note,) if note else ())
+    notes = (note,) if note else ()
+    return Made(tuple(shards), tuple(failures), seconds, notes, memory=most_memory())
 
 
 def _encoded(

@@ -24,6 +24,7 @@ from .code_version import code_version
 from .machine import memory, n_threads
 from .made_labels import made_labels
 from .news import EpochNews
+from .spending import most_memory
 
 if TYPE_CHECKING:
     from ..extract.base import Extractor
@@ -121,10 +122,14 @@ class Begun:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a fit came to: digest of its checkpoint, and what a user should know of how."""
+    """What a fit came to: digest of its checkpoint, and what a user should know of how.
+
+    Also the bytes of memory that its worker held at most so far.
+    """
 
     digest: str
     notes: tuple[str, ...] = ()
+    memory: int = 0
 
 
 def must_map(task: FitTask | EncodeTask, store: FeatureStore) -> str:
@@ -276,4 +281,4 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
     )
     course.forget()
     notes = [f"'{task.node}': {told}" for told in fitted.meta["notes"]]
-    return Trained(published.digest, (*([note] if note else []), *notes))
+    return Trained(published.digest, (*([note] if note else []), *notes), most_memory())

@@ -12,6 +12,7 @@ from ..cache.runs import Failure, Warned, write_warnings
 from ..cache.store import FeatureStore, Place, Shard
 from .batch import ClipRef, Job
 from .machine import n_threads
+from .spending import Slow, slowest
 
 #: A shard is published when it holds this many bytes, or this many seconds after its first
 #: utterance: so much memory it takes, and so much work a killed worker loses at most.
@@ -35,7 +36,8 @@ class Output:
     Attributes:
         shards: published so far.
         whole: an earlier try of the same batch published all of it already.
-        seconds: of computing; kept by the caller.
+        seconds: of computing.
+        slowest: utterances.
     """
 
     def __init__(self, store: FeatureStore, run: str, job: Job) -> None:
@@ -43,6 +45,7 @@ class Output:
         self.job = job
         self.shards: list[Shard] = []
         self.seconds = 0.0
+        self.slowest: list[Slow] = []
         self._run = run
         self._waiting: dict[int, Features] = {}
         self._size = 0
@@ -66,6 +69,12 @@ class Output:
             self._since = time.monotonic()
         self._waiting[ref.number] = features
         self._size += _size(features)
+
+    def took(self, refs: Sequence[ClipRef], seconds: float) -> None:
+        """Count the time that some utterances took together; each has its share."""
+        self.seconds += seconds
+        slow = [Slow(seconds / len(refs), self.job.node, ref.id) for ref in refs]
+        self.slowest = slowest([*self.slowest, *slow])
 
     def fail(self, ref: ClipRef, failure: Failure) -> None:
         """Take an utterance's failure; features of it that wait are dropped."""

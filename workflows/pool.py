@@ -51,6 +51,10 @@ class Pool(Protocol):
     def workers(self) -> int:
         """Tasks that run side by side."""
 
+    @property
+    def dashboard(self) -> str:
+        """Address of a page that shows what runs; empty where there is none."""
+
     def submit(self, function: Callable[[Any], Any], task: Any) -> None:
         """Start a task."""
 
@@ -65,6 +69,7 @@ class Here:
     """Runs each task at once, in this process: for notebooks, debugging, and tiny jobs."""
 
     workers = 1
+    dashboard = ""
 
     def __init__(self, hear: Hear | None = None) -> None:
         self._hear = hear

@@ -43,6 +43,7 @@ def record_run(run: Run) -> None:
         "code": code_version(),
         "made": run.made,
         "seconds": run.seconds,
+        "spent": run.spent.as_record(),
         "errors": run.errors,
         "missing": missing,
         "rounds": rounds,

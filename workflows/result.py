@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from .nodes import Extract, Fit
 from .recipe import Recipe
 from .result_html import as_html
 from .retrain_rule import Round
+from .spending import Spent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,9 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """A line for people."""
+
+    def event(self, name: str, facts: Mapping[str, Any]) -> None:
+        """What happened, for programs: a name and plain JSON values."""
 
 
 def staged(reporter: Reporter, stage: str) -> Callable[[int, int], None]:
@@ -79,6 +83,7 @@ class Run:
         board: where they were looked at, what failed here with them; None until the run begins.
         made: features (fits: checkpoints) made by node in this run.
         seconds: seconds of computing by node in this run, summed over workers.
+        spent: bytes by node, the slowest utterances, and memory.
         errors: fits that could not be trained, by node.
         warnings: what is to be known of features that are stored, in order of nodes; made now or
             earlier.
@@ -94,6 +99,7 @@ class Run:
     board: Board | None = None
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
     errors: dict[str, str] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)

@@ -43,6 +43,7 @@ def go_in_rounds(recipe: Recipe, go: Callable[[Recipe], Run], reporter: Reporter
         if earlier is not run:
             _add(run.made, earlier.made)
             _add(run.seconds, earlier.seconds)
+            run.spent.add(earlier.spent)
             run.changed = run.changed or earlier.changed
     run.rounds = [replace(one, kept=tried is kept) for one, tried in rounds]
     for line in told(run.rounds):

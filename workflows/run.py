@@ -28,10 +28,13 @@ from .node_state import NodeState
 from .nodes import Fit
 from .plan import Board
 from .pool import check_cluster, check_scheduler, n_workers, open_pool
+from .progress_file import ProgressFile
 from .recipe import Recipe, load_recipe
 from .reducing import check_reductions
 from .result import Reporter, Run, staged
 from .retraining import go_in_rounds, settled
+from .several import Several
+from .spending import ended, most_memory
 
 
 def run(
@@ -101,19 +104,25 @@ def run(
                 scheduler,
                 n_workers(workers, peak_memory(one.workflow)),
                 store.root / "runs",
-                reporter.working,
+                heard.working,
                 loaded.cluster,
             ),
             device,
             strict,
             allow_mixed,
-            reporter,
+            heard,
         )
         with usable(store.root):
             driver.go(known)
         return driver.run
 
-    return go_in_rounds(loaded, go, reporter) if "fit" in kinds else go(loaded)
+    with ProgressFile(store.root, name, loaded.called, reporter) as progress:
+        heard = Several(reporter, progress)
+        heard.event("run", {"run": name, "recipe": loaded.called, "utterances": len(opened)})
+        done = go_in_rounds(loaded, go, heard) if "fit" in kinds else go(loaded)
+        done.spent.driver = most_memory()
+        heard.event("end", ended(done))
+    return done
 
 
 def plan_run(

@@ -20,6 +20,7 @@ from ..extract.base import TRANSCRIPT, heard
 from ..extract.clip import Clip
 from .batch import Batch, ClipRef, Job, Made
 from .output import Output
+from .spending import most_memory, slowest
 
 #: Pictures that are decoded while a GPU works on the ones before; on a CPU every core has a worker
 #: of its own already.
@@ -56,6 +57,8 @@ def make_batch(batch: Batch) -> Made:
         tuple(shard for output in outputs.values() for shard in output.shards),
         tuple(failed for output in outputs.values() for failed in output.failures),
         {name: output.seconds for name, output in outputs.items() if not output.whole},
+        slowest=tuple(slowest(slow for output in outputs.values() for slow in output.slowest)),
+        memory=most_memory(),
     )
 
 
@@ -117,7 +120,7 @@ def _run_job(
     for ref, clip in ready:
         output.warn(ref, clip.warnings)
         clip.warnings.clear()  # the next node starts afresh on the same clip
-    output.seconds += time.perf_counter() - begin
+    output.took(refs, time.perf_counter() - begin)
 
 
 def _settle(job: Job, ref: ClipRef, answer: Features | Exception, output: Output) -> None:

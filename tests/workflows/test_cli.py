@@ -120,6 +120,69 @@ def test_the_store_can_be_listed_shown_verified_pruned_and_indexed_anew(call):
     assert "2 shards indexed" in call("cache", "reindex").output
 
 
+def test_what_removes_something_asks_and_off_a_terminal_needs_yes(call, tmp_path):
+    call("extract", "words.yaml", "--scheduler", "sync")
+    shards = sorted((tmp_path / "features" / "shards").rglob("*.h5"))
+    for words in (["prune", "--older-than", "0h"], ["compact"]):
+        refused = call("cache", *words)
+        assert refused.exit_code == 2, refused.output
+        assert "Nobody is here to be asked: give --yes" in refused.output
+    assert sorted((tmp_path / "features" / "shards").rglob("*.h5")) == shards
+    assert "2 files would be removed" in call("cache", "prune", "--to", "0", "--dry-run").output
+    assert "2 files removed" in call("cache", "prune", "--to", "0", "--yes").output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["prune"], 2, "say what is no longer wanted"),
+        (["prune", "--to", "many"], 2, "'many' is not a number with a unit: 12, 12K, 12M"),
+        (["prune", "--older-than", "3"], 2, "'3' is not a number with a unit: 12h, 12d, 12w"),
+        (["prune", "--keep", "wrds"], 2, "Did you mean 'words'"),
+        (["why", "nothing"], 2, "a key has 32 hex digits"),
+        (["why", "v/99", "--recipe", "words.yaml"], 2, "unknown utterance 'v/99'"),
+        (["diff", "00", "11"], 2, "unknown node '00'"),
+        (["import", "words.yaml"], 1, "is not a whole archive"),
+        (["export", "x.tar", "--set", "m.lr=1"], 2, "give --recipe too"),
+        (["export", "x.tar", "--corpus", "elsewhere"], 2, "no corpus at 'elsewhere'"),
+        (["merge", "features"], 2, "cannot be merged into itself"),
+    ],
+)
+def test_a_wrong_call_of_a_tool_of_the_cache_says_so_in_a_line(call, words, code, message):
+    call("extract", "words.yaml", "--scheduler", "sync")
+    done = call("cache", *words)
+    assert done.exit_code == code, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_features_are_found_carried_and_taken_in_elsewhere(call, tmp_path):
+    call("run", "words.yaml", "--scheduler", "sync")
+    usage = call("cache", "du").output
+    assert "vader" in usage
+    assert "unimodal" in usage
+    assert [line for line in usage.splitlines() if line.split()[2:] == ["words"]]
+    where = call("cache", "why", "v/001", "--recipe", "words.yaml").output
+    key = where.splitlines()[-1].split()[1]
+    assert "row" in where
+    found = call("cache", "why", key[:10]).output
+    assert "'vader'" in found
+    assert "made with vaderSentiment" in found
+    for words in (["--recipe", "words.yaml"], ["--corpus", "corpus"], []):
+        (tmp_path / "w.tar").unlink(missing_ok=True)
+        assert call("cache", "export", "w.tar", *words).exit_code == 0
+        cache = f"new{len(words)}{words[:1]}"
+        taken = call("cache", "import", "w.tar", "--cache", cache)
+        assert taken.exit_code == 0, taken.output
+        again = call("run", "words.yaml", "--scheduler", "sync", "--cache", cache)
+        assert "0 features made, 0 models trained" in again.output
+    merged = call("cache", "merge", "features", "--cache", "third")
+    assert "1 of checkpoints" in merged.output
+    status = call("status")
+    assert "words-" in status.output
+    assert "done" in status.output
+
+
 def test_gc_tells_what_stopped_fits_would_go_on_from_and_prune_removes_it_on_request(
     call, tmp_path
 ):
