@@ -1,12 +1,15 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from affectflow.cache.table import FeatureTable
-from affectflow.train.attention_maps import attention_maps
+from affectflow.train.attention_maps import _keep_text, _text_layers, attention_maps
 from affectflow.train.dataset import Input
 from affectflow.train.fit import fit
 from affectflow.train.models.attention import Attention
+from affectflow.train.models.copies import Copies
 from affectflow.train.registry import model_settings
 from affectflow.train.seeds import Streams
 from affectflow.train.training import Training
@@ -53,3 +56,35 @@ def test_each_stack_of_attention_layers_has_a_map_without_padding(dataset_of, na
         pair = found[f"{names[0]} looks at {names[1]}"]
         assert pair.shape == (lengths[names[0]], lengths[names[1]])
         np.testing.assert_allclose(pair.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_trained_text_model_shows_what_its_first_and_last_layers_apply():
+    transformers = pytest.importorskip("transformers")
+    size = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**size, num_hidden_layers=3, attn_implementation="eager")
+    model = transformers.BertModel(config).eval()
+
+    class Whole(torch.nn.Module):
+        """As ``extract`` hands a text model over."""
+
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, states, mask):
+            return self.model(inputs_embeds=states, attention_mask=mask.long()).last_hidden_state
+
+    net = Copies(Whole(), Streams([0])).eval()
+    layers = _text_layers(net)
+    assert list(layers) == ["trained layer 1 of 3", "trained layer 3 of 3"]
+    found = {}
+    for name, layer in layers.items():
+        layer.query.register_forward_pre_hook(partial(_keep_text, found, name, layer))
+    states, mask = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
+    with torch.no_grad():
+        net(states[None], mask[None])
+        wanted = model(inputs_embeds=states, output_attentions=True).attentions
+    for name, k in (("trained layer 1 of 3", 0), ("trained layer 3 of 3", 2)):
+        weights = found["text looks at text", name]
+        np.testing.assert_allclose(weights, wanted[k][0].mean(dim=0).numpy(), atol=1e-6)

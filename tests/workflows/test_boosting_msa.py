@@ -18,30 +18,6 @@ TUNED = ("tune_t", "tune_a", "tune_v")
 SMALL = ["faces.rate=2", "pixels.rate=5", "pixels.size=32", "mult.units=8", "mult.heads=2"]
 
 
-def save_bert(folder, texts):
-    """A random BERT of two layers and a WordPiece tokenizer that knows some letters."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    numbers = {token: i for i, token in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = tf.BertConfig(vocab_size=len(words), intermediate_size=32, **size)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.AutoModel.from_config(config).save_pretrained(folder)
-
-
 def save_hubert(folder):
     """A random HuBERT of two layers."""
     import torch
@@ -69,13 +45,12 @@ def small_swin():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with the demo corpus of three utterances, and a model of each modality."""
+def place(tmp_path_factory, three_clips, save_text_model):
+    """A folder with a model of each modality."""
     import torch
 
     folder = tmp_path_factory.mktemp("place")
-    corpus = make_demo(folder / "demo", n=3)
-    save_bert(folder / "bert", [u.text for u in corpus])
+    save_text_model(folder / "bert", "bert", [u.text for u in make_demo(three_clips, n=3)])
     save_hubert(folder / "hubert")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -84,7 +59,7 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def go(place, monkeypatch):
+def go(place, three_clips, monkeypatch):
     """Run the recipe, with variants and settings, in this process; Swin3D-T is a small one."""
     from torchvision.models import video
 
@@ -101,7 +76,7 @@ def go(place, monkeypatch):
             "pixels.checkpoint=" + str(place / "swin.pth"),
         ]
         given = [s for s in weights if s.split(".")[0] not in drop]
-        made = load_recipe("boosting_msa", [*given, *small, *settings], place / "demo", variants)
+        made = load_recipe("boosting_msa", [*given, *small, *settings], three_clips, variants)
         return run(made, place / "cache", scheduler="sync")
 
     return go

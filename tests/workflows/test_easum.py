@@ -29,36 +29,6 @@ SMALL = [
 ]
 
 
-def save_text_model(folder, kind, texts):
-    """A random ConvBERT or DeBERTa of two layers, and a WordPiece tokenizer of letters."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    tokenizer = Tokenizer(
-        models.WordPiece({token: i for i, token in enumerate(words)}, unk_token="[UNK]")
-    )
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    size = {"vocab_size": len(words), "hidden_size": 16, "num_hidden_layers": 2}
-    size |= {"num_attention_heads": 4, "intermediate_size": 32}
-    config = (
-        tf.ConvBertConfig(**size, embedding_size=16)
-        if kind == "convbert"
-        else tf.DebertaConfig(**size, relative_attention=True, pos_att_type=["p2c", "c2p"])
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.AutoModel.from_config(config).save_pretrained(folder)
-
-
 def save_network(path):
     """Random weights of MobileNet V3 small, as whoever trained it on faces would save them."""
     import torch
@@ -89,10 +59,10 @@ def write_corpus(path, clips, **labels):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, three_clips, save_text_model):
     """Four corpora (sentiment, sentiment, MELD's emotions, IEMOCAP's), text models, weights."""
     folder = tmp_path_factory.mktemp("place")
-    clips = list(make_demo(folder / "demo", n=3))
+    clips = list(make_demo(three_clips, n=3))
     for kind in ("convbert", "deberta"):
         save_text_model(folder / kind, kind, [clip.text for clip in clips])
     save_network(folder / "faces.pt")
@@ -105,16 +75,16 @@ def place(tmp_path_factory):
     return folder
 
 
-def corpora(place):
+def corpora(place, media):
     for name in FITS[1:]:
         where = f"corpus.several.{name}"
-        yield from (f"{where}.root={place / name}.csv", f"{where}.media_root={place}")
+        yield from (f"{where}.root={place / name}.csv", f"{where}.media_root={media}")
         if name.startswith("mos"):
             yield f"{where}.family=mosi"
 
 
 @pytest.fixture
-def recipe(place):
+def recipe(place, three_clips):
     """The recipe with variants and settings, on these corpora and weights."""
 
     def recipe(variants=(), *settings):
@@ -123,7 +93,7 @@ def recipe(place):
             f"text.model={place / 'deberta'}",
             f"vision.checkpoint={place / 'faces.pt'}",
         ]
-        given = [*corpora(place), *weights, *SMALL, *settings]
+        given = [*corpora(place, three_clips), *weights, *SMALL, *settings]
         return load_recipe("easum", given, variants=variants)
 
     return recipe
@@ -260,8 +230,8 @@ def test_iemocap_without_media_is_learned_from_its_text_or_from_imported_feature
     assert "features.of_" not in note, "its maps go on from those of the first phase"
 
 
-def test_without_sight_no_weights_of_a_face_network_are_asked_for(place):
-    given = [*corpora(place), "vision.checkpoint=nowhere.pt", "vision.size=32"]
+def test_without_sight_no_weights_of_a_face_network_are_asked_for(place, three_clips):
+    given = [*corpora(place, three_clips), "vision.checkpoint=nowhere.pt", "vision.size=32"]
     for variant in ("t_a", "only_t"):
         made = load_recipe("easum", given, variants=[variant]).workflow
         assert not {"faces", "vision"} & {*made.nodes}

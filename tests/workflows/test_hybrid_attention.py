@@ -21,62 +21,22 @@ SMALL = [
 ]
 
 
-def save_text_model(folder, kind, texts):
-    """A random BERT or XLNet of three layers and a WordPiece tokenizer that knows some letters."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    numbers = {token: i for i, token in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    template = "$A [SEP] [CLS]:2" if kind == "xlnet" else "[CLS] $A [SEP]"
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    reads = ["input_ids", "token_type_ids", "attention_mask"]
-    tf.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_input_names=reads, **names
-    ).save_pretrained(folder)
-    size = len(words)
-    config = (
-        tf.XLNetConfig(vocab_size=size, d_model=16, n_layer=3, n_head=2, d_inner=32)
-        if kind == "xlnet"
-        else tf.BertConfig(
-            vocab_size=size,
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=32,
-        )
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.AutoModel.from_config(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with the demo corpus of three utterances, and one text model of each kind."""
+def place(tmp_path_factory, three_clips, save_text_model):
+    """A folder with one text model of each kind."""
     folder = tmp_path_factory.mktemp("place")
-    corpus = make_demo(folder / "demo", n=3)
     for kind in ("bert", "xlnet"):
-        save_text_model(folder / kind, kind, [u.text for u in corpus])
+        save_text_model(folder / kind, kind, [u.text for u in make_demo(three_clips, n=3)], 3)
     return folder
 
 
 @pytest.fixture
-def go(place, ctc_folder):
+def go(place, three_clips, ctc_folder):
     """Run the recipe, with variants and settings, in this process."""
 
     def go(variants=(), text="bert", words=None):
         given = [f"text.model={place / text}", words or f"words.model={ctc_folder()}"]
-        made = load_recipe("hybrid_attention", [*given, *SMALL], place / "demo", variants)
+        made = load_recipe("hybrid_attention", [*given, *SMALL], three_clips, variants)
         return run(made, place / "cache", scheduler="sync")
 
     return go
@@ -96,10 +56,11 @@ def test_from_clips_to_scores_with_only_the_layers_above_trained(go):
     assert {name.split(".layer.")[1][0] for name in weights if ".layer." in name} == {"0"}
     assert not any("embeddings" in name for name in weights)
     assert {len(value) for name, value in weights.items() if name.startswith("net.")} == {2}
-    # Fig. 8 and Fig. 9 of the paper
+    # Fig. 6, 8 and 9 of the paper
     (inside,) = look_inside(first)
     names = [f"text looks at text, by {name} (MBA)" for name in ("audio", "vision")]
-    assert [found.name for found in inside.maps] == names
+    assert [found.name for found in inside.maps] == ["text looks at text", *names]
+    assert inside.maps[0].layer == "trained layer 1 of 1"
     n_tokens = len(first.table("text")[list(first.corpus.ids).index(inside.utterance)])
     assert {found.weights.shape for found in inside.maps} == {(n_tokens, n_tokens)}
     assert len(meta["seeds"][1]["watched"]["F1"]) == 2

@@ -20,38 +20,14 @@ PRETRAINED = ["pretrain.epochs=2", "pretrain.layers=1"]
 CLIPS = ["id1/v1/00001", "id1/v1/00002", "id2/v2/00001"]
 
 
-def save_bert(folder, texts):
-    """A random BERT of two layers and a WordPiece tokenizer of letters."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    numbers = {token: i for i, token in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = tf.BertConfig(vocab_size=len(words), intermediate_size=32, **size)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.AutoModel.from_config(config).save_pretrained(folder)
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, ctc_folder):
-    """A folder with the demo corpus, three clips of nobody knows what, a BERT, a lexicon of those.
+def place(tmp_path_factory, three_clips, save_text_model, ctc_folder):
+    """A folder with three clips of nobody knows what, a BERT, a lexicon of those.
 
     The recogniser is random: the lexicon has what it hears in two of them.
     """
     folder = tmp_path_factory.mktemp("place")
-    corpus = list(make_demo(folder / "demo", n=3))
+    corpus = list(make_demo(three_clips, n=3))
     heard = []
     for name, utterance in zip(CLIPS, corpus, strict=False):
         (folder / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,16 +35,16 @@ def place(tmp_path_factory, ctc_folder):
         heard.append(as_text(extractor("asr", model=str(ctc_folder()))(utterance.media)))
     lexicon = [f"{words},{score}" for words, score in zip(heard, (-4, 1), strict=False)]
     (folder / "lexicon.csv").write_text("\n".join(lexicon))
-    save_bert(folder / "bert", [*heard, *(u.text for u in corpus)])
+    save_text_model(folder / "bert", "bert", [*heard, *(u.text for u in corpus)])
     return folder
 
 
 @pytest.fixture
-def go(place, ctc_folder):
+def go(place, three_clips, ctc_folder):
     """Run the recipe in this process, with variants and settings."""
 
     def go(variants=(), *settings, clips="clips"):
-        given = [f"corpus.several.labelled.root={place / 'demo'}", f"text.model={place / 'bert'}"]
+        given = [f"corpus.several.labelled.root={three_clips}", f"text.model={place / 'bert'}"]
         if "no_pretraining" not in variants:
             given += [f"corpus.several.unlabelled.root={place / clips}", *PRETRAINED]
             given += [f"hidden.model={place / 'bert'}"]

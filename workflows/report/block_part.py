@@ -150,7 +150,10 @@ def views(inside: Inside | None) -> dict[str, Any]:
         "picture": cloud(title, shown.places, shown.groups, shown.names) if shown else "",
         "utterance": inside.utterance,
         "problem": inside.problem,
-        "maps": [(one.name, heat(f"Attention: {one.name}", one.weights)) for one in inside.maps],
+        "maps": [
+            (one.name, one.layer, heat(f"Attention: {one.name}, {one.layer}", one.weights))
+            for one in inside.maps
+        ],
     }
 
 

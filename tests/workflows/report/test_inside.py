@@ -59,9 +59,10 @@ def test_every_held_out_utterance_is_drawn_once_by_its_sentiment(run, monkeypatc
 def test_the_page_names_the_utterance_of_a_map(run):
     fit = fits_of(run)[0]
     cloud = Cloud(np.zeros((2, 2)), np.array([0, 1]), ("<b>", "b"), 2)
-    maps = [AttentionMap("text looks at <audio>", np.full((2, 3), 1 / 3))]
+    maps = [AttentionMap("text looks at <audio>", "last layer", np.full((2, 3), 1 / 3))]
     page = render(run, [Inside(fit, cloud, "v/<1>", maps)])
     assert "text looks at &lt;audio&gt;" in page
+    assert "last layer, mean of the heads" in page
     assert "<code>v/&lt;1&gt;</code>" in page
     assert "</svg><b></li>" not in page
     assert "</svg>&lt;b&gt;</li>" in page
