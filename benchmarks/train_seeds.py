@@ -13,6 +13,7 @@ import time
 import torch
 from fmlmsn_l import STEP_1, STEP_2, loop_of
 
+from affectflow.train.freed_memory import freed_memory_kept
 from affectflow.train.loop import denormals_flushed
 
 CASES = (
@@ -31,7 +32,7 @@ def main() -> None:
         for seeds in (1, 5):
             loop = loop_of(name, modalities, tasks, seeds)
             times = []
-            with denormals_flushed():
+            with denormals_flushed(), freed_memory_kept():
                 for _ in range(2 if name != "fmlmsn-meta" and "text" in modalities else 8):
                     start = time.process_time()
                     loop.epoch()

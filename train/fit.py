@@ -21,6 +21,7 @@ from .dataset import SPLITS, Array, Dataset
 from .domains import Domains, domains_of
 from .encoding import encode, encoded
 from .fitted import Fitted, predict
+from .freed_memory import freed_memory_kept
 from .loop import Loop, denormals_flushed, run_net
 from .models.base import Model
 from .normalize import Scaler
@@ -104,7 +105,7 @@ def fit(
     learned = by_split["train"]
     if not model.unlabelled:  # they would only thin out its batches
         learned = learned[np.isfinite(truth.values[learned]).any(axis=1)]
-    with denormals_flushed():
+    with denormals_flushed(), freed_memory_kept():
         of_each = domains_of(model, dataset, learned)
         parts = (part(learned, domains=of_each), part(by_split["valid"]))
         curves, nets, begun = _fit_seeds(

@@ -165,10 +165,13 @@ def test_a_fit_on_mapped_features_needs_less_memory_than_they_take(tmp_path):
         from affectflow.train.dataset import Input, join
         from affectflow.train.fit import fit
         from affectflow.train.registry import fit_settings
+        from affectflow.train.seeds import Streams
 
         torch.set_num_threads(1)
         pd.DataFrame({"id": ["x"]})  # libraries have set up their memory before the limit is set
         lstm.kernel_is_quicker = lambda *_: False  # torch's sets 40 MB aside, and uses a third
+        one = torch.ones(1, 1, 1, 1)
+        lstm.Lstm(1, 1, Streams((0,)))(one, one[..., 0] > 0).sum().backward()  # numba's too
         batches.IN_ORDER_BYTES = 8 << 20
         store = FeatureStore(sys.argv[1] + "/store", sys.argv[1] + "/index.sqlite")
         rng = np.random.default_rng(0)
