@@ -172,7 +172,7 @@ def one_round(recipe: Any, cache: Path, disk: Disk, expected: Any) -> tuple[str,
             wrong.append(f"the error does not name the folder: {error}")
     except Exception as error:  # whatever it is, it is what this script looks for
         wrong.append(f"{type(error).__name__} instead of an error of ours: {error}")
-    wrong += [f"torn: {fault.message}" for fault in verify(cache).faults]
+    wrong += [f"torn: {fault.message}" for fault in verify(cache).faults] if cache.exists() else []
     if disk.fault.startswith("full") and list(cache.rglob(f"*{PART}")):
         wrong.append("a temporary file is left on the full disk")
     again = run(recipe, cache, scheduler="sync", retry_failed=True)
