@@ -172,7 +172,8 @@ def one_round(recipe: Any, cache: Path, disk: Disk, expected: Any) -> tuple[str,
             wrong.append(f"the error does not name the folder: {error}")
     except Exception as error:  # whatever it is, it is what this script looks for
         wrong.append(f"{type(error).__name__} instead of an error of ours: {error}")
-    wrong += [f"torn: {fault.message}" for fault in verify(cache).faults] if cache.exists() else []
+    if (cache / "cache.json").exists():
+        wrong += [f"torn: {fault.message}" for fault in verify(cache).faults]
     if disk.fault.startswith("full") and list(cache.rglob(f"*{PART}")):
         wrong.append("a temporary file is left on the full disk")
     again = run(recipe, cache, scheduler="sync", retry_failed=True)
@@ -244,7 +245,7 @@ def small_file_systems(folder: Path) -> int:
             told = "no room to write" if name == "full" else "cannot write"
             wrong = [] if said.returncode == 1 and told in said.stderr else ["no clear error"]
             wrong += ["a traceback"] if "Traceback" in said.stderr else []
-            if name == "full":
+            if (place / "cache" / "cache.json").exists():
                 wrong += [fault.message for fault in verify(place / "cache").faults]
             mounted(place, then)
             wrong += [] if extract(recipe, place / "cache", folder).returncode == 0 else ["again"]

@@ -55,3 +55,38 @@ def test_a_disk_that_takes_little_at_once_gets_all(tmp_path, monkeypatch):
     pieces = [os.urandom(n) for n in (10, 70_000, 3000)]
     publish.publish(tmp_path / "a", *pieces)
     assert (tmp_path / "a").read_bytes() == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)]
+)
+def test_files_and_folders_are_made_with_the_user_s_umask(tmp_path, umask, file, folder):
+    before = os.umask(umask)
+    try:
+        publish.publish(tmp_path / "new" / "file", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "file").stat().st_mode & 0o777 == file
+    assert (tmp_path / "new").stat().st_mode & 0o777 == folder
+
+
+def test_a_temporary_name_cannot_be_guessed_and_a_link_that_lies_there_is_not_followed(
+    tmp_path, monkeypatch
+):
+    path, theirs = tmp_path / "shard", tmp_path / "theirs"
+    names = {publish.temporary(path).name for _ in range(100)}
+    assert len(names) == 100
+    guessed = publish.temporary(path)
+    monkeypatch.setattr(publish, "temporary", lambda _: guessed)
+    theirs.write_bytes(b"theirs")
+    guessed.symlink_to(theirs)
+    with pytest.raises(FileExistsError):
+        publish.publish(path, b"ours")
+    assert theirs.read_bytes() == b"theirs"
+    assert not path.exists()
+
+
+def test_a_link_at_the_final_name_is_neither_followed_nor_replaced(tmp_path):
+    (tmp_path / "shard").symlink_to(tmp_path / "elsewhere")
+    assert not publish.publish(tmp_path / "shard", b"ours")
+    assert not (tmp_path / "elsewhere").exists()
