@@ -1,78 +1,78 @@
 """Two runs of one recipe on one cache at once: the result of one, and hardly any work done twice.
 
-Each round starts ``affectflow run`` twice at (nearly) the same moment on the same empty cache, on a
-recipe with extraction, training and encoding. The features and models must be those of one run
-alone, each there once; work that was done twice is what both report as made, beyond what there is.
+Two processes run the same recipe, with extraction, training and encoding, on the same empty cache,
+round after round; they begin up to a fifth of a second apart. The features and models must be those
+of one run alone, each there once. Work done twice is what both made, beyond what one makes alone.
 
-    python benchmarks/two_drivers.py [--rounds 50] [--utterances 48] [--seed 0]
+    python benchmarks/two_drivers.py [--rounds 50] [--utterances 96] [--seed 0]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
 from faulty_disk import make_recipe
 from store_content import content, same
 
-from affectflow.cache import checkpoints, runs
+from affectflow.cache import checkpoints
 from affectflow.cache.publish import PART
+from affectflow.workflows.run import run
 
 
-def start(recipe: Path, cache: Path) -> subprocess.Popen[bytes]:
-    """One run, in this machine's first free process."""
-    words = ("run", str(recipe), "--cache", str(cache), "--scheduler", "sync")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-m", "affectflow", *words], **quiet)
+def drive(recipe: Path, cache: Path, begin: float) -> tuple[bool, int]:
+    """One run that begins at a time of the clock: whether it ended well, and what it made."""
+    time.sleep(max(0.0, begin - time.time()))
+    done = run(recipe, cache, scheduler="sync")
+    return done.ok, sum(done.made.values())
 
 
-def made(cache: Path) -> int:
-    """Features and models that all runs say they made."""
-    return sum(
-        sum(record["made"].values())
-        for name in runs.run_names(cache)
-        for record in runs.read_records(cache, name, "run-").values()
-    )
+def left_over(cache: Path) -> list[str]:
+    """Temporary files, leases and claims."""
+    leases = [path for path in (cache / "leases").rglob("*") if path.is_file()]
+    return [f"left over: {path}" for path in (*cache.rglob(f"*{PART}"), *leases)]
 
 
 def main() -> None:
     """One run alone, then the rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--utterances", type=int, default=48)
+    parser.add_argument("--utterances", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     draw = Random(asked.seed)
-    with tempfile.TemporaryDirectory() as name:
+    bad = doubled = shared = 0
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ProcessPoolExecutor(1, get_context("spawn")) as one,
+        ProcessPoolExecutor(1, get_context("spawn")) as other,
+    ):
         folder = Path(name)
         os.environ |= {"XDG_CACHE_HOME": f"{folder}/xdg", "OMP_NUM_THREADS": "1"}
         recipe = make_recipe(folder, asked.utterances)
-        start(recipe, folder / "alone").wait()
-        expected = content(folder / "alone")
-        models, work = checkpoints.checkpoint_names(folder / "alone"), made(folder / "alone")
-        bad, doubled, shared = 0, 0, 0
+        for driver in (one, other):
+            _, work = driver.submit(drive, recipe, folder / f"alone-{id(driver)}", 0.0).result()
+        alone = folder / f"alone-{id(other)}"
+        expected, models = content(alone), checkpoints.checkpoint_names(alone)
         for number in range(asked.rounds):
-            cache = folder / f"both-{number}"
-            first = start(recipe, cache)
-            time.sleep(draw.uniform(0, 0.2))
-            second = start(recipe, cache)
-            codes = [first.wait(), second.wait()]
-            wrong = same(content(cache), expected)
-            wrong += [f"a run ended with {code}" for code in codes if code]
+            cache, begin = folder / f"both-{number}", time.time() + 0.05
+            later = begin + draw.uniform(0, 0.2)
+            both = [one.submit(drive, recipe, cache, begin)]
+            both += [other.submit(drive, recipe, cache, later)]
+            ended = [run.result() for run in both]
+            wrong = same(content(cache), expected) + left_over(cache)
+            wrong += [] if all(ok for ok, _ in ended) else ["a run failed"]
             wrong += ["other models"] if checkpoints.checkpoint_names(cache) != models else []
-            wrong += [f"left over: {path}" for path in cache.rglob(f"*{PART}")]
-            left = [path for path in (cache / "leases").rglob("*") if path.is_file()]
-            wrong += [f"left over: {path}" for path in left]
-            doubled += made(cache) - work
-            shared += len(runs.read_records(cache, runs.run_names(cache)[0], "run-")) > 1
+            doubled += sum(made for _, made in ended) - work
+            shared += all(made for _, made in ended)
             bad += bool(wrong)
-            print(f"round {number}: {made(cache)} made, {work} needed", *wrong[:3], flush=True)
+            print(f"round {number}: {[made for _, made in ended]} made of {work}", *wrong[:3])
     print(f"figure two_drivers_rounds = {asked.rounds} 1")
     print(f"figure two_drivers_rounds_with_differences = {bad} 1")
     print(f"figure two_drivers_rounds_in_which_both_worked = {shared} 1")
