@@ -86,8 +86,8 @@ def reproduce(
 
 
 def _list_tables(paper: str) -> None:
-    from .console import show_rows
-    from .published_tables import tables_of
+    from .console import OUT, show_facts, show_rows
+    from .published_tables import elsewhere, tables_of
 
     show_rows(
         ("table", "what", "measured on", "rows", "ours"),
@@ -96,6 +96,10 @@ def _list_tables(paper: str) -> None:
             for number, table in tables_of(paper).items()
         ],
     )
+    others = elsewhere(paper)
+    if others:
+        OUT.print("\nWithout scores:")
+        show_facts(others)
 
 
 def _show(found: Reproduction) -> None:

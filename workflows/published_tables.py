@@ -19,6 +19,8 @@ then lists too. ``seconds`` is the time of an epoch of one seed, of the row's no
 are ``timed`` with it. A row's ``variant`` may be a list, its ``recipe`` another one than the
 paper's, its ``corpus`` another one than the table's; ``group`` names the block it stands in.
 
+``elsewhere: {"12": ...}`` says of tables that hold no scores (examples, drawings) where ours are.
+
 Tables of your own lie in such a file too, which is named by its path; ``recipe: NAME`` at its top
 says whose nodes measure them.
 """
@@ -31,7 +33,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from ..cache.errors import BadRecipe, unknown
+from ..cache.errors import BadCall, BadRecipe, unknown
 from ..train.metrics import FAMILIES
 from .recipe import MAX_BYTES
 from .safe_yaml import load_yaml, named_text, shipped_in
@@ -143,6 +145,7 @@ class _File(pydantic.BaseModel):
 
     recipe: str = ""
     tables: dict[str, Table]
+    elsewhere: dict[str, str] = {}
 
 
 def papers() -> tuple[str, ...]:
@@ -160,8 +163,21 @@ def tables_of(paper: str) -> Mapping[str, Table]:
         UnknownName: no paper is called so.
         BadRecipe: its file is not what it should be; the message says where.
     """
-    text = named_text("paper with published tables", "published", paper, MAX_BYTES)
-    return read_tables(text, paper)
+    return read_tables(_text(paper), paper)
+
+
+def elsewhere(paper: str) -> Mapping[str, str]:
+    """Tables and figures of a paper that hold no scores, and where ours are.
+
+    Raises:
+        UnknownName: no paper is called so.
+        BadRecipe: as ``tables_of``.
+    """
+    return _read(_text(paper), paper).elsewhere
+
+
+def _text(paper: str) -> str:
+    return named_text("paper with published tables", "published", paper, MAX_BYTES)
 
 
 def read_tables(text: str, where: str) -> Mapping[str, Table]:
@@ -170,8 +186,13 @@ def read_tables(text: str, where: str) -> Mapping[str, Table]:
     Raises:
         BadRecipe: with every fault and the place of each.
     """
+    file = _read(text, where)
+    return {number: _whose(table, file.recipe or where) for number, table in file.tables.items()}
+
+
+def _read(text: str, where: str) -> _File:
     try:
-        file = _File.model_validate(load_yaml(text, f"published tables '{where}'"))
+        return _File.model_validate(load_yaml(text, f"published tables '{where}'"))
     except pydantic.ValidationError as error:
         told = [
             f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
@@ -181,7 +202,6 @@ def read_tables(text: str, where: str) -> Mapping[str, Table]:
         raise BadRecipe(
             f"published tables '{where}' have {len(told)} fault(s):\n{listed}"
         ) from error
-    return {number: _whose(table, file.recipe or where) for number, table in file.tables.items()}
 
 
 def _whose(table: Table, recipe: str) -> Table:
@@ -197,8 +217,11 @@ def table_of(paper: str, number: str) -> Table:
 
     Raises:
         UnknownName: no paper, or none of its tables, is called so.
+        BadCall: it holds no scores; the message says where ours is.
     """
-    found = tables_of(paper)
+    found, others = tables_of(paper), elsewhere(paper)
+    if number in others:
+        raise BadCall(f"table {number} of '{paper}' holds no scores: {others[number]}")
     if number not in found:
         raise unknown(f"table of '{paper}'", number, found)
     return found[number]

@@ -2,9 +2,15 @@ import math
 
 import pytest
 
-from affectflow.cache.errors import BadRecipe, UnknownName
+from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
 from affectflow.workflows.nodes import Fit
-from affectflow.workflows.published_tables import papers, read_tables, table_of, tables_of
+from affectflow.workflows.published_tables import (
+    elsewhere,
+    papers,
+    read_tables,
+    table_of,
+    tables_of,
+)
 from affectflow.workflows.recipe import load_recipe
 
 GOOD = """
@@ -81,3 +87,21 @@ def test_published_numbers_are_printed_as_the_headings_say(paper):
                 for one in (value for value in many if value is not None):
                     assert math.isfinite(one)
                     assert one <= 100 if heading in table.percent else one < 20
+
+
+@pytest.mark.parametrize(
+    ("paper", "number", "said"),
+    [
+        ("fmlmsn", "12", "Utterances, head by head"),
+        ("easum", "6", "Soft labels"),
+        ("hybrid_attention", "Fig6", "what layers of BERT look at"),
+        ("hybrid_attention", "Fig8", "text looks at text, by audio"),
+    ],
+)
+def test_tables_without_scores_say_where_ours_are(paper, number, said):
+    with pytest.raises(BadCall, match=f"table {number} of '{paper}' holds no scores: .*{said}"):
+        table_of(paper, number)
+    assert number not in tables_of(paper)
+    words = elsewhere(paper)[number].split("--variant ")[1:]
+    named = [word.strip(".,;") for word in words]
+    assert load_recipe(paper, variants=named).variants == tuple(named)
