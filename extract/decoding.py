@@ -26,7 +26,7 @@ MAX_SECONDS = 2 * 3600.0
 #: A stretch of which less than this share can be decoded is an error, not a shorter result.
 ENOUGH = 0.95
 #: Formats whose index makes seeking exact; others are decoded from their beginning.
-_INDEXED = ("mov", "matroska")
+_INDEXED = ("avi", "mov", "matroska")
 #: Pictures come at most this much later than they lie in the file (reordered B frames).
 _REORDERED = 1.0
 #: Times that go back by more seconds than this begin anew: the file was joined from several.

@@ -290,13 +290,14 @@ def test_the_first_picture_also_serves_earlier_times(tmp_path, make_clip):
     assert len(frames) == 35
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mpg", "a.ts"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mpg", "a.ts", "a.avi"])
 @pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (1.23, 1.9), (2.5, None), (2.96, 5.0)])
 def test_a_segment_shows_what_the_whole_shows(tmp_path, make_clip, name, start, end):
-    codec = "mpeg1video" if name == "a.mpg" else "libx264"
+    codec = {"a.mpg": "mpeg1video", "a.avi": "mpeg4"}.get(name, "libx264")
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(75)]
-    path = make_clip(tmp_path / name, pictures=pictures, video_codec=codec, gop=12)
+    later = 0 if name == "a.avi" else 2  # an AVI's B pictures would begin after 0
+    path = make_clip(tmp_path / name, pictures=pictures, video_codec=codec, gop=12, b_frames=later)
     source = list(read_frames(path, 25))
     segment = list(read_frames(path, 10, start, end))
     assert segment
