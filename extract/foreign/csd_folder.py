@@ -14,8 +14,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from ..corpora.mosi import STANDARD
 from ..pool_words import TOUCH
 from ..text.word_files import SILENCE
 from .csd import intervals_of, root_and_ids
-from .library import two_dimensional
+from .library import files_below, two_dimensional
 from .plain import text_of
 from .records import Foreign, ForeignArray, Tally, features_of, kept_dtype, modality_of
 
@@ -39,9 +38,9 @@ WIDTHS = (1, len(MOSEI_SIX), 1 + len(MOSEI_SIX))
 WORDS = "words"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """One of the sequences.
+    """One of the sequences; the rows of the last key are kept, as utterances of one follow.
 
     Args:
         path: its file.
@@ -56,6 +55,7 @@ class Part:
     ids: frozenset[str]
     width: int
     dtype: np.dtype[Any]
+    _last: dict[str, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def holds(self) -> str:
@@ -71,7 +71,10 @@ class Part:
         Raises:
             BadInput: they do not fit each other or those of the other keys.
         """
-        return _rows(self, key)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = _rows(self, key)
+        return self._last[key]
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def read(path: Path) -> Foreign:
     Raises:
         BadInput: one cannot be read, there are no features, or labels disagree about intervals.
     """
-    files = [file for file in sorted(path.glob("*.csd")) if file.is_file()]
+    files, notes = files_below(path, (".csd",))
     parts = [_part(file) for file in files]
     by_kind = {
         kind: [p for p in parts if p.holds == kind] for kind in (WORDS, "labels", "features")
@@ -113,15 +116,18 @@ def read(path: Path) -> Foreign:
     if not features or len(words) > 1:
         held = listing([f"'{p.path.name}' ({p.holds})" for p in parts])
         raise BadInput(f"features and at most one sequence of words were wanted, got {held}")
-    notes: list[str] = []
     keys = sorted(set().union(*(part.ids for part in features)))
     places = {key: Place(key) for key in keys}
     columns: dict[str, list[Any]] = {}
     if labels:
-        places, columns, notes = _labelled(labels)
+        places, columns, told = _labelled(labels)
+        notes += told
     if words:
         columns["text"] = [" ".join(_words(words[0], place)[0]) for place in places.values()]
     found = {_name(part, features): _array(part, features, places) for part in features}
+    if len(found) < len(features):
+        names = listing([f"'{part.path.name}' ({part.root})" for part in features])
+        raise BadInput(f"several sequences have one name: {names}. Import them apart")
     if words:
         found[WORDS] = _word_times(words[0], places)
     return Foreign("csd-folder", tuple(places), columns, found, tuple(notes))
@@ -134,7 +140,6 @@ def _part(path: Path) -> Part:
     return Part(path, root, frozenset(ids), int(first.shape[-1]), first.dtype)
 
 
-@lru_cache(maxsize=8)  # utterances of one key follow each other, a sequence after another
 def _rows(part: Part, key: str) -> tuple[Array, Array]:
     start = f"/{part.root}/data/{key}"
     with ForeignHdf5(part.path) as file:

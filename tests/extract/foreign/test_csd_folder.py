@@ -171,6 +171,15 @@ def test_two_sequences_of_a_modality_keep_their_names(made):
     assert found.arrays["opensmile"].rows(0) is None
 
 
+def test_links_out_of_the_folder_are_left_out_with_a_note(made, tmp_path):
+    folder, _ = made
+    (folder / "CMU_MOSI_COVAREP.csd").rename(tmp_path / "outside.csd")
+    (folder / "CMU_MOSI_COVAREP.csd").symlink_to(tmp_path / "outside.csd")
+    found = read_foreign(folder)
+    assert list(found.arrays) == ["vision", "words"]
+    assert "1 link out of the folder left out" in found.notes[0]
+
+
 def test_what_is_wrong_with_a_folder_is_named(made):
     folder, data = made
     words = data["CMU_MOSI_TimestampedWords"]
@@ -178,12 +187,17 @@ def test_what_is_wrong_with_a_folder_is_named(made):
     with pytest.raises(BadInput, match="at most one sequence of words.*'again.csd' .words."):
         read_foreign(folder)
     (folder / "again.csd").unlink()
+    write(folder / "twin.csd", "CMU_MOSI_COVAREP", data["CMU_MOSI_COVAREP"])
+    with pytest.raises(BadInput, match="several sequences have one name.*'twin.csd'"):
+        read_foreign(folder)
+    (folder / "twin.csd").unlink()
     spans = data["CMU_MOSI_Opinion_Labels"]["unheard"][1]
     write(folder / "x.csd", "Labels", {v: (np.zeros((len(spans), 6)), spans + 1) for v in VIDEOS})
     with pytest.raises(BadInput, match="have other intervals for '03bSnISJMiM': import them apart"):
         read_foreign(folder)
 
 
+@pytest.mark.slow
 def test_a_sequence_goes_out_and_in_by_commands(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
@@ -216,6 +230,7 @@ def test_a_sequence_goes_out_and_in_by_commands(made, tmp_path, monkeypatch):
         np.testing.assert_array_equal(getattr(tables[0], part), getattr(tables[1], part))
 
 
+@pytest.mark.slow
 def test_one_command_imports_aligns_and_trains(made, tmp_path, monkeypatch):
     folder, data = made
     labels = data["CMU_MOSI_Opinion_Labels"]
