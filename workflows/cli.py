@@ -102,6 +102,10 @@ def run(recipe: str, **options: Any) -> None:
       affectflow run demo --corpus data.csv --set corpus.columns.id=utt --set corpus.family=mosi
       affectflow run fmlmsn --corpus MOSI --set corpus.kind=mosi
       affectflow run easum --set corpus.several.mosi.root=MOSI --set corpus.several.mosi.kind=mosi
+    Trained once a fold and tested on every utterance (random, speakers, videos; sessions: each
+    left out once), on features that all folds share:
+      affectflow run demo --corpus IEMOCAP --set corpus.folds=sessions
+      affectflow run demo --set corpus.folds.kind=speakers --set corpus.folds.k=5
     """  # noqa: D301  # click reads the \b
     _run(recipe, ("extract", "fit", "encode"), options)
 
