@@ -56,7 +56,9 @@ def changed(
         except AffectflowError as error:
             raise BadRecipe(f"recipe '{where}', variant '{name}': {error}") from error
     if corpus is not None:
-        found["corpus"] = {"root": str(corpus)}
+        asked = found.get("corpus") or {}
+        folds = {"folds": asked["folds"]} if isinstance(asked, dict) and "folds" in asked else {}
+        found["corpus"] = {"root": str(corpus), **folds}  # another corpus, trained in the same way
     for override in overrides:
         _override(found, override, gone)
     return found

@@ -16,7 +16,7 @@ from affectflow.workflows.blocks import Block, fits_of, trained
 from affectflow.workflows.bundle import pack_model
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.folding import folded, meant, plain_name
-from affectflow.workflows.recipe import build
+from affectflow.workflows.recipe import build, load_recipe
 from affectflow.workflows.report.folds import fold_sentence, fold_tables
 from affectflow.workflows.report.page import render
 from affectflow.workflows.results import results, trace
@@ -227,6 +227,15 @@ def test_folds_stand_beside_several_corpora(tmp_path):
     assert spec.folds == Folds("random")
     with pytest.raises(BadRecipe, match="'folds' are of all corpora together: set them beside"):
         CorpusSpec.from_mapping({"several": {"a": {"root": "x", "folds": "random"}}})
+
+
+def test_another_corpus_is_cut_into_the_folds_of_the_recipe(tmp_path):
+    path = tmp_path / "r.yaml"
+    source = {"name": "r", "corpus": {"root": "a", "kind": "mosi", "folds": "videos"}}
+    path.write_text(yaml.safe_dump({**source, "nodes": NODES}, sort_keys=False))
+    spec = load_recipe(path, corpus="elsewhere").corpus
+    assert (spec.root, spec.kind, spec.folds) == ("elsewhere", "", Folds("videos"))
+    assert load_recipe(path, ["corpus.folds=official"], "b").corpus.folds.kind == "official"
 
 
 def test_a_recipe_without_folds_is_itself(tmp_path):
