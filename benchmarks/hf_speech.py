@@ -177,7 +177,7 @@ def memory(asked: argparse.Namespace, model: Path, folder: Path) -> None:
     """Print the peak memory of one node; the sound is noise, in pieces of one file."""
     import scipy.io.wavfile
 
-    from affectflow.workflows.dask_pool import KEEP_MEMORY
+    from affectflow.workflows.cluster import KEEP_MEMORY
 
     random = np.random.default_rng(0)
     whole = asked.memory == "two-hours"

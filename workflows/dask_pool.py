@@ -25,9 +25,6 @@ from .tls import write_certificates
 
 #: Tasks in flight for each worker: enough that none waits for the driver.
 WINDOW = 3
-#: Freed memory stays with the process instead of going back and forth to the kernel; dask's
-#: presets cost a HuBERT forward pass a quarter more time.
-KEEP_MEMORY = str(8 << 30)
 #: Seconds in which a dask scheduler elsewhere must have its first worker, or another one when all
 #: of them are gone.
 PATIENCE = 60.0
@@ -203,7 +200,7 @@ def _settings(spec: ClusterSpec | None, workers: int, scratch: Path) -> dict[str
         "distributed.comm.timeouts.connect": "10s",
         # A worker that starts slowly on a busy machine is not lost; see ``_restart``.
         "distributed.deploy.lost-worker-timeout": "1d",
-        "distributed.nanny.pre-spawn-environ": environment(threads),
+        "distributed.nanny.pre-spawn-environ": cluster.environment(threads),
         "distributed.admin.low-level-log-length": 100,
         "temporary-directory": str(scratch),
         **(write_certificates(scratch / "tls") if spec is not None and spec.tls else {}),
@@ -256,13 +253,3 @@ def _gone() -> ClusterError:
     return ClusterError(
         "the dask scheduler went away. What was made is kept: run the same command to go on"
     )
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Environment of a worker: its share of the cores, set before any library is loaded."""
-    names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")
-    return {
-        **{f"{name}_NUM_THREADS": str(threads) for name in names},
-        "MALLOC_TRIM_THRESHOLD_": KEEP_MEMORY,
-        "MALLOC_MMAP_THRESHOLD_": KEEP_MEMORY,
-    }

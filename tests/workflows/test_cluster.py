@@ -219,3 +219,43 @@ def test_workers_come_with_the_work_and_all_gone_for_good_is_said(tmp_path, monk
                 pool.next()
         finally:
             pool.close()
+
+
+SBATCH = """#!/bin/sh
+setsid sh "$1" > FOLDER/job.log 2>&1 &
+cp "$1" FOLDER/job.sh
+echo "Submitted batch job $!"
+"""
+
+
+def batch_system(folder):
+    """A batch system of two commands that runs jobs at once, on this machine."""
+    folder.mkdir()
+    (folder / "sbatch").write_text(SBATCH.replace("FOLDER", str(folder)))
+    (folder / "scancel").write_text('#!/bin/sh\nkill -- "-$1"\n')
+    for path in folder.iterdir():
+        path.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_jobs_of_a_batch_system_bring_workers_by_tls(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", batch_system(tmp_path / "bin"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    spec = {"queue": "short", "account": "lab", "gpus": 1, "cores": 3, "interface": "lo"}
+    pool = Dask(ClusterSpec.from_mapping({**SLURM, "workers": 1, **spec}), 1, tmp_path / "runs")
+    try:
+        pool.submit(len, "abc")
+        assert pool.next().result == 3
+        assert pool._client.scheduler.address.startswith("tls://127.0.0.1:")
+        assert [w["resources"] for w in pool._known().values()] == [{cluster.GPU: 1.0}]
+    finally:
+        pool.close()
+    job = (tmp_path / "bin" / "job.sh").read_text()
+    assert "#SBATCH -p short" in job
+    assert "#SBATCH --gres=gpu:1" in job
+    assert "export OMP_NUM_THREADS=3" in job
+    assert "PRIVATE" not in job
+    assert list((tmp_path / "runs").iterdir()) == []

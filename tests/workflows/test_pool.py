@@ -9,8 +9,9 @@ import pytest
 
 from affectflow.cache.errors import BadCall, ClusterError
 from affectflow.workflows import dask_pool, pool
+from affectflow.workflows.cluster import environment
 from affectflow.workflows.cluster_spec import ClusterSpec
-from affectflow.workflows.dask_pool import Dask, environment
+from affectflow.workflows.dask_pool import Dask
 from affectflow.workflows.main_guard import main_is_guarded
 from affectflow.workflows.news import EpochNews
 from affectflow.workflows.pool import Here, WorkerDied, check_scheduler, n_workers
