@@ -1,7 +1,7 @@
 """Key -> shard and row: a disposable SQLite file on the driver's own disk (only door to sqlite3).
 
 Nothing is lost with it: the store makes it anew from the shards. One table a node, 16-byte keys,
-integer shard numbers, sorted inserts: under 30 bytes a row, where text would cost 195.
+integer shard numbers, sorted inserts: 33 bytes a row, where text would cost 195.
 The memory of media digests lies in a file of the same kind.
 """
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from affectflow.cache import checkpoints
+from affectflow.cache import verify as verifying
 from affectflow.cache.records import ArraySpec
-from affectflow.cache.verify import verify
+from affectflow.cache.verify import fault_of_shard, verify
 
 NODE = "ab" * 32
 SPEC = {"values": ArraySpec((3,), "float32", ("a", "b", "c"), 0.04)}
@@ -18,6 +19,37 @@ def test_finds_nothing_wrong_in_a_whole_store(store, write):
     assert found.faults == ()
     assert found.files == 3
     assert seen[-1] == (found.bytes, found.bytes)
+
+
+def test_several_processes_find_what_one_finds(store, write, flip, monkeypatch):
+    monkeypatch.setattr(verifying, "SHARE", 1)
+    monkeypatch.setattr(verifying, "HEAP", 1)
+    shards = [write(seed=seed)[0] for seed in range(4)]
+    for shard in shards[1:3]:
+        flip(store.root / shard.path, -1)
+    alone, seen = verify(store.root), []
+    together = verify(store.root, progress=lambda *at: seen.append(at), workers=2)
+    assert together == alone
+    assert {fault.path for fault in alone.faults} == {store.root / s.path for s in shards[1:3]}
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (alone.bytes, alone.bytes)
+
+
+def test_a_shard_that_is_removed_meanwhile_is_no_fault(store, write):
+    shard, _ = write()
+    path = store.root / shard.path
+    path.unlink()
+    assert fault_of_shard(path) == ""
+
+
+def test_hdf5_is_not_asked_of_a_file_that_is_damaged(store, write, flip, monkeypatch):
+    def asked(path):
+        raise AssertionError(f"HDF5 was asked of {path}")
+
+    shard, _ = write()
+    flip(store.root / shard.path, -1)
+    monkeypatch.setattr(verifying, "hdf5_layout", asked)
+    assert len(verify(store.root).faults) == 1
 
 
 @pytest.mark.parametrize(
