@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from affectflow.workflows.bundle import Bundle, pack_model
 from affectflow.workflows.demo import make_demo
 from affectflow.workflows.recipe import load_recipe
 from affectflow.workflows.run import run
@@ -150,3 +151,19 @@ def test_frozen_trains_no_encoder_at_all(go, place):
     for name in fits:
         assert not any("copies" in part for part in done.states[name].checkpoint.weights())
     assert fits <= set(done.made)
+
+
+def test_a_packed_model_runs_the_encoders_that_were_trained_inside_its_fit(go, place):
+    node = "mult"
+    small = [f"sf,tfn,mult.{setting}" for setting in ("epochs=1", "seeds=1")]
+    done = go(("joint",), small)
+    packed = pack_model(done.recipe, place / "cache", node, place / f"{node}.zip")
+    clip = next(iter(done.corpus))
+    found = Bundle.read(packed).score(clip.media, clip.text)
+    assert not found.missing
+    checkpoint = done.states[node].checkpoint
+    own = checkpoint.predictions()
+    own = own[(own["id"] == clip.id) & (own["seed"] == checkpoint.meta["chosen"])]
+    for task in checkpoint.meta["tasks"]:
+        wanted = own.loc[own["task"] == task, "prediction"].item()
+        assert found.values[task] == pytest.approx(wanted, abs=1e-4)
