@@ -96,12 +96,15 @@ def main() -> None:
         growth[pid] = 100 * (last / first - 1)
         files[pid] = int(np.median(opened[-quarter:]) - np.median(opened[:quarter]))
         name = "driver" if pid == os.getpid() else "worker"
-        print(f"{name} {pid}: {first / 2**20:.0f} -> {last / 2**20:.0f} MiB, {growth[pid]:+.1f} %")
+        print(
+            f"{name} {pid}: {first / 2**20:.0f} -> {last / 2**20:.0f} MiB, {growth[pid]:+.1f} %, {files[pid]:+d} files"
+        )
     of_workers = [pid for pid in seen if pid != os.getpid()]
     print(f"figure soak_turns = {turn} 1")
     print(f"figure soak_worker_memory_growth = {max(growth[pid] for pid in of_workers):.2f} %")
     print(f"figure soak_driver_memory_growth = {growth[os.getpid()]:.2f} %")
-    print(f"figure soak_open_files_gained = {max(files.values())} 1")
+    print(f"figure soak_worker_open_files_gained = {max(files[pid] for pid in of_workers)} 1")
+    print(f"figure soak_driver_open_files_gained = {files[os.getpid()]} 1")
 
 
 if __name__ == "__main__":

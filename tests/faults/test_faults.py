@@ -91,4 +91,4 @@ def test_a_process_that_is_killed_in_a_run_loses_and_doubles_nothing():
 def test_a_worker_that_works_on_does_not_grow_nor_leave_files_open():
     found = told("soak", "--minutes", "0.1", "--workers", "1", "--utterances", "12")
     assert found["soak_turns"] > 1
-    assert found["soak_open_files_gained"] == 0
+    assert found["soak_worker_open_files_gained"] == 0
