@@ -91,14 +91,13 @@ def main() -> None:
     quarter = max(1, len(seen[os.getpid()]) // 4)
     growth, files = {}, {}
     for pid, found in seen.items():
-        sizes, opened = np.array(found, float).T
-        first, last = np.median(sizes[:quarter]), np.median(sizes[-quarter:])
+        resident, opened = np.array(found, float).T
+        first, last = np.median(resident[:quarter]), np.median(resident[-quarter:])
         growth[pid] = 100 * (last / first - 1)
         files[pid] = int(np.median(opened[-quarter:]) - np.median(opened[:quarter]))
         name = "driver" if pid == os.getpid() else "worker"
-        print(
-            f"{name} {pid}: {first / 2**20:.0f} -> {last / 2**20:.0f} MiB, {growth[pid]:+.1f} %, {files[pid]:+d} files"
-        )
+        sizes = f"{first / 2**20:.0f} -> {last / 2**20:.0f} MiB, {growth[pid]:+.1f} %"
+        print(f"{name} {pid}: {sizes}, {files[pid]:+d} open files")
     of_workers = [pid for pid in seen if pid != os.getpid()]
     print(f"figure soak_turns = {turn} 1")
     print(f"figure soak_worker_memory_growth = {max(growth[pid] for pid in of_workers):.2f} %")
