@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..train.outcome import constant_scores
 from ..train.settings.base import LETTERS
+from ..train.targets import from_meta
 from ..train.training import primary_task
 from .fit_view import FitView, better, labelled
 from .folding import n_folds, plain_name
@@ -105,6 +106,25 @@ def fits_of(run: Run) -> list[FitView]:
     """All fits of a run that are done, in the recipe's order; folds as one, all together."""
     named = ((plain_name(run.workflow[fit.name]), fit) for fit in trained(run))
     return collected(named, n_folds(run.workflow))
+
+
+def left_out(run: Run) -> list[str]:
+    """Say which fits cannot be told as one because their folds learned other classes."""
+    whole, of = {fit.name for fit in fits_of(run)}, n_folds(run.workflow)
+    folds: dict[str, list[FitView]] = {}
+    for fit in trained(run):
+        folds.setdefault(plain_name(run.workflow[fit.name]), []).append(fit)
+    told = []
+    for name, own in folds.items():
+        if name in whole or len(own) < of.get(name, 1):
+            continue
+        learned = [{n for t in from_meta(fit.checkpoint.meta) for n in t.names} for fit in own]
+        some = sorted(set().union(*learned) - set.intersection(*learned))
+        told.append(
+            f"'{name}' stands in no table: only some of its folds learned {', '.join(some)}. "
+            f"Say which classes count: --set '{name}.classes=[...]'"
+        )
+    return told
 
 
 def trained(run: Run) -> list[FitView]:

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from ..cache.contents import NodeSummary
 from ..cache.validation import count
-from .console import ERR, OUT, show_rows, show_table
+from .blocks import left_out
+from .console import ERR, OUT, show_rows, show_table, visible
 from .node_state import NodeState
 from .nodes import Fit
 from .result import Run, seconds
@@ -134,6 +135,8 @@ def _show_scores(run: Run) -> None:
         show_table(scores.heads, rows)
         OUT.print(scores.note, style="dim")
         OUT.print()
+    for told in left_out(run):
+        OUT.print(visible(told), style="yellow")
     if tables:
         OUT.print(LEGEND, style="dim")
 

@@ -14,6 +14,7 @@ from affectflow.cache.folds import Fold, Folds, in_fold
 from affectflow.train.metrics import scores
 from affectflow.workflows.blocks import Block, fits_of, trained
 from affectflow.workflows.bundle import pack_model
+from affectflow.workflows.console_run import show_run
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.folding import folded, meant, plain_name
 from affectflow.workflows.recipe import build, load_recipe
@@ -124,6 +125,26 @@ def test_the_report_tells_each_fold_and_their_spread(go):
     page = render(done)
     assert '<section id="folds"' in page
     assert "one-fold2" in page  # its learning curve
+
+
+def test_folds_that_learned_other_classes_are_named_and_not_pooled(go, tmp_path, capsys):
+    made = Corpus.read(tmp_path / "corpus").to_frame().drop(columns="M")
+    made["emotion"] = ["happy", "sad"] * 6 + ["happy", "sad", "angry"] * 2  # the last speaker's
+    Corpus.from_columns(made, name="toy").write(tmp_path / "corpus")
+    nodes = {
+        "text": {"extract": "vader"},
+        "one": {"fit": "unimodal", "on": ["text"], "tasks": ["emotion"], "seeds": 1, "epochs": 1},
+    }
+    done = go({"kind": "speakers", "k": 3}, nodes)
+    assert done.n_fits_made == 3
+    assert fits_of(done) == []
+    show_run(done)
+    for told in (capsys.readouterr().out, fold_sentence(done)):
+        said = " ".join(told.split())
+        assert "'one' stands in no table: only some of its folds learned angry. Say which" in said
+    named = go({"kind": "speakers", "k": 3}, nodes, overrides=["one.classes=[happy, sad]"])
+    assert [fit.name for fit in fits_of(named)] == ["one"]
+    assert "stands in no table" not in fold_sentence(named)
 
 
 def test_without_folds_the_report_says_nothing_of_them(go):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...cache.folds import in_fold, told
 from ...train.compare import Spread
-from ..blocks import Block
+from ..blocks import Block, left_out
 from ..fit_view import FitView
 from ..pooled import over_folds
 from ..result import Run
@@ -35,7 +35,9 @@ class FoldTable:
 def fold_sentence(run: Run) -> str:
     """What folds there are; empty where there are none."""
     folds = run.recipe.corpus.folds
-    return told(run.corpus, folds) if any(fit.fold for fit in run.workflow.fits) else ""
+    if not any(fit.fold for fit in run.workflow.fits):
+        return ""
+    return ". ".join([told(run.corpus, folds), *left_out(run)])
 
 
 def fold_tables(run: Run, block: Block) -> list[FoldTable]:
