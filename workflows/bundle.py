@@ -2,7 +2,8 @@
 
 The file is a zip archive: ``bundle.json`` (the recipe's nodes, settings, digests of extractor
 weights, library versions) and the checkpoints of the fits, as they lie in the store. Its normaliser
-and lengths are part of each checkpoint. Scores are means over the fit's seeds.
+and lengths are part of each checkpoint. What extractors load (BERT's folder, say) is not in it:
+that has a licence and gigabytes of its own. Scores are means over the fit's seeds.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .nodes import FOR_TRAINING, Encode, Extract, Fit, Reduce
 from .recipe import Recipe, build
 from .reducing import reduced
 from .run import look
+from .variants import changed
 
 CONTENT = "bundle.json"
 
@@ -64,7 +66,7 @@ def pack_model(
     variants: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Path:
-    """Write the model of a fit, and all it needs, to one file.
+    """Write the model of a fit, and all fits and settings that it needs, to one file.
 
     Raises:
         BadCall: the node is not a fit, or the recipe runs on folds.
@@ -131,17 +133,16 @@ class Bundle:
     notes: tuple[str, ...]
 
     @classmethod
-    def read(
-        cls, path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> Bundle:
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Bundle:
         """Read a packed model and check that this machine computes the same features.
 
         Args:
             path: file written by ``pack_model``.
-            overrides: node -> settings, for where weights lie on this machine.
+            overrides: ``node.setting=value``, for where weights lie on this machine.
 
         Raises:
             BadInput: the file is not a packed model.
+            BadRecipe, UnknownName: an override cannot be read, or names no node of it.
             BadCall: an extractor's version or weights differ from those it was trained with.
             NewerCache: it was packed by a newer version.
         """
@@ -162,11 +163,8 @@ class Bundle:
             raise BadInput(
                 f"'{path}' is not a packed model ({error}); make one with 'affectflow pack'"
             ) from error
-        nodes = {
-            name: {**source, **(overrides or {}).get(name, {})}
-            for name, source in content.nodes.items()
-        }
-        workflow = build({"name": content.name, "nodes": nodes}, str(path)).workflow
+        source = {"name": content.name, "nodes": content.nodes}
+        workflow = build(changed(source, str(path), overrides=overrides), str(path)).workflow
         wanted = {node.name for node in workflow if not isinstance(node, Extract | Encode)}
         for what, missing in (
             ("node", {content.node} - {fit.name for fit in workflow.fits}),

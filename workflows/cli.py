@@ -178,7 +178,11 @@ def demo(folder: Path, n: int, seed: int) -> None:
     help="File to write; a zip archive.",
 )
 def pack(recipe: str, cache: Path, node: str, out: Path, **options: Any) -> None:
-    """Pack a fitted model of RECIPE, with all it needs, into one portable file."""
+    """Pack a fitted model of RECIPE, with every fit below it, into one file.
+
+    Weights that extractors load from files of yours are not packed: where they lie elsewhere, say
+    so to 'affectflow predict' by --set; that they are the same is checked.
+    """
     from .bundle import pack_model
 
     click.echo(f"wrote {pack_model(recipe, cache, node, out, **options)}")
@@ -188,15 +192,24 @@ def pack(recipe: str, cache: Path, node: str, out: Path, **options: Any) -> None
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--text", default="", help="What is said in the clip.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="NODE.KEY=VALUE",
+    help="Where weights lie on this machine: --set text.model=FOLDER. Repeatable.",
+)
 @DEVICE
-def predict(model: Path, clips: tuple[Path, ...], text: str, device: str) -> None:
+def predict(
+    model: Path, clips: tuple[Path, ...], text: str, overrides: tuple[str, ...], device: str
+) -> None:
     """Score CLIPS with MODEL, a file made by 'affectflow pack'. Prints one row a clip."""
     from .bundle import Bundle
     from .console import show_error, show_note, show_rows
     from .machine import check_device
 
     check_device(device)
-    bundle = Bundle.read(model)
+    bundle = Bundle.read(model, overrides)
     for note in bundle.notes:
         show_note(note)
     if not clips and not text:

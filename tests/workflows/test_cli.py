@@ -229,6 +229,28 @@ def test_packs_a_model_and_scores_new_clips_with_it(call):
     assert scored.output.splitlines()[0].split() == ["clip", "M", "missing"]
 
 
+def test_a_packed_model_is_told_where_the_weights_of_its_extractors_lie(call, tmp_path):
+    vectors = tmp_path / "glove.txt"
+    words = sorted({word.lower() for text in TEXTS for word in text.split()})
+    vectors.write_text("".join(f"{word} {i}.5 1\n" for i, word in enumerate(words)))
+    recipe = RECIPE.replace("{extract: vader}", "{extract: word-vectors, path: glove.txt}")
+    (tmp_path / "vectors.yaml").write_text(recipe)
+    assert call("run", "vectors.yaml", "--scheduler", "sync").exit_code == 0
+    call("pack", "vectors.yaml", "--node", "m", "--out", "m.zip")
+    there = call("predict", "m.zip", "--text", "a lovely day").output
+    vectors.rename(tmp_path / "elsewhere.txt")
+    lost = call("predict", "m.zip", "--text", "a lovely day")
+    assert lost.exit_code == 2
+    assert "error: " in lost.output
+    assert "glove.txt" in lost.output
+    found = call("predict", "m.zip", "--text", "a lovely day", "--set", "text.path=elsewhere.txt")
+    assert found.output == there
+    (tmp_path / "elsewhere.txt").write_text("lovely 1 2\n")
+    other = call("predict", "m.zip", "--text", "a lovely day", "--set", "text.path=elsewhere.txt")
+    assert other.exit_code == 2
+    assert "would not make the features that the model was trained on" in other.output
+
+
 def test_predict_refuses_a_clip_that_is_not_there(call):
     call("run", "words.yaml", "--scheduler", "sync")
     call("pack", "words.yaml", "--node", "m", "--out", "m.zip")
