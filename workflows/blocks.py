@@ -119,7 +119,7 @@ def left_out(run: Run) -> list[str]:
         if name in whole or len(own) < of.get(name, 1):
             continue
         learned = [{n for t in from_meta(fit.checkpoint.meta) for n in t.names} for fit in own]
-        some = sorted(set().union(*learned) - set.intersection(*learned))
+        some = sorted(learned[0].union(*learned) - learned[0].intersection(*learned))
         told.append(
             f"'{name}' stands in no table: only some of its folds learned {', '.join(some)}. "
             f"Say which classes count: --set '{name}.classes=[...]'"
