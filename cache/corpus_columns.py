@@ -173,6 +173,21 @@ def columns_of(utterances: Sequence[Utterance]) -> dict[str, list[Any]]:
     return columns | {c: own for c in rest if any(own := [getattr(row, c) for row in utterances])}
 
 
+def dialogues_of(frame: pd.DataFrame) -> list[str]:
+    """The dialogue of each utterance; of those that name none, the file that they are cut from.
+
+    Empty where the id names a video itself, ``video/clip``, or the utterance stands alone. Of a
+    joined corpus the id of one that stands alone has a slash, too, and is its own dialogue.
+    """
+    columns = (frame[c].tolist() for c in ("dialogue", "id", "media"))
+    parts = frame[CORPUS].tolist() if CORPUS in frame else [""] * len(frame)
+    return [
+        dialogue
+        or ("" if "/" in name.removeprefix(f"{part}/") else media or (name if part else ""))
+        for dialogue, name, media, part in zip(*columns, parts, strict=True)
+    ]
+
+
 def as_rows(frame: pd.DataFrame, tasks: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Arguments of each utterance: plain Python values, None for a missing number or no media."""
     columns: list[Iterable[Any]] = []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .corpus_columns import dialogues_of
 from .errors import BadCall, BadCorpus, unknown
 from .validation import count, listing, show
 
@@ -164,7 +165,7 @@ def parts_of(corpus: Corpus, folds: Folds) -> Array:
             rows["id"].tolist(),
             labels=rows[column].tolist() if column else (),
             speakers=rows["speaker"].tolist(),
-            dialogues=rows["dialogue"].tolist(),
+            dialogues=dialogues_of(rows),
         )
     except BadCorpus as error:
         raise BadCorpus(f"corpus '{corpus.name}': {error}") from error

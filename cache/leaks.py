@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .corpus_columns import dialogues_of
 from .folds import Folds, folds_of, parts_of, video_of
 from .validation import count, listing, show
 
@@ -79,7 +80,7 @@ def _videos(placed: pd.DataFrame) -> list[str]:
     """The dialogue of each utterance, else its video; empty where it is a video of its own."""
     return [
         dialogue or (video_of(name) if "/" in name else "")
-        for name, dialogue in zip(placed["id"].tolist(), placed["dialogue"].tolist(), strict=True)
+        for name, dialogue in zip(placed["id"].tolist(), dialogues_of(placed), strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadCorpus, UnknownName
-from affectflow.cache.folds import Fold, Folds, folds_of, in_fold, parts, splits_of, told
+from affectflow.cache.folds import Fold, Folds, folds_of, in_fold, parts, parts_of, splits_of, told
 
 LABELS = st.one_of(st.floats(-3, 3), st.just(float("nan")))
 
@@ -149,6 +149,14 @@ def test_speakers_must_all_be_known():
 def test_folds_that_cannot_be_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         Folds(**settings)
+
+
+def test_stretches_of_one_file_stay_together_where_ids_name_no_video():
+    media = [f"/{name}.mp4" for name in "aaabbbcccddd"]
+    times = {"start": [0, 1, 2] * 4, "end": [1, 2, 3] * 4}
+    columns = {"id": [f"u{i}" for i in range(12)], "media": media, **times}
+    found = parts_of(Corpus.from_columns(columns, name="c"), Folds("videos", 4)).tolist()
+    assert len({*zip(media, found, strict=True)}) == len({*found}) == 4
 
 
 def test_what_stands_in_no_split_stays_there():

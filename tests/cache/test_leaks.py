@@ -3,7 +3,8 @@
 import pytest
 
 from affectflow.cache.corpus import Corpus
-from affectflow.cache.folds import Folds
+from affectflow.cache.folds import Folds, parts_of
+from affectflow.cache.joined import joined
 from affectflow.cache.leaks import find_leaks, leaks_of
 
 
@@ -52,6 +53,19 @@ def test_the_same_bytes_under_two_names_are_one_recording():
 
 def test_what_is_in_no_split_leaks_nothing():
     assert told(corpus(split=["train", "train", "valid", ""], speaker=["x", "x", "y", "x"])) == []
+
+
+def test_stretches_of_one_file_are_one_video_where_ids_name_none():
+    one = {"id": ["1", "2", "3", "4"], "media": ["/d1", "/d1", "/d1", "/d2"], "speaker": [""] * 4}
+    cut = corpus(**one, start=[0, 1, 2, 0], end=[1, 2, 3, 1])
+    assert told(cut) == ["1 video in more than one split: '/d1' (train, valid)"]
+
+
+def test_a_joined_corpus_is_no_video_though_its_ids_begin_with_its_name():
+    alone = corpus(id=["1", "2", "3", "4"], media=[""] * 4, speaker=[""] * 4)
+    both = joined({"mine": alone, "theirs": corpus(speaker=[""] * 4)})
+    assert told(both) == []
+    assert len({*parts_of(both, Folds("videos", 3)).tolist()[:4]}) > 1
 
 
 def test_videos_of_their_own_are_no_video_in_common():
