@@ -87,6 +87,11 @@ def export_features(
     if kind not in WRITERS:
         raise unknown("format that is written", kind, WRITERS)
     named = chosen_nodes(recipe, nodes, corpus, variants, overrides)
+    if longest and kind != "pickle":
+        raise BadCall(f"format '{kind}' keeps the rows of each utterance: nothing is padded or cut")
+    for name in longest or {}:
+        if name not in named:
+            raise unknown("array to pad or cut", name, named)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
     targets = list(named.values())
     _, opened, board = look(recipe, store, corpus, variants, overrides, targets, reporter)

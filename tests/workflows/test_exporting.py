@@ -226,6 +226,21 @@ def test_an_archive_that_leads_elsewhere_or_is_another_is_refused(tmp_path):
         read_foreign(path)
 
 
+@pytest.mark.parametrize(
+    ("out", "longest", "message"),
+    [
+        ("a.npz", {"audio": 4}, "format 'npz' keeps the rows of each utterance"),
+        ("a.pkl", {"audi": 4}, "unknown array to pad or cut 'audi'. Did you mean 'audio'"),
+    ],
+)
+def test_rows_that_nothing_is_cut_to_are_refused(
+    unaligned, write_pickle, tmp_path, out, longest, message
+):
+    recipe = import_features(write_pickle(unaligned[0]), tmp_path / "in", tmp_path / "c").recipe
+    with pytest.raises(BadCall, match=message):
+        export_features(recipe, tmp_path / out, tmp_path / "c", longest=longest)
+
+
 def test_a_subset_by_node_split_and_rows(unaligned, write_pickle, tmp_path):
     first, before = brought_in(write_pickle(unaligned[0]), "first", tmp_path)
     done = export_features(
@@ -288,7 +303,7 @@ def test_what_cannot_be_exported_is_named(unaligned, write_pickle, tmp_path):
         export(nodes=["mult"])
     with pytest.raises(BadCall, match="two nodes are to be called 'audio'"):
         export(nodes=["audio", "audio=text"])
-    with pytest.raises(UnknownName, match="split .* 'dev'"):
+    with pytest.raises(UnknownName, match="split 'dev' of corpus 'unaligned_50'"):
         export(splits=["dev"])
     with pytest.raises(BadCall, match="its ending does not tell; known: .pkl .pickle"):
         export("out.xyz")
