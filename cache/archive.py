@@ -28,7 +28,7 @@ from .selection import Selection, content, selected_files
 MANIFEST = "archive.json"
 _BLOCK = 1 << 20
 _MANIFEST_BYTES = 1 << 30
-_RECORD = "[A-Za-z0-9_~% -][A-Za-z0-9_.~% -]{0,250}"
+_RECORD = "[A-Za-z0-9_~% -][A-Za-z0-9_.~% -]{0,249}"  # with .json 255, as long as names can be
 _NAMES = re.compile(
     r"nodes/[0-9a-f]{64}\.json|statistics/[0-9a-f]{32}\.json"
     r"|shards/[0-9a-f]{32}/[0-9a-f]{2}/[0-9a-f]{16}\.[0-9a-f]{32}\.h5"

@@ -122,8 +122,9 @@ def _below(folder: str, media: str) -> str:
 
 
 def _publish(path: Path, content: bytes) -> None:
-    if os.path.lexists(path.parent) and not path.parent.is_dir():
-        raise BadCall(f"'{path.parent}' is a file; a corpus goes into a folder or a .parquet file")
+    above = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise BadCall(f"'{above}' is a file; a corpus goes into a folder or a .parquet file")
     part = path.with_name(f".{path.name}-{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

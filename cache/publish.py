@@ -88,6 +88,8 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it, so that a crash does not lose them."""
     if folder.is_dir():
         return
+    if folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "there is a file, and a folder was wanted")
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)

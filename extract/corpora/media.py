@@ -130,6 +130,8 @@ def _spans(path: str, longest: float) -> list[tuple[float, float]] | BadInput:
         return spans_of_speech(path, longest)
     except BadInput as error:
         return error
+    except OSError as error:  # one file that cannot be opened, of thousands
+        return BadInput(str(error))
 
 
 def _told(failed: Sequence[str], silent: Sequence[str]) -> Iterator[str]:

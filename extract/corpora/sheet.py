@@ -126,7 +126,7 @@ def read_text(path: Path, encoding: str = "") -> tuple[str, list[str]]:
             return content.decode(encoding).removeprefix("\ufeff"), []
         except LookupError:
             raise BadCorpus(f"no encoding is called '{encoding}' (for '{path}')") from None
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:  # not all of them are of decoding: 'undefined' is a codec
             raise BadCorpus(f"'{path}' is not {encoding}: {error}") from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _decode_utf16(path, content)

@@ -93,7 +93,7 @@ def _mapping(
     for mine, theirs in given.items():
         if mine not in ours:
             raise unknown("column of a corpus", str(mine), ours)
-        if theirs is not None and theirs not in sheet.columns:
+        if theirs is not None and (type(theirs) is not str or theirs not in sheet.columns):
             raise unknown(f"column (for '{mine}') of '{sheet.path}'", str(theirs), sheet.columns)
     taken = {mine: theirs for mine, theirs in given.items() if theirs is not None}
     own = [n for n in ours if n in sheet.columns and n not in given and n not in taken.values()]
@@ -130,7 +130,9 @@ def _check_family(path: Path, labels: Sequence[str], family: str) -> None:
     if labels and not family:
         raise BadCall(
             f"'{path}' has labels ({', '.join(labels)}); say by which family's definitions they "
-            f"are scored: family: {' | '.join(FAMILIES)}"
+            f"are scored: family: {' | '.join(FAMILIES)} (where no option takes "
+            "it, read the table in first: affectflow corpus import table "
+            f"'{path}' --set family=NAME)"
         )
 
 

@@ -119,6 +119,7 @@ GOOD = f"nodes/{NODE}.json"
         (member(f"runs/../{NODE}.json"), "no cache has a file"),
         (member("runs/.hidden/run-1.json"), "no cache has a file"),
         (member("cache.json"), "no cache has a file"),
+        (member(f"runs/one/{'r' * 251}.json"), "no cache has a file"),  # longer than names can be
         (member("nodes/link.json", b"", type=tarfile.SYMTYPE, linkname="/etc"), "not a plain file"),
         (member(f"nodes/{FIT}.json", b"", type=tarfile.LNKTYPE, linkname=GOOD), "not a plain file"),
         (member(f"nodes/{FIT}.json", b"", type=tarfile.FIFOTYPE), "not a plain file"),

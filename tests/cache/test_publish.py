@@ -86,6 +86,12 @@ def test_a_temporary_name_cannot_be_guessed_and_a_link_that_lies_there_is_not_fo
     assert not path.exists()
 
 
+def test_no_folder_is_made_where_a_file_lies(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreReadOnly, match="there is a file, and a folder was wanted"):
+        publish.publish(tmp_path / "file" / "folder" / "a", b"image")
+
+
 def test_a_link_at_the_final_name_is_neither_followed_nor_replaced(tmp_path):
     (tmp_path / "shard").symlink_to(tmp_path / "elsewhere")
     assert not publish.publish(tmp_path / "shard", b"ours")

@@ -116,6 +116,13 @@ def test_unknown_columns_on_either_side_name_the_nearest(tmp_path):
         read_corpus("table", path, columns={"text": "transcrip"})
     with pytest.raises(BadCall, match="columns must map our names to theirs, .* not \\['id'\\]"):
         read_corpus("table", path, columns=["id"])
+    with pytest.raises(UnknownName, match=r"unknown column \(for 'id'\) '\[1\]'"):
+        read_corpus("table", path, columns={"id": [1]})
+
+
+def test_an_encoding_that_decodes_nothing_is_named(tmp_path):
+    with pytest.raises(BadCorpus, match="is not undefined: "):
+        read_corpus("table", table(tmp_path, THEIRS), columns=MAPPING, encoding="undefined")
 
 
 def test_a_table_needs_ids_and_media_or_text(tmp_path):

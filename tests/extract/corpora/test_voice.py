@@ -104,13 +104,14 @@ def test_files_that_cannot_be_heard_are_taken_whole_and_silent_ones_left_out(mak
     make_clip(tmp_path / "b.mp4", pictures=[np.zeros((16, 16, 3), np.uint8)] * 5)
     (tmp_path / "c.mp4").write_bytes(b"nothing of the kind")
     recording(make_clip, tmp_path / "d.wav", (3, False), (0.3, True), (3, False))
+    (tmp_path / "e.mp4").symlink_to("e.mp4")  # leads nowhere
     (tmp_path / "._a.wav").write_bytes(b"\0\5\x16\7")
     found = read_corpus("media", tmp_path, longest=10)
-    assert found.ids == ("a/0000", "b", "c")
+    assert found.ids == ("a/0000", "b", "c", "e")
     assert found["b"].start is None
     hidden, deaf, silent = found.notes
     assert hidden == "1 hidden file left out: '._a.wav'"
-    assert deaf.startswith("2 files whose sound cannot be heard, taken whole: 'b' (")
+    assert deaf.startswith("3 files whose sound cannot be heard, taken whole: 'b' (")
     assert silent == "1 file without speech left out: 'd'"
 
 
