@@ -200,7 +200,19 @@ def told(corpus: Corpus, folds: Folds) -> str:
     sizes = np.bincount(of)[1:]
     kind = f"{len(sizes)} folds ({folds.kind}: {KINDS[folds.kind]})"
     out = f"; {count(int((of == 0).sum()), 'utterance')} in no split" if (of == 0).any() else ""
-    return f"{kind}: each tests {sizes.min():,} to {sizes.max():,} of {of.size:,} utterances{out}"
+    own = folds.kind == "videos" and len({*_videos(corpus)}) == of.size
+    alone = (
+        ""
+        if not own or any("/" in name for name in corpus.ids)
+        else ("; no id names a video (VIDEO/CLIP), so each utterance is taken for one of its own")
+    )
+    tests = f"each tests {sizes.min():,} to {sizes.max():,} of {of.size:,} utterances"
+    return f"{kind}: {tests}{out}{alone}"
+
+
+def _videos(corpus: Corpus) -> list[str]:
+    dialogues = dialogues_of(corpus.to_frame())
+    return [dialogue or video_of(i) for i, dialogue in zip(corpus.ids, dialogues, strict=True)]
 
 
 def _mark(folds: Folds, name: str) -> bytes:

@@ -86,6 +86,9 @@ def export_features(
     kind = kind or _kind(out)
     if kind not in WRITERS:
         raise unknown("format that is written", kind, WRITERS)
+    if out.is_dir() and kind != "datasets":
+        example = out / f"features{WRITERS[kind][1][0]}"
+        raise BadCall(f"'{out}' is a folder, and format '{kind}' is one file: say '{example}'")
     named = chosen_nodes(recipe, nodes, corpus, variants, overrides)
     if longest and kind != "pickle":
         raise BadCall(f"format '{kind}' keeps the rows of each utterance: nothing is padded or cut")

@@ -171,6 +171,16 @@ def test_what_stands_in_no_split_stays_there():
     )
 
 
+def test_ids_that_name_no_video_are_told():
+    columns = {"id": [f"v{i // 3}_{i % 3}" for i in range(9)]}
+    said = told(Corpus.from_columns(columns, name="c"), Folds("videos", 3))
+    assert said.endswith(
+        "; no id names a video (VIDEO/CLIP), so each utterance is taken for one of its own"
+    )
+    shared = {**columns, "media": [f"/{i // 3}.mp4" for i in range(9)], "start": [0, 1, 2] * 3}
+    assert "no id names" not in told(Corpus.from_columns(shared, name="c"), Folds("videos", 3))
+
+
 def test_the_corpus_itself_stays_as_it_is():
     corpus = iemocap()
     cut = in_fold(corpus, Fold(Folds("sessions"), 1, 5))

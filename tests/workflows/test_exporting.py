@@ -309,6 +309,8 @@ def test_what_cannot_be_exported_is_named(unaligned, write_pickle, tmp_path):
         export("out.xyz")
     with pytest.raises(UnknownName, match="format that is written 'pikl'"):
         export(kind="pikl")
+    with pytest.raises(BadCall, match="is a folder, and format 'npz' is one file: say '.*npz'"):
+        export(".", kind="npz")
     with pytest.raises(NotCached, match="'text' are not cached for 23 utterances"):
         export(cache=tmp_path / "empty")
 
