@@ -57,6 +57,10 @@ def recipe_of(turn: int, root: str, n: int) -> dict[str, object]:
     }
 
 
+#: Turns after the warm-up that are looked at, however slow the machine is.
+LEAST = 4
+
+
 def look(processes: list[psutil.Process]) -> dict[int, tuple[int, int]]:
     """Process -> resident bytes, open files."""
     return {one.pid: (one.memory_info().rss, one.num_fds()) for one in processes}
@@ -80,11 +84,12 @@ def main() -> None:
         workers = [one for one in below if "spawn_main" in " ".join(one.cmdline())]
         watched = [psutil.Process(), *workers]
         begin, turn = time.monotonic(), 0
-        while (gone := time.monotonic() - begin) < asked.minutes * 60:
+        whole = asked.minutes * 60
+        while (gone := time.monotonic() - begin) < whole or len(seen[os.getpid()]) < LEAST:
             made = build(recipe_of(turn, f"{place}/demo", asked.utterances), "soak")
             assert run(made, f"{place}/cache-{turn // KEPT}", kinds=("extract",)).ok
             turn += 1
-            if gone > asked.minutes * 12:
+            if gone > whole / 5:
                 for pid, found in look(watched).items():
                     seen[pid].append(found)
         pool.close()

@@ -134,14 +134,13 @@ for address in sys.argv[1:]:
 """
 
 
-def where(_):
-    import dask
-
-    return os.getpid(), dask.config.get("distributed.comm.tls.worker.key", None)
-
-
 @pytest.mark.slow
 def test_with_tls_only_who_has_the_certificate_is_answered_and_all_listen_on_loopback(tmp_path):
+    def where(_):  # workers cannot import this file: what is defined in here goes as it is
+        import dask
+
+        return os.getpid(), dask.config.get("distributed.comm.tls.worker.key", None)
+
     pool = Dask(ClusterSpec(workers=1, tls=True), 1, tmp_path)
     try:
         address = pool._client.scheduler.address

@@ -78,7 +78,7 @@ def test_an_override_reaches_all_of_them(tmp_path):
         ({"subsets": ["AT"]}, "unknown subset of the modalities 'AT'"),
         ({"subsets": "some"}, "'subsets' must be 'all' or a list out of T, A, V, TA"),
         ({"subsets": "all", "on": ["words", "words"]}, "needs inputs of different modalities"),
-        ({"subsets": "all", "on": ["wrods"]}, "node 'm': unknown node.* 'wrods'. Did you mean"),
+        ({"subsets": "all", "on": ["wrods"]}, "node 'm': unknown node 'wrods'.* Did you mean"),
         (
             {"subsets": ["TA", "T"], "fit": "tfn"},
             "node 'm': its subset T: model 'tfn' needs 2 to 3",
