@@ -221,8 +221,8 @@ def test_workers_come_with_the_work_and_all_gone_for_good_is_said(tmp_path, monk
 
 
 SBATCH = """#!/bin/sh
-setsid sh "$1" > FOLDER/job.log 2>&1 &
 cp "$1" FOLDER/job.sh
+setsid sh FOLDER/job.sh > FOLDER/job.log 2>&1 &
 echo "Submitted batch job $!"
 """
 
