@@ -13,7 +13,7 @@ from typing import Any
 
 from ...cache.errors import BadInput
 from .pickle_machine import Handler, Machine, Stop
-from .unpickle_made import OldText, allowed, refused
+from .unpickle_made import OldText, allowed, key_of, refused
 
 #: Bytes of the largest whole number.
 WIDEST_NUMBER = 1024
@@ -31,23 +31,11 @@ def _pushes(code: bytes, read: Callable[[Machine], Any]) -> None:
     Machine.handlers[code[0]] = lambda machine: machine.stack.append(read(machine))
 
 
-def _key(key: Any) -> Any:
-    """A key of a dict or a member of a set: of kinds whose hashes are cheap and hard to forge."""
-    if type(key) is OldText:
-        return key.text
-    if key is None or type(key) in (str, bytes, bool) or (type(key) is int and abs(key) < 1 << 53):
-        return key
-    raise BadInput(
-        "a key must be text, bytes or a whole number below 2^53, not of type "
-        f"{type(key).__name__}: refused"
-    )
-
-
 def _fill(target: Any, items: list[Any]) -> None:
     if type(target) is not dict:
         raise BadInput(f"entries are set of what is no dict ({type(target).__name__}): refused")
     for at in range(0, len(items), 2):
-        target[_key(items[at])] = items[at + 1]
+        target[key_of(items[at])] = items[at + 1]
 
 
 def _extend(target: Any, items: list[Any]) -> None:
@@ -225,7 +213,7 @@ def _dict(m: Machine) -> None:
 
 @_on(pickle.FROZENSET)
 def _frozenset(m: Machine) -> None:
-    m.hold(frozenset(_key(item) for item in m.since_mark()))
+    m.hold(frozenset(key_of(item) for item in m.since_mark()))
 
 
 @_on(pickle.APPEND)
@@ -257,7 +245,7 @@ def _additems(m: Machine) -> None:
     items = m.since_mark()
     if type(m.stack[-1]) is not set:
         raise BadInput("members are added to what is no set: refused")
-    m.stack[-1].update(_key(item) for item in items)
+    m.stack[-1].update(key_of(item) for item in items)
 
 
 @_on(pickle.STACK_GLOBAL)

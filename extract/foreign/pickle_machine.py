@@ -19,6 +19,8 @@ LARGE = 1 << 12
 MOST_STEPS, MOST_CONTAINERS = 200_000_000, 10_000_000
 #: Items that any file may copy, whatever its size.
 SMALL_CHANGE = 1 << 16
+#: What makers may copy of what they are given.
+COPIED = (list, tuple, set, frozenset, str, bytes, memoryview)
 
 Handler = Callable[["Machine"], None]
 
@@ -132,7 +134,7 @@ class Machine:
 
     def charge(self, parts: tuple[Any, ...]) -> None:
         """Count what is copied of things made before: a file can ask for that again and again."""
-        self.copied += sum(len(p) for p in parts if isinstance(p, list | set | frozenset | str))
+        self.copied += sum(len(part) for part in parts if isinstance(part, COPIED))
         if self.copied > 2 * self.size + SMALL_CHANGE:
             raise BadInput("the pickle copies more than it holds, again and again: refused")
 

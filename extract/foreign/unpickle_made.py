@@ -89,6 +89,19 @@ def allowed(module: str, name: str) -> Allowed:
     return found
 
 
+def key_of(key: Any) -> Any:
+    """A key of a dict or a member of a set: of kinds whose hashes are cheap and hard to forge."""
+    if type(key) is OldText:
+        return key.text
+    if key is None or type(key) in (str, bytes, bool) or (type(key) is int and abs(key) < 1 << 53):
+        return key
+    got = "a larger one" if type(key) is int else f"one of type {type(key).__name__}"
+    raise BadInput(
+        "a key must be text, bytes or a whole number below 2^53, as must be what a set holds; got "
+        f"{got}: refused"
+    )
+
+
 def built(box: Box, state: Any) -> Array | np.dtype[Any]:
     """An array or a dtype with its state.
 
@@ -223,10 +236,7 @@ def _list(items: Any = ()) -> list[Any]:
 
 
 def _set(items: Any = ()) -> set[Any]:
-    found = [item.text if type(item) is OldText else item for item in _list(items)]
-    if not all(item is None or type(item) in (str, bytes, bool, int) for item in found):
-        raise BadInput("a set holds text, bytes and whole numbers; this one does not: refused")
-    return set(found)
+    return {key_of(item) for item in _list(items)}
 
 
 def _frozenset(items: Any = ()) -> frozenset[Any]:
@@ -235,11 +245,11 @@ def _frozenset(items: Any = ()) -> frozenset[Any]:
 
 def _dict(pairs: Any = ()) -> dict[Any, Any]:
     """A dict; of an old OrderedDict, from its pairs."""
-    found = [pair for pair in _list(pairs) if type(pair) in (list, tuple) and len(pair) == 2]
-    keys = _set([pair[0] for pair in found])
-    if len(keys) != len(_list(pairs)):
+    found = _list(pairs)
+    made = {key_of(p[0]): p[1] for p in found if type(p) in (list, tuple) and len(p) == 2}
+    if len(made) != len(found):
         raise BadInput("an ordered dict is made from pairs with different keys; this one is not")
-    return {pair[0].text if type(pair[0]) is OldText else pair[0]: pair[1] for pair in found}
+    return made
 
 
 def _defaultdict(*_: Any) -> dict[Any, Any]:

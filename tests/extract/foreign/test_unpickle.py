@@ -330,6 +330,59 @@ def test_copies_of_one_large_thing_are_counted():
         load_data(b"\x80\x04" + big + once + b"0h\x01h\x00\x85R" * 5_000 + b".")
 
 
+def repeated(begin, again, n=5_000):
+    """A pickle that makes something of one large thing in its memory, n times, and keeps it."""
+    return b"\x80\x04" + begin + b"](" + again * n + b"e."
+
+
+MEGABYTE = b"B" + struct.pack("<i", 1 << 20) + b"\x01" * (1 << 20) + b"\x940"
+BIG_ENDIAN = (
+    b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R"
+    b"(K\x03X\x01\x00\x00\x00>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x940"
+)
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (b"(" + b"N" * 50_000 + b"t\x940", b"cbuiltins\nlist\nh\x00\x85R"),
+        (
+            MEGABYTE + b"cnumpy\ndtype\nX\x08\x00\x00\x00S1048576\x85R\x940",
+            b"cnumpy.core.multiarray\nscalar\nh\x01h\x00\x86R",
+        ),
+        (
+            MEGABYTE + BIG_ENDIAN,
+            b"cnumpy.core.numeric\n_frombuffer\n(h\x00h\x01J\x00\x00\x04\x00\x85tR",
+        ),
+        (
+            MEGABYTE + BIG_ENDIAN,
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
+            b"(K\x01J\x00\x00\x04\x00\x85h\x01\x89h\x00tb",
+        ),
+        (b"T" + struct.pack("<i", 4000) + b"a" * 4000 + b"\x940", b"c_codecs\nencode\nh\x00\x85R"),
+    ],
+    ids=["tuple", "long text", "buffer turned", "array turned", "short text"],
+)
+def test_bytes_and_tuples_are_not_copied_again_and_again(begin, again):
+    assert len(load_data(repeated(begin, again, 1))) == 1
+    with pytest.raises(BadInput, match="again and again"):
+        load_data(repeated(begin, again))
+
+
+def test_numbers_of_one_hash_are_no_members_of_a_set_and_no_keys():
+    prime = (1 << 61) - 1  # Python's hash of a whole number is the rest by it
+    numbers = b"".join(
+        b"\x8a\x0b" + (5 + prime * n).to_bytes(11, "little") for n in range(1, 20_000)
+    )
+    began = time.perf_counter()
+    with pytest.raises(BadInput, match="below 2\\^53.* got a larger one"):
+        load_data(b"\x80\x04cbuiltins\nset\n](" + numbers + b"e\x85R.")
+    pairs = numbers.replace(b"\x8a\x0b", b"N\x86\x8a\x0b").removeprefix(b"N\x86") + b"N\x86"
+    with pytest.raises(BadInput, match="below 2\\^53.* got a larger one"):
+        load_data(b"\x80\x04ccollections\nOrderedDict\n](" + pairs + b"e\x85R.")
+    assert time.perf_counter() - began < 5
+
+
 def test_deep_nesting_neither_crashes_nor_becomes_a_key():
     deep = b"\x80\x02)" + b"\x85" * 150_000
     assert len(load_data(deep + b".")) == 1
