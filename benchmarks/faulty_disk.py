@@ -38,7 +38,7 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import AffectflowError, CacheError
 from affectflow.cache.publish import PART
 from affectflow.cache.verify import verify
-from affectflow.workflows import driver
+from affectflow.workflows import answers
 from affectflow.workflows.recipe import load_recipe
 from affectflow.workflows.run import run
 
@@ -183,7 +183,7 @@ def one_round(recipe: Any, cache: Path, disk: Disk, expected: Any) -> tuple[str,
 
 def points(folder: Path, n: int, draw: Random) -> int:
     """Faults at random calls of a run in this process; how many rounds went wrong."""
-    driver.PAUSE, leases.DEAD = 0.0, 0.5  # nobody else is at work here who could be waited for
+    answers.PAUSE, leases.DEAD = 0.0, 0.5  # nobody else is at work here who could be waited for
     recipe = load_recipe(make_recipe(folder))
     calm = Disk(str(folder / "calm"))
     with faulty(calm):

@@ -41,7 +41,7 @@ def told(name, *words):
 def test_a_disk_that_fails_at_a_random_point_leaves_nothing_torn_and_the_next_run_goes_on(
     script, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("affectflow.workflows.driver.PAUSE", 0.0)
+    monkeypatch.setattr("affectflow.workflows.answers.PAUSE", 0.0)
     monkeypatch.setattr("affectflow.cache.leases.DEAD", 60.0)  # the script makes it short
     assert script("faulty_disk")["points"](tmp_path, 10, Random(3)) == 0
     found = figures(capsys.readouterr().out)

@@ -273,4 +273,4 @@ def own_cache_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     """Tries after an operating system's error follow each other at once."""
-    monkeypatch.setattr("affectflow.workflows.driver.PAUSE", 0.0)
+    monkeypatch.setattr("affectflow.workflows.answers.PAUSE", 0.0)
