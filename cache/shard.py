@@ -109,8 +109,11 @@ def _columns(
 
 def _regular(parts: Sequence[Features], hop: float | None) -> Array | None:
     """Start, hop and width of each utterance's rows; None where one is not rebuilt bit for bit."""
-    found = [_regular_one(part.times, hop) for part in parts]
-    return None if None in found else np.array(found, "<f8").reshape(-1, 3)
+    once = {id(part.times): part.times for part in parts}  # utterances may share their times
+    steps = {key: _regular_one(times, hop) for key, times in once.items()}
+    if None in steps.values():
+        return None
+    return np.array([steps[id(part.times)] for part in parts], "<f8").reshape(-1, 3)
 
 
 def _regular_one(times: Array, hop: float | None) -> tuple[float, float, float] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from .corpora import CorpusSpec
 from .descriptions import content_digests, extract_key
 from .graph import Workflow
 from .nodes import Extract
-from .output import write_shards
+from .output import ShardWriter
 from .result import Reporter
 
 #: A recipe to go on with.
@@ -106,27 +107,25 @@ def import_features(
     file, folder, reporter = Path(file), Path(out), reporter or Reporter()
     kind = kind or format_of(file)
     given = options_of(options or {})
-    digest = digest_weights(file, default_memory())
-    foreign = read_foreign(file, kind, **given)
+    with ThreadPoolExecutor(1) as beside:  # a large file keeps a core busy for seconds
+        digested = beside.submit(digest_weights, file, default_memory())
+        foreign = read_foreign(file, kind, **given)
+        if corpus is None:
+            spec = CorpusSpec(str(folder.absolute()))
+            utterances, told = own_corpus(foreign, name or file.stem, family, file.name)
+        else:
+            spec = CorpusSpec(str(Path(corpus).absolute()))
+            utterances = spec.open()
+            told = _match(foreign, utterances, file)
+        digest = digested.result()
     arrays = {name: (array.modality, array.spec) for name, array in foreign.arrays.items()}
     place = str(file.absolute())
     Manifest(place, digest, kind, given, READER_VERSION, arrays).write(folder)
-    notes = list(foreign.notes)
     if corpus is None:
-        utterances, told = own_corpus(foreign, name or file.stem, family, file.name)
-        notes += told
         utterances.write(folder)
-        spec = CorpusSpec(str(folder.absolute()))
-    else:
-        spec = CorpusSpec(str(Path(corpus).absolute()))
-        utterances = spec.open()
-        notes += _match(foreign, utterances, file)
     store = cache if isinstance(cache, FeatureStore) else FeatureStore(cache)
-    contents = [content_digests(u, None, ["name"]) for u in utterances]
-    done = [
-        _store(store, utterances, contents, foreign, folder, part, reporter)
-        for part in foreign.arrays
-    ]
+    done = _store(store, utterances, foreign, folder, reporter)
+    notes = [*foreign.notes, *told]
     notes += [line for array in foreign.arrays.values() for line in array.told()]
     recipe = _write_recipe(folder, file, spec.root, foreign, utterances)
     return Import(folder, utterances, tuple(done), tuple(notes), recipe)
@@ -179,21 +178,34 @@ def _match(foreign: Foreign, corpus: Corpus, file: Path) -> list[str]:
 
 
 def _store(
-    store: FeatureStore,
-    corpus: Corpus,
+    store: FeatureStore, corpus: Corpus, foreign: Foreign, folder: Path, reporter: Reporter
+) -> list[ImportedArray]:
+    """Put all arrays into the cache under the keys that a run looks for."""
+    contents = [content_digests(utterance, None, ["name"]) for utterance in corpus]
+    with ShardWriter(store) as writer:
+        done = [
+            _write_array(writer, corpus.ids, contents, foreign, folder, name, reporter)
+            for name in foreign.arrays
+        ]
+    store.add(writer.shards)
+    return done
+
+
+def _write_array(
+    writer: ShardWriter,
+    ids: Sequence[str],
     contents: Sequence[Mapping[str, bytes]],
     foreign: Foreign,
     folder: Path,
     name: str,
     reporter: Reporter,
 ) -> ImportedArray:
-    """Put one array into the cache under the keys that a run looks for."""
     node = Extract(name, Imported(str(folder), name))
     description = Workflow("import", [node]).description(node)
     mark = fingerprint(description)
     keys = [extract_key(mark, content, ["name"]) for content in contents]
-    store.adopt([mark])
-    there = store.has(mark, keys)
+    writer.store.adopt([mark])
+    there = writer.store.has(mark, keys).tolist()
     numbers = {theirs: i for i, theirs in enumerate(foreign.ids)}
     array = foreign.arrays[name]
     n_rows = n = 0
@@ -201,7 +213,7 @@ def _store(
 
     def made() -> Iterator[tuple[bytes, Features]]:
         nonlocal n_rows, n
-        for ours, key, cached in zip(corpus.ids, keys, there, strict=True):
+        for ours, key, cached in zip(ids, keys, there, strict=True):
             number = number_of(ours, numbers)
             found = None if number is None or cached else array.rows(number)
             reporter.advance(name, 1)
@@ -212,9 +224,9 @@ def _store(
 
     origin = {"description": description, "libraries": {}, "affectflow": __version__}
     spec = {MAIN: array.spec}
-    store.add(write_shards(store, mark, made(), lambda _: spec, {**origin, "foreign": True}))
+    writer.write(mark, made(), lambda _: spec, {**origin, "foreign": True})
     width = int(np.prod(array.spec.shape))
-    return ImportedArray(name, array.modality, width, array.spec.dtype, n, n_rows, int(there.sum()))
+    return ImportedArray(name, array.modality, width, array.spec.dtype, n, n_rows, sum(there))
 
 
 def _write_recipe(folder: Path, file: Path, root: str, foreign: Foreign, corpus: Corpus) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from ..cache.records import Features, FeatureSpec
 from ..cache.runs import Failure, Warned, write_warnings
@@ -18,7 +20,7 @@ from .spending import Slow, slowest
 #: utterance: so much memory it takes, and so much work a killed worker loses at most.
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 600.0
-#: Shards that ``write_shards`` works on at once.
+#: Shards that a ``ShardWriter`` works on at once.
 WRITERS = 2
 
 
@@ -133,6 +135,60 @@ class Output:
         self.shards.append(shard)
 
 
+class ShardWriter:
+    """Publishes features by key as they come, a shard whenever those that wait fill one.
+
+    Two threads write: one checks and sums while the disk has what the other wrote. On leaving the
+    ``with`` block all is published.
+
+    Args:
+        store: where shards go.
+
+    Attributes:
+        shards: published by now, in the order in which they were filled.
+    """
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+        self.shards: list[Shard] = []
+        self._pool = ThreadPoolExecutor(WRITERS)
+        self._running: deque[Future[Shard]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        with self._pool:
+            while self._running and error is None:
+                self.shards.append(self._running.popleft().result())
+
+    def write(
+        self,
+        fingerprint: str,
+        made: Iterable[tuple[bytes, Features]],
+        spec: Callable[[Features], FeatureSpec],
+        origin: Mapping[str, Any],
+    ) -> None:
+        """Take the features of one node; the last shards may be on their way when it returns.
+
+        Args:
+            fingerprint: the node's.
+            made: key and features, cast already.
+            spec: the named arrays of such features.
+            origin: JSON stored beside the features.
+
+        Raises:
+            StoreFull: the file system has no room.
+            StoreReadOnly: the file system refuses to be written to.
+        """
+        for batch in _filling(made):
+            if len(self._running) >= WRITERS:  # no more of them wait in memory
+                self.shards.append(self._running.popleft().result())
+            arrays = spec(next(iter(batch.values())))
+            write = partial(self.store.write, fingerprint, batch, spec=arrays, origin=origin)
+            self._running.append(self._pool.submit(write))
+
+
 def write_shards(
     store: FeatureStore,
     fingerprint: str,
@@ -140,29 +196,10 @@ def write_shards(
     spec: Callable[[Features], FeatureSpec],
     origin: Mapping[str, Any],
 ) -> list[Shard]:
-    """Publish features by key as they come, a shard whenever those that wait fill one.
-
-    Two threads write: one checks and sums while the disk has what the other wrote.
-
-    Args:
-        store: where shards go.
-        fingerprint: the node's.
-        made: key and features, cast already.
-        spec: the named arrays of such features.
-        origin: JSON stored beside the features.
-
-    Raises:
-        StoreFull: the file system has no room.
-        StoreReadOnly: the file system refuses to be written to.
-    """
-    with ThreadPoolExecutor(WRITERS) as pool:
-        shards: list[Future[Shard]] = []
-        for batch in _filling(made):
-            if len(shards) >= WRITERS:
-                shards[-WRITERS].result()  # no more of them wait in memory
-            arrays = spec(next(iter(batch.values())))
-            shards.append(pool.submit(store.write, fingerprint, batch, spec=arrays, origin=origin))
-        return [shard.result() for shard in shards]
+    """Publish the features of one node; see ``ShardWriter``."""
+    with ShardWriter(store) as writer:
+        writer.write(fingerprint, made, spec, origin)
+    return writer.shards
 
 
 def _filling(made: Iterable[tuple[bytes, Features]]) -> Iterator[dict[bytes, Features]]:

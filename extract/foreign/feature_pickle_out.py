@@ -125,8 +125,7 @@ def _lengths(
     )
     group = Together(list(read.values()), aligned)
     plain = {
-        name: [group.length(read[name], i) for i in range(len(chosen))] == wanted[name].tolist()
-        and not read[name].front
+        name: np.array_equal(group.lengths(read[name]), wanted[name]) and not read[name].front
         for name in names
     }
     told = [name for name in names if not plain[name] or (name in MEASURED and not aligned)]

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -189,8 +190,17 @@ def features_of(
     that is known already.
     """
     infinite, zero = unmeasured(rows) if odd is None else odd
-    tally.add(i, int(infinite.sum()), int(zero.sum()), len(rows))
-    return Features(rows, no_times(len(rows)) if times is None else times, mask=~(infinite | zero))
+    tally.add(i, int(np.count_nonzero(infinite)), int(np.count_nonzero(zero)), len(rows))
+    times = _timeless(len(rows)) if times is None else times
+    return Features(rows, times, mask=~(infinite | zero))
+
+
+@lru_cache(maxsize=512)
+def _timeless(n: int) -> Array:
+    """Times of n rows that have none: of all utterances of that length, so nobody may write."""
+    times = no_times(n)
+    times.flags.writeable = False
+    return times
 
 
 def unmeasured(rows: Array) -> tuple[Array, Array]:
@@ -201,7 +211,7 @@ def unmeasured(rows: Array) -> tuple[Array, Array]:
     if not rows.size:
         return infinite, zero
     if not rows.flags.aligned:  # in a mapped file they may begin at any byte, which is slow
-        rows = np.frombuffer(rows.tobytes(), rows.dtype).reshape(rows.shape)
+        rows = rows.copy()
     # A sum tells most rows apart at the speed of memory; the others are looked at.
     with np.errstate(all="ignore"):
         sums = rows @ np.ones(rows.shape[1], rows.dtype)

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from affectflow.cache.errors import StoreFull
+from affectflow.cache.errors import BadInput, StoreFull
 from affectflow.cache.records import MAIN, ArraySpec, Features, no_times
 from affectflow.cache.store import FeatureStore
 from affectflow.workflows import output
@@ -78,3 +78,24 @@ def test_a_full_disk_ends_the_writing_at_once(tmp_path, small_shards, monkeypatc
     with pytest.raises(StoreFull, match="no room"):
         output.write_shards(FeatureStore(tmp_path), NODE, counted(), lambda _: SPEC, {})
     assert asked <= 3 * (output.WRITERS + 1)
+
+
+def test_shards_of_several_nodes_are_written_in_one_go(tmp_path, small_shards):
+    store, nodes = FeatureStore(tmp_path), ["ab" * 32, "cd" * 32]
+    with output.ShardWriter(store) as writer:
+        for node in nodes:
+            writer.write(node, made(4), lambda _: SPEC, {})
+    assert [(shard.node, len(shard.keys)) for shard in writer.shards] == [
+        (nodes[0], 3), (nodes[0], 1), (nodes[1], 3), (nodes[1], 1),
+    ]  # fmt: skip
+
+
+def test_what_goes_wrong_in_a_writer_is_raised_and_its_threads_end(tmp_path, small_shards):
+    def broken():
+        yield from made(4)
+        raise BadInput("the fifth is broken")
+
+    store = FeatureStore(tmp_path)
+    with pytest.raises(BadInput, match="the fifth"), output.ShardWriter(store) as writer:
+        writer.write(NODE, broken(), lambda _: SPEC, {})
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from affectflow.cache.errors import BadInput, UnknownName
-from affectflow.extract.foreign import format_of, read_foreign
+from affectflow.extract.foreign import format_of, padded, read_foreign
 
 LABELS = "regression_labels"
 
@@ -90,6 +90,26 @@ def test_lengths_that_lie_are_told(unaligned, write_pickle):
     said = told(foreign)
     assert any("'audio': 1 utterance said to be longer than the array" in line for line in said)
     assert any("'vision': 1 utterance with values beyond their length" in line for line in said)
+
+
+def test_more_than_a_block_is_looked_at_like_the_rest(aligned, write_pickle, monkeypatch):
+    data, _ = aligned
+    data["train"]["audio"][-1, 1] = 0
+    data["train"]["audio"][-1, 2, 0] = np.nan
+    whole = rows(read_foreign(write_pickle(data)), "audio")
+    monkeypatch.setattr(padded, "_BLOCK", 1)  # an utterance at a time
+    for ours, theirs in zip(rows(read_foreign(write_pickle(data)), "audio"), whole, strict=True):
+        np.testing.assert_array_equal(ours.mask, theirs.mask)
+        np.testing.assert_array_equal(ours.values, theirs.values)
+    last = whole[len(data["train"]["id"]) - 1]
+    assert np.flatnonzero(~last.mask).tolist() == [1, 2]
+
+
+def test_nobody_writes_into_times_that_utterances_share(unaligned, write_pickle):
+    first, second = (f.times for f in rows(read_foreign(write_pickle(unaligned[0])), "audio")[:2])
+    assert np.isnan(first).all()
+    assert not first.flags.writeable
+    assert not second.flags.writeable
 
 
 @pytest.mark.parametrize("kind", ["list", "object", "float64", "dev", "bytes", "fortran"])
