@@ -148,7 +148,7 @@ class Corpus:
         Raises:
             StoreFull: the file system has no room.
             StoreReadOnly: the folder cannot be written to.
-            BadCall: there is a file where the folder should be.
+            BadCall: there is a file where the folder should be, or it is called like a table.
         """
         file = Path(path)
         file = file if file.suffix == ".parquet" else file / FILE

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: Key of our entry in the file's schema metadata; its value is canonical JSON.
 ENTRY = b"affectflow"
+#: Endings of files that no folder is meant to have.
+OTHER_TABLES = (".csv", ".tsv", ".xlsx", ".json", ".jsonl", ".pkl", ".npz")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -125,6 +127,12 @@ def _publish(path: Path, content: bytes) -> None:
     above = next(folder for folder in path.parents if os.path.lexists(folder))
     if not above.is_dir():
         raise BadCall(f"'{above}' is a file; a corpus goes into a folder or a .parquet file")
+    folder = path.parent
+    if folder.suffix.lower() in OTHER_TABLES and not folder.is_dir():
+        raise BadCall(
+            f"a corpus is written as .parquet, or into a folder, and '{folder}' is called like "
+            f"neither: say '{folder.with_suffix('.parquet')}' or '{folder.with_suffix('')}'"
+        )
     part = path.with_name(f".{path.name}-{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -139,9 +139,19 @@ def splits_of(of: Array, number: int) -> tuple[str, ...]:
     return tuple(names.get(part, "train") for part in of.tolist())
 
 
-def video_of(utterance: str) -> str:
-    """What stands before the last slash of an id; the id where there is none."""
-    return utterance.rpartition("/")[0] or utterance
+def video_of(utterance: str, parts: Collection[str] = ()) -> str:
+    """What stands before the last slash of an id; the id where there is none.
+
+    Of joined corpora (``parts``) a name alone before it is no video: the id is flat in its own.
+    """
+    video = utterance.rpartition("/")[0]
+    return utterance if not video or video in parts else video
+
+
+def videos_of(corpus: Corpus) -> list[str]:
+    """The dialogue or the video of each utterance; itself where it stands alone."""
+    dialogues = dialogues_of(corpus.to_frame())
+    return [dialogue or video_of(i) for i, dialogue in zip(corpus.ids, dialogues, strict=True)]
 
 
 @lru_cache(maxsize=4)
@@ -200,7 +210,7 @@ def told(corpus: Corpus, folds: Folds) -> str:
     sizes = np.bincount(of)[1:]
     kind = f"{len(sizes)} folds ({folds.kind}: {KINDS[folds.kind]})"
     out = f"; {count(int((of == 0).sum()), 'utterance')} in no split" if (of == 0).any() else ""
-    own = folds.kind == "videos" and len({*_videos(corpus)}) == of.size
+    own = folds.kind == "videos" and len({*videos_of(corpus)}) == of.size
     alone = (
         ""
         if not own or any("/" in name for name in corpus.ids)
@@ -208,11 +218,6 @@ def told(corpus: Corpus, folds: Folds) -> str:
     )
     tests = f"each tests {sizes.min():,} to {sizes.max():,} of {of.size:,} utterances"
     return f"{kind}: {tests}{out}{alone}"
-
-
-def _videos(corpus: Corpus) -> list[str]:
-    dialogues = dialogues_of(corpus.to_frame())
-    return [dialogue or video_of(i) for i, dialogue in zip(corpus.ids, dialogues, strict=True)]
 
 
 def _mark(folds: Folds, name: str) -> bytes:

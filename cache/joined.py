@@ -37,10 +37,14 @@ def joined(parts: Mapping[str, Corpus]) -> Corpus:
     frames, faults = [], list[str]()
     for name, corpus in parts.items():
         if not NAME.fullmatch(name) or corpus.families:
-            why = "it is joined of several already" if corpus.families else "is no such name"
             raise BadCorpus(
-                f"corpus {name!r} cannot be joined: {why}. A name has 1 to 64 letters, digits, "
-                "'_', '-', and each corpus is one of its own"
+                f"corpus {name!r} cannot be joined: "
+                + (
+                    "it is joined of several already, and each must be one of its own"
+                    if corpus.families
+                    else "that name would stand before its ids, and may have 1 to 64 letters, "
+                    "digits, '_', '-'. Call it otherwise: NAME=CORPUS, or its key in a recipe"
+                )
             )
         frame = corpus.to_frame()
         for column in NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ class Leak:
     """Something that stands in more than one split.
 
     Args:
-        kind: ``speaker``; ``video`` (or dialogue); ``segment`` of the same file; ``content``, the
-            same bytes in other files.
+        kind: ``speaker``; ``video`` (or dialogue); ``segment`` of the same file; ``overlap``, two
+            segments of the same file that share some seconds; ``content``, the same bytes in other
+            files.
         n: how many of them do.
         examples: the first of them, with their splits.
     """
@@ -34,6 +36,8 @@ class Leak:
     def __str__(self) -> str:
         what = {
             "segment": f"{count(self.n, 'segment')} in more than one split (same media)",
+            "overlap": f"{count(self.n, 'pair')} of overlapping stretches of one file in different "
+            "splits",
             "content": f"{count(self.n, 'recording')} in more than one split (other files, but "
             "the same bytes)",
         }
@@ -61,6 +65,7 @@ def find_leaks(frame: pd.DataFrame, contents: Mapping[str, bytes] | None = None)
         *_named("speaker", placed["speaker"].tolist(), placed),
         *_named("video", _videos(placed), placed),
         *_segments(placed),
+        *_overlaps(placed),
         *_contents(placed, contents or {}),
     ]
 
@@ -92,6 +97,33 @@ def _segments(placed: pd.DataFrame) -> Iterator[Leak]:
     if len(twice):
         names = [f"{show(i)} ({s})" for i, s in zip(twice["id"], twice["split"], strict=True)]
         yield Leak("segment", len(twice.drop_duplicates(segment)), listing(names))
+
+
+def _overlaps(placed: pd.DataFrame) -> Iterator[Leak]:
+    """Segments of one file that share some of its seconds, whatever video their ids name.
+
+    Each is held against the one of every other split that reached furthest before it; the same
+    segment twice is told already.
+    """
+    columns = ["id", "media", "start", "end", "split"]
+    shown = placed.loc[placed["media"] != "", columns].fillna({"start": 0.0, "end": math.inf})
+    once = shown.drop_duplicates(["media", "split"])["media"]
+    several = shown[shown["media"].isin(once[once.duplicated()])]
+    found, reached, file = list[str](), dict[str, tuple[float, float, str]](), ""
+    for name, media, start, end, split in several.sort_values(
+        ["media", "start"], kind="stable"
+    ).itertuples(index=False):
+        if media != file:
+            reached, file = {}, media
+        found += [
+            f"{show(other)} ({part}) and {show(name)} ({split})"
+            for part, (begin, until, other) in reached.items()
+            if part != split and start < until and (begin, until) != (start, end)
+        ]
+        if split not in reached or end > reached[split][1]:
+            reached[split] = (start, end, name)
+    if found:
+        yield Leak("overlap", len(found), listing(found))
 
 
 def _contents(placed: pd.DataFrame, contents: Mapping[str, bytes]) -> Iterator[Leak]:

@@ -135,7 +135,7 @@ def store_error(error: OSError, path: Path) -> Exception:
     if error.errno in _CLOSED:
         return StoreReadOnly(
             f"cannot write {path} ({error.strerror}). "
-            "Use a cache folder that you may write to, or change its permissions"
+            "Use a folder that you may write to, or change its permissions"
         )
     return error
 

@@ -60,7 +60,9 @@ def all_scores(
     return seeds
 
 
-def constant_scores(target: Target, family: str, train: Array, test: Array) -> dict[str, float]:
+def constant_scores(
+    target: Target, family: str, parts: Sequence[tuple[Array, Array]]
+) -> dict[str, float]:
     """Test scores of always answering the same: what no model may fall below.
 
     The answer is the median of the training labels, the most frequent class, or of each of several
@@ -69,14 +71,19 @@ def constant_scores(target: Target, family: str, train: Array, test: Array) -> d
     Args:
         target: the task.
         family: of the corpus.
-        train: truth (n, size), NaN where there is no label.
-        test: the same of the test split.
+        parts: truth of the training and of the test split, (n, size) each, NaN where there is no
+            label. Of several folds each gives its own answer, and all are scored together.
     """
-    train, test = (y[np.isfinite(y).all(axis=1)] for y in (train, test))
-    if not len(train) or not len(test):
-        return {}
-    answer = train.mean(axis=0) if target.kind == "class" else np.median(train, axis=0)
-    return target_scores(target, family, np.tile(answer, (len(test), 1)), test)
+    answers, truths = [], []
+    for split in parts:
+        train, test = (y[np.isfinite(y).all(axis=1)] for y in split)
+        if not len(train):
+            return {}
+        answer = train.mean(axis=0) if target.kind == "class" else np.median(train, axis=0)
+        answers.append(np.tile(answer, (len(test), 1)))
+        truths.append(test)
+    truth = np.concatenate(truths)
+    return target_scores(target, family, np.concatenate(answers), truth) if len(truth) else {}
 
 
 def plain(value: float) -> float | None:

@@ -65,7 +65,8 @@ class Block:
     def usual(self) -> str:
         """What the constant answer is, in words."""
         is_value = self.fits[0].target(self.task).kind == "value"
-        return "median training label" if is_value else "most frequent training label"
+        answer = "median training label" if is_value else "most frequent training label"
+        return f"{answer} of each fold" if self.fits[0].folds else answer
 
     def best(self, metric: str) -> float:
         """The best mean of a column; NaN where none is defined."""
@@ -158,8 +159,11 @@ def main_task(fits: Sequence[FitView]) -> str:
 
 def constant(fit: FitView, task: str) -> dict[str, float]:
     """Test scores of always answering the same on what a fit saw (``constant_scores``)."""
-    table, target = fit.checkpoint.predictions(), fit.target(task)
-    if table is None:
-        return {}
-    train, test = (labelled(table, target, split)[2] for split in ("train", "test"))
-    return constant_scores(target, fit.family, train, test)
+    target = fit.target(task)
+    tables = [part.checkpoint.predictions() for part in fit.parts]
+    truths = [
+        (labelled(table, target, "train")[2], labelled(table, target, "test")[2])
+        for table in tables
+        if table is not None
+    ]
+    return constant_scores(target, fit.family, truths) if len(truths) == len(tables) else {}

@@ -38,6 +38,7 @@ def record_run(run: Run) -> None:
         "corpus": run.corpus.digest(),
         "corpus_name": run.corpus.name,
         "corpora": corpora_record(run),
+        "parts": list(run.corpus.families),
         "family": run.corpus.family,
         "nodes": nodes,
         "code": code_version(),

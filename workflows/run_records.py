@@ -64,6 +64,12 @@ class RunRecord:
         """Of the corpus' table: the same name may stand for two corpora, the same digest not."""
         return str(self.content["corpus"])
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """Names of the corpora that were joined, which stand before the ids; else none."""
+        told = self.content.get("parts", self.content.get("corpora", {}))
+        return frozenset(told) - {""}
+
     def learned_from(self, fit: FitView) -> list[Origin]:
         """The corpora that a fit learns from; one whose root is empty where the record is old."""
         told = self.content.get("corpora", {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +156,8 @@ def compare_runs(
     against = reference or best_on_validation(systems, task)
     found = _tallies(systems, task, split, metrics)
     ids = systems[0].predicted(task, split)[0]
-    drawn, flipped = video_numbers(ids), video_numbers(ids, least=1)
+    parts = {name for system in systems for name in system.run.parts}
+    drawn, flipped = video_numbers(ids, parts), video_numbers(ids, parts, least=1)
     return Standings(
         systems,
         task,
@@ -187,9 +188,15 @@ def best_on_validation(systems: Sequence[System], task: str) -> str:
     return systems[int(np.nanargmin([r if math.isfinite(r) else np.inf for r in ranks]))].label
 
 
-def video_numbers(ids: Sequence[str], least: int = FEWEST) -> Array:
-    """Number of each utterance's video, (n,); each is its own where there are fewer videos."""
-    return group_numbers([video_of(one) for one in ids], least)
+def video_numbers(ids: Sequence[str], parts: Collection[str] = (), least: int = FEWEST) -> Array:
+    """Number of each utterance's video, (n,); each is its own where there are fewer videos.
+
+    Args:
+        ids: of the utterances.
+        parts: names of the joined corpora that they are from, if any.
+        least: videos.
+    """
+    return group_numbers([video_of(one, parts) for one in ids], least)
 
 
 def _tallies(

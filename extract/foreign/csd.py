@@ -16,7 +16,7 @@ from ...cache.hdf5_foreign import ForeignHdf5, is_hdf5, write_hdf5
 from ...cache.records import Array
 from ...cache.validation import count
 from .library import Table, from_tables, two_dimensional
-from .outgoing import Outgoing
+from .outgoing import Outgoing, lost_masks
 from .records import Foreign, check_id, modality_of, their_id
 
 SEQUENCE = ("features", "intervals")
@@ -124,4 +124,5 @@ def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
     texts = {f"{name}/metadata/{what}": json.dumps(said) for what, said in about.items()}
     write_hdf5(path, arrays, texts)
     notes = ["a .csd holds no splits, labels and texts: import it with --corpus to have them again"]
-    return notes + [f"{count(len(left), 'utterance')} without rows left out"] * bool(left)
+    notes += [f"{count(len(left), 'utterance')} without rows left out"] * bool(left)
+    return notes + lost_masks(given)

@@ -16,7 +16,7 @@ from ...cache.records import Array
 from ...cache.table import FeatureTable
 from ...cache.validation import SPLITS, count
 from .feature_pickle import FEATURES, LABELS, TOKEN_COLUMNS, TOKENS
-from .outgoing import Outgoing, narrow
+from .outgoing import Outgoing, lost_masks, narrow
 from .padded import Padded, Together, is_aligned
 from .records import their_id
 
@@ -58,7 +58,7 @@ def write(path: Path, given: Outgoing, longest: Mapping[str, int]) -> list[str]:
     for name, parts in padded.items():
         for split, part in zip(given.splits, parts, strict=True):
             data[split][name] = _tokens(part) if name == TOKENS else part
-    notes = _lengths(given, padded, data)
+    notes = [*_lengths(given, padded, data), *lost_masks(given)]
     image = io.BytesIO()
     pickle.dump(data, image, PROTOCOL)
     publish(path, image.getbuffer(), replace=True)

@@ -23,6 +23,9 @@ def files_below(path: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[s
     """Plain files below a folder with one of these endings, or the file itself; and notes.
 
     Links that lead out of the folder are left out, with a note.
+
+    Raises:
+        BadInput: there is none.
     """
     if path.is_file():
         return [path], []
@@ -35,8 +38,11 @@ def files_below(path: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[s
         inside = os.path.realpath(file).startswith(top.rstrip("/") + "/")
         (found if inside else outside).append(file)
     names = [show(file.relative_to(path)) for file in outside]
-    told = f"{count(len(names), 'link')} out of the folder left out: {listing(names)}"
-    return found, [told] if names else []
+    told = [f"{count(len(names), 'link')} out of the folder left out: {listing(names)}"]
+    told = told if names else []
+    if not found:
+        raise BadInput("; ".join([f"there is no {' or '.join(suffixes)} file in '{path}'", *told]))
+    return found, told
 
 
 def first_below(path: Path, suffixes: Sequence[str]) -> Path | None:
@@ -64,8 +70,6 @@ def read_files(
 ) -> Foreign:
     """A folder of one file an utterance, named after it: ``video/clip.csv``."""
     files, notes = files_below(path, suffixes)
-    if not files:
-        raise BadInput(f"there is no {' or '.join(suffixes)} file in '{path}'")
     root = path if path.is_dir() else path.parent
     names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
 

@@ -13,7 +13,8 @@ from ...cache.corpus_columns import COLUMNS
 from ...cache.errors import BadCall
 from ...cache.records import Array
 from ...cache.table import FeatureTable
-from ...cache.validation import SPLITS
+from ...cache.validation import SPLITS, count
+from .records import unmeasured
 
 #: Columns of a corpus that say where its media are, which features do not need.
 MEDIA = ("media", "start", "end")
@@ -70,6 +71,22 @@ class Outgoing:
     def splits(self) -> Sequence[str]:
         """The splits there are, ``train``, ``valid``, ``test``, in this order."""
         return [name for name in SPLITS if name in self.corpus.sizes]
+
+
+def lost_masks(given: Outgoing) -> list[str]:
+    """Notes of a format without masks: on masked rows that nothing in their values tells."""
+    found = []
+    for name, table in given.arrays.items():
+        masked = np.asarray(table.values[:])[~table.mask]
+        infinite, zero = unmeasured(masked)
+        n = int(np.count_nonzero(~(infinite | zero)))
+        if n:
+            found.append(
+                f"'{name}': {count(n, 'masked row')} of {len(table.mask):,} hold values, and such "
+                "a file has no masks: who reads it takes them for measured. Formats npz, parquet "
+                "and datasets keep masks"
+            )
+    return found
 
 
 def narrow(values: Array) -> Array:

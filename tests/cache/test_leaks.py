@@ -42,6 +42,27 @@ def test_what_stands_in_two_splits_is_named(columns, message):
     assert told(corpus(**columns)) == [message]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "leaks"),
+    [
+        ([0, 5, 6, 9], [5, 8, 9, 10], ["'a/2' (train) and 'b/1' (valid)"]),  # begins in another
+        ([0, 5, 5, 9], [5, 9, 8, 10], ["'a/2' (train) and 'b/1' (valid)"]),  # lies within it
+        ([0, 5, 8, 9], [5, 8, 9, 10], []),  # they only touch
+        ([0, 3, 5, 5], [5, 4, 7, 7], []),  # the same segment twice is told as such
+        ([None, None, 5, 5], [None, None, 7, 6],
+         ["'a/1' (train) and 'b/1' (valid)", "'a/1' (train) and 'c/1' (test)",
+          "'b/1' (valid) and 'c/1' (test)"]),  # of a whole file all is a part
+    ],
+)  # fmt: skip
+def test_stretches_that_overlap_are_told_whatever_their_ids_name(start, end, leaks):
+    one = corpus(media=["/x"] * 4, speaker=[""] * 4, start=start, end=end)
+    found = [leak for leak in find_leaks(one.to_frame()) if leak.kind == "overlap"]
+    assert [leak.examples for leak in found] == [", ".join(leaks)] * bool(leaks)
+    n = len(leaks)
+    what = f"{n} pair{'s' * (n > 1)} of overlapping stretches of one file in different splits: "
+    assert all(str(leak).startswith(what) for leak in found)
+
+
 def test_the_same_bytes_under_two_names_are_one_recording():
     same = {"a/1": b"same", "a/2": b"same", "b/1": b"other", "c/1": b"same"}
     assert told(corpus(), same) == [

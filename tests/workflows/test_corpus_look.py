@@ -257,6 +257,21 @@ def test_merge_refuses_two_of_one_name_and_what_is_merged_already(call, clips, t
     assert "corpus 'x' cannot be joined: it is joined of several already" in done.output
 
 
+@pytest.mark.parametrize(
+    ("word", "out", "error"),
+    [
+        ("my corpus=a", "both", "that name would stand before its ids, and may have 1 to 64"),
+        ("x=a", "both.csv", "a corpus is written as .parquet, or into a folder, and 'both.csv'"),
+    ],
+)
+def test_merge_says_what_a_name_and_an_ending_may_be(call, clips, tmp_path, word, out, error):
+    corpus(clips, "good").write(tmp_path / "a")
+    done = call("merge", word, "y=a", "--out", out)
+    assert done.exit_code == 2
+    assert error in done.output
+    assert not (tmp_path / out).exists()
+
+
 def test_a_histogram_in_letters():
     assert bar_letters(np.array([0, 1, 2, 4, 8])) == " ▁▂▄█"
     assert bar_letters(np.zeros(3, int)) == "   "

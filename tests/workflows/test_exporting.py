@@ -200,6 +200,22 @@ def test_times_columns_and_the_rest_of_the_table_come_back(kind, tmp_path):
         assert rows.columns == part.columns
 
 
+@pytest.mark.parametrize("ending", [".pkl", ".csd", ".npz"])
+def test_masked_rows_with_values_are_told_where_a_format_has_no_masks(ending, tmp_path):
+    ids = ["v/0", "v/1"]
+    corpus = Corpus.from_columns({"id": ids, "split": ["train", "valid"], "M": [0, 1]}, name="own")
+    values = np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0], [np.nan, 1.0]], np.float32)
+    part = Features(values, frame_times(4, 0.1), mask=[True, False, False, False])
+    table = concat(ids, [part, part], ArraySpec((2,), "float32"))
+    kind = next(kind for kind, (_, ends, _) in WRITERS.items() if ending in ends)
+    writer = importlib.import_module(f"affectflow.extract.foreign.{WRITERS[kind][0]}")
+    given = Outgoing(corpus, {"audio": table}, {"audio": "audio"})
+    told = [note for note in writer.write(tmp_path / f"out{ending}", given, {}) if "mask" in note]
+    assert [note.partition(", and")[0] for note in told] == (
+        [] if ending == ".npz" else ["'audio': 2 masked rows of 8 hold values"]
+    )
+
+
 def test_an_archive_that_leads_elsewhere_or_is_another_is_refused(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, a=np.zeros(3))

@@ -12,7 +12,7 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadCorpus, BadRecipe, UnknownName
 from affectflow.cache.folds import Fold, Folds, in_fold
 from affectflow.train.metrics import scores
-from affectflow.workflows.blocks import Block, fits_of, trained
+from affectflow.workflows.blocks import Block, fits_of, primary_blocks, trained
 from affectflow.workflows.bundle import pack_model
 from affectflow.workflows.console_run import show_run
 from affectflow.workflows.corpora import CorpusSpec
@@ -110,8 +110,22 @@ def test_scores_are_of_all_test_predictions_together(go):
         assert fit.values("M", metric)[1] == pytest.approx(value, rel=1e-6, nan_ok=True)
     assert fit.rows("M")["of"] == fit.rows("M", "valid")["of"] == 18
     (scored,) = done.test_scores()
-    assert [row.name for row in scored.rows] == ["one"]
+    assert [row.name for row in scored.rows] == ["one", "constant"]
     assert set(done.scores()["fit"]) == {"one"}
+
+
+def test_the_constant_answer_is_each_folds_own_and_scored_over_all_of_them(go):
+    done = go({"kind": "random", "k": 3}, until=["one"])
+    folds = [in_fold(done.corpus, Fold(Folds("random", 3), k, 3)) for k in (1, 2, 3)]
+    errors = [
+        np.abs(fold.labels("M")[fold.splits == "test"] - np.median(train))
+        for fold in folds
+        if len(train := fold.labels("M")[fold.splits == "train"])
+    ]
+    (block,) = primary_blocks(fits_of(done))
+    assert block.constant["MAE"] == pytest.approx(np.concatenate(errors).mean(), rel=1e-6)
+    assert block.usual == "median training label of each fold"
+    assert '<tr class="constant">\n        <th scope="row">constant</th>' in render(done)
 
 
 def test_the_report_tells_each_fold_and_their_spread(go):

@@ -81,6 +81,11 @@ def test_whole_videos_are_drawn_where_there_are_enough(found):
     assert list(video_numbers([f"u{i}" for i in range(20)])) == list(range(20))
 
 
+def test_the_name_of_a_joined_corpus_is_no_video():
+    ids = [*(f"flat/{i}" for i in range(4)), *(f"deep/v{i // 2}/{i % 2}" for i in range(4))]
+    assert list(video_numbers(ids, {"flat", "deep"}, least=1)) == [2, 3, 4, 5, 0, 0, 1, 1]
+
+
 def test_the_test_that_marks_flips_whole_videos(found):
     videos = [name.rpartition("/")[0] for name in found.systems[0].predicted("M", "test")[0]]
     delta = errors_of(found, "a_b")[0] - errors_of(found, "good")[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...cache.errors import BadInput
-from ...cache.folds import video_of
+from ...cache.folds import videos_of
 from ...train.compare import Comparison, compare, holm, welch
 from ...train.metrics import SMALLER_IS_BETTER
 from ...train.training import label_columns
@@ -177,9 +177,10 @@ def as_scored(table: pd.DataFrame, family: str) -> pd.DataFrame:
 
 def _groups(run: Run) -> tuple[str, pd.Series]:
     """Speaker of each utterance id where the test split has enough of them, else its video."""
-    frame = run.corpus.to_frame().drop_duplicates("id").set_index("id")
+    frame = run.corpus.to_frame().assign(video=videos_of(run.corpus))
+    frame = frame.drop_duplicates("id").set_index("id")
     on_folds = any(fit.fold for fit in run.workflow.fits)  # which test every utterance
     tested = frame.loc[on_folds | (frame["split"] == "test"), "speaker"]
     if (tested != "").all() and tested.nunique() >= FEWEST:
         return "speaker", frame["speaker"]
-    return "video", frame.index.to_series().map(video_of)
+    return "video", frame["video"]

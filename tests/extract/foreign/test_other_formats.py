@@ -360,3 +360,9 @@ def test_an_npy_that_declares_more_than_it_holds_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"(2, 3), }  ", b"(2000, 3), }"[:11]))
     with pytest.raises(BadInput, match=r"cannot be read as \.npy"):
         values(read_foreign(path))
+
+
+@pytest.mark.parametrize("kind", ["openface", "facet", "covarep", "npy", "csd-folder"])
+def test_a_folder_without_files_of_a_format_is_told_by_their_endings(tmp_path, kind):
+    with pytest.raises(BadInput, match=r"there is no \.\w+ .*file in '"):
+        read_foreign(tmp_path, kind)
