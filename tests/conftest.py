@@ -400,10 +400,20 @@ def aligned():
 # --- corpora as they are published --------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def layouts():
-    """The module ``layouts``: folders in the true layouts of corpora."""
-    spec = importlib.util.spec_from_file_location("layouts", Path(__file__).parent / "layouts.py")
+def _module(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def layouts():
+    """The module ``layouts``: folders in the true layouts of corpora."""
+    return _module("layouts")
+
+
+@pytest.fixture(scope="session")
+def text_models():
+    """The module ``text_models``: tiny random text models with their tokenizers."""
+    return _module("text_models")

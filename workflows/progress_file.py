@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -157,8 +158,8 @@ class ProgressFile(Reporter):
             if not self._broken:
                 first = not self._path.exists()
                 publish(self._path, image, replace=True)
-                for old in standing_files(self._folder)[:-1] if first else ():
-                    if not read_standing(old).is_alive:
+                for old, one in list(read_standings(self._folder).items())[:-1] if first else ():
+                    if not one.is_alive:
                         old.unlink(missing_ok=True)
         except (CacheError, OSError) as error:
             self._broken = True
@@ -168,6 +169,19 @@ class ProgressFile(Reporter):
 def standing_files(folder: Path) -> list[Path]:
     """Files of a run's standing, oldest first."""
     return sorted(folder.glob(f"[0-9]*{ENDING}"))
+
+
+def read_standings(folder: Path) -> dict[Path, Standing]:
+    """Standings of a run by their files, oldest first; one removed a moment ago is passed over.
+
+    Raises:
+        Damaged: a file is not one that was written.
+    """
+    found: dict[Path, Standing] = {}
+    for path in standing_files(folder):
+        with suppress(FileNotFoundError):  # another driver has begun the run anew
+            found[path] = read_standing(path)
+    return found
 
 
 def read_standing(path: Path) -> Standing:

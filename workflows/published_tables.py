@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import pydantic
@@ -141,7 +142,7 @@ class Table(pydantic.BaseModel):
 
 
 class _File(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     recipe: str = ""
     tables: dict[str, Table]
@@ -190,7 +191,9 @@ def read_tables(text: str, where: str) -> Mapping[str, Table]:
     return {number: _whose(table, file.recipe or where) for number, table in file.tables.items()}
 
 
+@lru_cache(maxsize=32)
 def _read(text: str, where: str) -> _File:
+    """A file's tables; one text is read once, as a list of recipes asks for all of them anew."""
     try:
         return _File.model_validate(load_yaml(text, f"published tables '{where}'"))
     except pydantic.ValidationError as error:

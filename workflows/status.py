@@ -7,7 +7,7 @@ from pathlib import Path
 from ..cache.errors import unknown
 from ..cache.layout import existing
 from ..cache.runs import run_folder, run_names
-from .progress_file import Standing, read_standing, standing_files
+from .progress_file import Standing, read_standings
 
 
 def standings(root: Path, run: str = "") -> list[Standing]:
@@ -27,7 +27,7 @@ def standings(root: Path, run: str = "") -> list[Standing]:
         raise unknown("run", run, names)
     found: list[Standing] = []
     for name in chosen:
-        every = [read_standing(path) for path in standing_files(run_folder(root, name))]
+        every = list(read_standings(run_folder(root, name)).values())
         found += [one for one in every if one.is_alive or one is every[-1]]
     return sorted(found, key=lambda one: one.begun)
 

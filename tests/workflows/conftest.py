@@ -207,51 +207,14 @@ def toys():
     return SimpleNamespace(Letters=Letters, Doubled=Doubled, corpus=corpus, recipe=recipe)
 
 
-def text_config(kind, n_words, layers):
-    """Of a tiny BERT, XLNet, ConvBERT or DeBERTa."""
-    import transformers as tf
+@pytest.fixture(scope="session")
+def save_text_model(text_models):
+    """Save a tiny text model of a kind that knows the letters of some texts."""
 
-    if kind == "xlnet":
-        return tf.XLNetConfig(vocab_size=n_words, d_model=16, n_layer=layers, n_head=2, d_inner=32)
-    size = {"vocab_size": n_words, "hidden_size": 16, "num_hidden_layers": layers}
-    size |= {"num_attention_heads": 2 if kind == "bert" else 4, "intermediate_size": 32}
-    if kind == "convbert":
-        return tf.ConvBertConfig(**size, embedding_size=16)
-    if kind == "deberta":
-        return tf.DebertaConfig(**size, relative_attention=True, pos_att_type=["p2c", "c2p"])
-    return tf.BertConfig(**size)
+    def save(folder, kind, texts, layers=2):
+        return text_models.save_model(folder, kind, text_models.letters_of(texts), layers)
 
-
-def save_text_model(folder, kind, texts, layers=2):
-    """A random text model, and a WordPiece tokenizer that knows the letters of these texts."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = sorted({letter for text in texts for letter in text.lower() if letter.strip()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    numbers = {token: i for i, token in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    template = "$A [SEP] [CLS]:2" if kind == "xlnet" else "[CLS] $A [SEP]"
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    reads = ["input_ids", "token_type_ids", "attention_mask"]
-    tf.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_input_names=reads, **names
-    ).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.AutoModel.from_config(text_config(kind, len(words), layers)).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session", name="save_text_model")
-def save_text_model_fixture():
-    return save_text_model
+    return save
 
 
 @pytest.fixture(scope="session")

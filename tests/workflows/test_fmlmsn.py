@@ -20,40 +20,12 @@ FEATURES = ("text", "audio", "faces", "vision")
 STEP_1 = ("av", "ta", "tv")
 
 
-def save_bert(folder, texts):
-    """A random BERT of two layers whose tokenizer knows the words of these texts."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(" ".join(texts).split())]
-    numbers = {word: i for i, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep")}
-    tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    config = tf.BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tf.BertModel(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, save_text_model):
     """A folder with the demo corpus of four utterances, with and without labels but M, and BERT."""
     folder = tmp_path_factory.mktemp("place")
     corpus = make_demo(folder / "demo", n=4)
-    save_bert(folder / "bert", [u.text for u in corpus])
+    save_text_model(folder / "bert", "bert", [u.text for u in corpus])
     public = corpus.to_frame().drop(columns=["T", "A", "V", "TA", "TV", "AV"])
     (folder / "public").mkdir()
     Corpus.from_columns(public, name="public", family="sims", label_range=(-1, 1)).write(

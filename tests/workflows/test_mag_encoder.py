@@ -22,47 +22,21 @@ from affectflow.workflows.run import run
 
 RATE = 16_000
 TEXTS = ["so good", "not happy at all", "we love this film", "no", "very unhappy day", "the end"]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##happy", *" ".join(TEXTS).split()]
-
-
-def save_model(folder, kind, seed=0):
-    """A random BERT or XLNet of two layers, with a WordPiece tokenizer."""
-    import torch
-    import transformers as tf
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    numbers = {token: i for i, token in enumerate(dict.fromkeys(WORDS))}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    template = "$A [SEP] [CLS]:2" if kind == "xlnet" else "[CLS] $A [SEP]"
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    reads = ["input_ids", "token_type_ids", "attention_mask"]
-    tf.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_input_names=reads, **names
-    ).save_pretrained(folder)
-    config = (
-        tf.XLNetConfig(vocab_size=99, d_model=16, n_layer=2, n_head=2, d_inner=32)
-        if kind == "xlnet"
-        else tf.BertConfig(
-            vocab_size=99,
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            initializer_range=0.3,
-        )
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        tf.AutoModel.from_config(config).save_pretrained(folder)
-    return folder
+WORDS = ["un", "##happy", *" ".join(TEXTS).split()]
 
 
 @pytest.fixture(scope="module")
-def folder_of(tmp_path_factory):
+def save_model(text_models):
+    """Save a BERT or XLNet of two layers; what they say of two texts is far apart."""
+
+    def save(folder, kind, seed=0):
+        return text_models.save_model(folder, kind, WORDS, seed=seed, spread=0.3)
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory, save_model):
     made = {kind: save_model(tmp_path_factory.mktemp(kind), kind) for kind in ("bert", "xlnet")}
     return made.__getitem__
 
@@ -145,7 +119,9 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def test_a_recipe_trains_the_layers_above_and_other_weights_are_another_fit(folder_of, corpus):
+def test_a_recipe_trains_the_layers_above_and_other_weights_are_another_fit(
+    folder_of, save_model, corpus
+):
     folder = Path(shutil.copytree(folder_of("bert"), corpus / "model"))
     source = {**recipe_of(folder, corpus / "times"), "corpus": {"root": str(corpus)}}
     first = run(build(source, "inside"), corpus / "cache", scheduler="sync")
@@ -207,7 +183,7 @@ def test_a_packed_model_reads_the_rows_of_another(folder_of, corpus):
         read.score(corpus / "6.wav", "")
 
 
-def test_layers_of_one_model_are_not_gone_on_with_above_another(folder_of, corpus):
+def test_layers_of_one_model_are_not_gone_on_with_above_another(folder_of, save_model, corpus):
     source = recipe_of(folder_of("bert"), corpus / "times")
     other = save_model(corpus / "other", "bert", seed=1)
     nodes = source["nodes"]

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from affectflow.cache.errors import BadCall, BadInput
-from affectflow.workflows import cli, console
+from affectflow.workflows import cli, console, published_tables
 from affectflow.workflows.measured import epoch_seconds
 from affectflow.workflows.printed import blocks_of, told
 from affectflow.workflows.published_tables import table_of
 from affectflow.workflows.reproduce import _there, _ways, reproduce
 from affectflow.workflows.reproduced_files import FILES, as_csv, as_latex
+from affectflow.workflows.safe_yaml import load_yaml
 
 TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table", "good and bad"] * 6
 RECIPE = """
@@ -348,6 +349,16 @@ def test_recipes_are_listed_with_what_is_expected_of_them_as_they_stand():
         assert f"EASUM on {corpus}" in easum
     assert "expected" not in found["demo"]
     assert "affectflow recipes RECIPE" in listed
+
+
+def test_a_list_of_recipes_reads_each_paper_s_tables_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        published_tables, "load_yaml", lambda *given: read.append(given) or load_yaml(*given)
+    )
+    published_tables._read.cache_clear()
+    call("recipes")
+    assert len(read) == len(published_tables.papers())
 
 
 def test_the_list_of_recipes_keeps_its_columns_in_a_narrow_terminal(monkeypatch):

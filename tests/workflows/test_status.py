@@ -9,6 +9,7 @@ import pytest
 
 from affectflow.cache.errors import Damaged, UnknownName
 from affectflow.cache.store import FeatureStore
+from affectflow.workflows import progress_file
 from affectflow.workflows.json_log import JsonLog
 from affectflow.workflows.progress_file import (
     ProgressFile,
@@ -97,6 +98,20 @@ def test_a_run_leaves_one_file_however_often_it_is_begun(root):
         with ProgressFile(root, "toy-1", "toy", Notes()) as progress:
             progress.start("text", 1)
     assert len(standing_files(root / "runs" / "toy-1")) == 1
+
+
+def test_a_file_that_another_driver_removes_meanwhile_is_passed_over(root, monkeypatch):
+    for _ in range(2):
+        with ProgressFile(root, "toy-1", "toy", Notes()) as progress:
+            progress.start("text", 1)
+    real, gone = progress_file.standing_files, root / "runs" / "toy-1" / f"{0:020d}.progress"
+    monkeypatch.setattr(progress_file, "standing_files", lambda folder: [gone, *real(folder)])
+    assert len(standings(root)) == 1
+    notes = Notes()
+    with ProgressFile(root, "toy-1", "toy", notes) as progress:
+        progress.start("text", 1)
+    assert notes.heard == []
+    assert len(real(root / "runs" / "toy-1")) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_ends_nothing(root, monkeypatch):

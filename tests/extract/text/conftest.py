@@ -1,11 +1,11 @@
 """Tiny random encoders, saved as real ones are: configuration, safetensors, tokenizer."""
 
+import string
 import zlib
 
 import numpy as np
 import pytest
 
-TEMPLATES = {"xlnet": "$A [SEP] [CLS]:2"}
 #: Decoders have no token for padding, and most add none to a text.
 DECODERS = {"gpt2": None, "llama": "<s> $A", "qwen2": None, "qwen3": None}
 BYTE_LEVEL = ("roberta", "xlm-r", *DECODERS)
@@ -18,24 +18,9 @@ DEBERTA = {
 WORDS = "the film was not good but we all love this very happy song so much and it has no end"
 
 
-def _wordpiece(folder, template):
-    """A lower-casing WordPiece tokenizer over the letters and the words above."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, ",", ".", "!"]
-    vocabulary += [f"##{letter}" for letter in letters] + sorted({*WORDS.split()} - {*letters})
-    numbers = {token: number for number, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    return len(vocabulary)
+#: Tokens of the WordPiece models.
+TOKENS = [*string.ascii_lowercase, ",", ".", "!", *(f"##{x}" for x in string.ascii_lowercase)]
+TOKENS += sorted({*WORDS.split()} - {*TOKENS})
 
 
 def _bpe(folder, kind):
@@ -132,7 +117,7 @@ def _configuration(kind, n_ids):
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory):
+def model_folder(tmp_path_factory, text_models):
     """Folder of a tiny random model of a kind (``bert``, ``roberta``, ...), made once."""
     made = {}
 
@@ -142,8 +127,10 @@ def model_folder(tmp_path_factory):
             from transformers import AutoModel
 
             folder = tmp_path_factory.mktemp(kind)
-            template = TEMPLATES.get(kind, "[CLS] $A [SEP]")
-            n_ids = _bpe(folder, kind) if kind in BYTE_LEVEL else _wordpiece(folder, template)
+            if kind in BYTE_LEVEL:
+                n_ids = _bpe(folder, kind)
+            else:
+                n_ids = text_models.save_tokenizer(folder, TOKENS, kind, typed=False)
             model = AutoModel.from_config(_configuration(kind, n_ids))
             for name, parameter in model.named_parameters():
                 # By name, so that they are the same in every version of the libraries.
