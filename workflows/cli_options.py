@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
@@ -12,9 +13,11 @@ from typing import Any
 
 import click
 
-from ..cache.errors import AffectflowError
+from ..cache.errors import AffectflowError, BadCall
 
 STOPPED = 130
+#: What a system answers to words that are no path: too long, or links in a circle.
+NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 #: Seconds that a stopped command may take to put things away; Ctrl-C is not heard meanwhile.
 PUT_AWAY = 20.0
 
@@ -54,14 +57,22 @@ class CommandGroup(click.Group):
         try:
             with _one_interrupt():
                 return super().invoke(ctx)
-        except AffectflowError as error:
+        except (AffectflowError, OSError) as error:
             from .console import show_error
 
-            show_error(error)
-            ctx.exit(error.exit_code)
+            ours = error if isinstance(error, AffectflowError) else _no_path(error)
+            show_error(ours)
+            ctx.exit(ours.exit_code)
         except KeyboardInterrupt:
             click.echo("stopped; what was made is kept: run the same command to go on", err=True)
             ctx.exit(STOPPED)
+
+
+def _no_path(error: OSError) -> AffectflowError:
+    """The error for words that are no path; any other one is a bug, and raised again."""
+    if error.errno not in NO_PATH:
+        raise error
+    return BadCall(f"'{error.filename}' is no path here: {error.strerror}. Name another one")
 
 
 class RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4

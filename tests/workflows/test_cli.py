@@ -91,12 +91,26 @@ def test_a_wrong_call_says_so_in_a_line_without_a_traceback(call, words, code, m
     assert "Traceback" not in done.output
 
 
-def test_a_bug_keeps_its_traceback(call, monkeypatch):
+def test_words_that_are_no_path_are_named(call, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    for words, why in (
+        (("cache", "ls", "--cache", "x" * 300), "too long"),
+        (("run", "words.yaml", "--log", "circle"), "symbolic links"),
+    ):
+        done = call(*words)
+        assert done.exit_code == 2, done.output
+        assert f"error: '{words[-1]}" in done.output
+        assert "' is no path here: " in done.output
+        assert why in done.output
+
+
+@pytest.mark.parametrize("error", [RuntimeError("ours"), OSError(5, "ours")])
+def test_a_bug_keeps_its_traceback(call, monkeypatch, error):
     def broken(*_, **__):
-        raise RuntimeError("ours")
+        raise error
 
     monkeypatch.setattr("affectflow.workflows.run.run", broken)
-    assert isinstance(call("run", "words.yaml").exception, RuntimeError)
+    assert call("run", "words.yaml").exception is error
 
 
 def test_ctrl_c_says_that_nothing_is_lost(call, monkeypatch):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -13,18 +14,23 @@ from ...train.metrics import SMALLER_IS_BETTER
 from ..result import seconds
 from .svg import number
 
+if TYPE_CHECKING:
+    import jinja2
+
 
 def render_page(name: str, **given: Any) -> str:
     """A page as text; everything that comes from a recipe, a corpus or an error is escaped."""
+    style = Markup(_text("style.css"))  # our own file
+    return _environment().get_template(name).render(style=style, **given)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """What reads templates and keeps them: making them ready takes longer than filling them in."""
     import jinja2
 
-    folder = resources.files(__package__)
-
-    def text(file: str) -> str:
-        return (folder / file).read_text(encoding="utf-8")
-
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(text),
+        loader=jinja2.FunctionLoader(_text),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -38,8 +44,11 @@ def render_page(name: str, **given: Any) -> str:
         "sentence": sentence,
     }
     environment.globals |= {"isfinite": math.isfinite, "smaller": SMALLER_IS_BETTER}
-    style = Markup(text("style.css"))  # our own file
-    return environment.get_template(name).render(style=style, **given)
+    return environment
+
+
+def _text(file: str) -> str:
+    return (resources.files(__package__) / file).read_text(encoding="utf-8")
 
 
 def p_value(value: float) -> str:

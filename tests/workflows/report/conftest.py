@@ -101,16 +101,15 @@ def fail(i, node, corpus, error="NoAudio", message="the file has no audio stream
     return Failure(corpus.ids[i], node, "f" * 64, "0" * 32, error, message)
 
 
-@pytest.fixture
-def make_run(tmp_path):
-    """Build a run: ``make_run(nodes=..., corpus=..., failed={node: {i: Failure}}, name=...)``."""
+def run_maker(folder):
+    """Builds runs: ``make_run(nodes=..., corpus=..., failed={node: {i: Failure}}, name=...)``."""
 
     def build_run(nodes=NODES, corpus=None, failed=None, trained=True, **about):
         corpus = make_corpus() if corpus is None else corpus
         recipe = build({"name": "toy-recipe", "nodes": nodes} | about, "toy")
         libraries = {"librosa": "0.11.0"}
         store = SimpleNamespace(
-            root=tmp_path / "cache", origins=lambda mark: [{"libraries": libraries}]
+            root=folder / "cache", origins=lambda mark: [{"libraries": libraries}]
         )
         run = Run("toy-recipe-0123456789ab", recipe, corpus, store)
         for i, node in enumerate(recipe.workflow):
@@ -132,6 +131,17 @@ def make_run(tmp_path):
         return run
 
     return build_run
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    return run_maker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory):
+    """The run that is built where nothing is said, made once; read it only."""
+    return run_maker(tmp_path_factory.mktemp("toy"))()
 
 
 def means(run, fit, task="M", split="test"):

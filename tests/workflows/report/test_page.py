@@ -51,9 +51,14 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-@pytest.fixture
-def page(make_run):
-    return Page(render(make_run()))
+@pytest.fixture(scope="module")
+def html(toy_run):
+    return render(toy_run)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
 
 
 def test_lies_in_the_runs_folder_unless_told_otherwise(make_run, tmp_path):
@@ -85,20 +90,16 @@ def test_has_its_sections_in_order(page):
     assert titles[0] in page.text
 
 
-def test_scores_are_those_of_the_checkpoints(make_run, means):
-    run = make_run()
-    text = Page(render(run)).text
+def test_scores_are_those_of_the_checkpoints(toy_run, page, means):
     for fit in ("only_t", "only_a", "sf", "late"):
-        for spread in means(run, fit).values():
+        for spread in means(toy_run, fit).values():
             assert f"{number(spread.mean)} ± {number(spread.std)}".replace(" ", "") in (
-                text.replace("\u202f", "").replace(" ", "")
+                page.text.replace("\u202f", "").replace(" ", "")
             )
 
 
-def test_every_seed_is_told(make_run):
-    run = make_run()
-    html = render(run)
-    for seed in run.states["sf"].checkpoint.meta["seeds"]:
+def test_every_seed_is_told(toy_run, html):
+    for seed in toy_run.states["sf"].checkpoint.meta["seeds"]:
         cells = [number(v) for v in seed["scores"]["test"]["M"].values()]
         row = re.search(
             rf'<tr><th scope="row">sf</th><td class="n">{seed["seed"]}</td>(.*?)</tr>', html, re.S
@@ -107,9 +108,9 @@ def test_every_seed_is_told(make_run):
         assert sorted(cells) == sorted(re.findall(r">([^<>]*)</td>", row[1])[1:])
 
 
-def test_what_a_model_shows_of_itself_is_drawn_a_chart_a_name(make_run):
+def test_what_a_model_shows_of_itself_is_drawn_a_chart_a_name(make_run, html):
     run = make_run()
-    assert "validation split, a line a seed" not in render(run)
+    assert "validation split, a line a seed" not in html
     for k, seed in enumerate(run.states["sf"].checkpoint.meta["seeds"]):
         seed["watched"] = {"cosine/audio": [0.1 * k, 0.2], "cosine/text": [0.9, None], "F1": [1, 1]}
     html = render(run)
@@ -121,8 +122,8 @@ def test_what_a_model_shows_of_itself_is_drawn_a_chart_a_name(make_run):
     assert "</li>" not in second[1]
 
 
-def test_the_constant_answer_is_the_median_of_the_training_labels(make_run):
-    run = make_run()
+def test_the_constant_answer_is_the_median_of_the_training_labels(toy_run):
+    run = toy_run
     truth = run.corpus.labels("M")
     train, test = (truth[run.corpus.splits == split] for split in ("train", "test"))
     assert abs(np.median(train) - np.median(test)) > 0.05
@@ -244,13 +245,12 @@ def test_a_damaged_shard_does_not_stop_the_report(make_run):
     assert "mixed versions" not in text
 
 
-def test_says_how_many_rows_each_metric_saw(make_run, make_corpus):
-    corpus = make_corpus()
-    text = Page(render(make_run(corpus=corpus))).text
+def test_says_how_many_rows_each_metric_saw(toy_run, page):
+    corpus = toy_run.corpus
     weak = int((abs(corpus.labels("M")[corpus.splits == "test"]) <= 0.41).sum())
-    assert f"Acc2_weak ↑ larger is better n = {weak}" in text
-    assert "12 of 12 utterances labelled" in text
-    assert "text in 1 utterance" in text  # masked on the test split
+    assert f"Acc2_weak ↑ larger is better n = {weak}" in page.text
+    assert "12 of 12 utterances labelled" in page.text
+    assert "text in 1 utterance" in page.text  # masked on the test split
 
 
 def test_a_label_that_is_missing_is_not_counted(make_run, make_corpus):
@@ -351,9 +351,7 @@ def test_text_of_strangers_is_escaped(make_run, make_corpus, fail):
     assert page.text.count(EVIL) > 8
 
 
-def test_loads_nothing_and_runs_nothing(make_run):
-    html = render(make_run())
-    page = Page(html)
+def test_loads_nothing_and_runs_nothing(html, page):
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert not re.search(r"https?:|url\(|@import|javascript:", html)
     for _, name, value in page.attributes:
@@ -390,15 +388,13 @@ def test_charts_take_no_colour_of_their_own(page):
     assert not {"fill", "stroke", "color"} & inside
 
 
-def test_says_how_to_run_it_again(make_run):
-    run = make_run()
-    text = Page(render(run)).text
-    assert "affectflow run recipe.yaml --cache" in text
-    assert '"extract": "librosa-33"' in text
-    for state in run.states.values():
-        assert state.fingerprint in text
-    assert run.corpus.digest() in text
-    assert "pair: seed 0 on 2 threads" in text
+def test_says_how_to_run_it_again(toy_run, page):
+    assert "affectflow run recipe.yaml --cache" in page.text
+    assert '"extract": "librosa-33"' in page.text
+    for state in toy_run.states.values():
+        assert state.fingerprint in page.text
+    assert toy_run.corpus.digest() in page.text
+    assert "pair: seed 0 on 2 threads" in page.text
 
 
 def test_says_what_made_the_features(make_run):
@@ -446,9 +442,9 @@ def test_a_note_becomes_a_sentence():
     assert [sentence(t) for t in ("synthetic ", "Made up.")] == ["Synthetic.", "Made up."]
 
 
-def test_warnings_have_a_section_of_their_own_and_are_escaped(make_run):
+def test_warnings_have_a_section_of_their_own_and_are_escaped(make_run, page):
     run = make_run()
-    assert "made all the same" not in Page(render(run)).text
+    assert "made all the same" not in page.text
     ids = [f"video_00/{i:04d}" for i in range(5)]
     run.warnings = [Warned(name, "audio", "a" * 64, "00" * 16, EVIL) for name in ids]
     html = render(run)
