@@ -33,6 +33,8 @@ FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,"
     "mpeg,mpegts,mpegvideo,nut,ogg,rm,tta,w64,wav,wv"
 )
+#: Pictures a second below which a clock in whole seconds is a damaged one.
+SLOWEST = Fraction(1, 60)
 #: How playlists, scripts and session descriptions begin, in lower case.
 SCRIPTS = (b"#ext", b"ffconcat", b"v=0", b"<?xml", b"<asx", b"<smil", b"<mpd", b"[playlist]")
 
@@ -130,6 +132,7 @@ class Source(OpenFile):
         if stream is None:
             raise NoAudio(f"'{self.path}' has no audio stream{self._streams()}")
         self._check_codec(stream, "sound")
+        self._check_clock(stream, "sound")
         return Decoding(self, stream, "sound")
 
     def pictures(self) -> PictureDecoding:
@@ -143,6 +146,7 @@ class Source(OpenFile):
         if stream is None:
             raise NoVideo(f"'{self.path}' has no video stream{self._streams()}")
         self._check_codec(stream, "pictures")
+        self._check_clock(stream, "pictures")
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > MAX_PIXELS:
             raise BadMedia(
@@ -156,6 +160,15 @@ class Source(OpenFile):
             raise BadMedia(
                 f"the {what} of '{self.path}' are in a format that cannot be decoded (stream "
                 f"{stream.index}); convert the file, to H.264 and AAC for example"
+            )
+
+    def _check_clock(self, stream: AudioStream | VideoStream, what: str) -> None:
+        """Where an mp4 gives no unit of time, ffmpeg takes seconds: a clip becomes hours."""
+        rate = stream.average_rate if isinstance(stream, VideoStream) else None
+        if self.format == "mov" and stream.time_base == 1 and (not rate or rate < SLOWEST):
+            raise BadMedia(
+                f"the {what} of '{self.path}' have no unit of time (the 'mdhd' box of their track "
+                "is damaged), so nothing tells when they are; copy or export it again"
             )
 
     def _streams(self) -> str:

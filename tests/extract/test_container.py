@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,21 @@ def test_recordings_joined_end_to_end_are_named(tmp_path, make_clip, read):
     with pytest.raises(BadMedia, match=said):
         read(path)
     assert all_frames(path, 0.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("number", "read", "whole"), [(0, all_frames, all_sound), (1, all_sound, all_frames)]
+)
+def test_a_track_without_a_unit_of_time_is_told(tmp_path, clip_path, number, read, whole):
+    """Its clock would run in seconds, and two seconds of pictures be hours."""
+    data = bytearray(clip_path.read_bytes())
+    box = [match.start() for match in re.finditer(b"mdhd", data)][number]
+    data[box + 16 : box + 20] = bytes(4)  # after version, flags and two dates: ticks a second
+    broken = tmp_path / "clip.mp4"
+    broken.write_bytes(data)
+    with pytest.raises(BadMedia, match="'mdhd' box of their track is damaged"):
+        read(broken)
+    whole(broken)
 
 
 def test_pictures_that_are_too_large_are_refused(clip_path, monkeypatch):
