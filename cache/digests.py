@@ -21,7 +21,7 @@ from .errors import BadCall
 from .index import DigestMemory, cache_folder
 
 _MARK = "<3Q2q"  # device, inode, size, mtime_ns, ctime_ns
-_BLOCK = 1 << 20
+_BLOCK = 1 << 24  # bytes read at once: a thread that digests seldom waits for Python's lock
 _FRESH = 2_000_000_000  # ns
 _KEPT = 256  # digests remembered at once: a call that is killed loses no more
 
@@ -184,7 +184,7 @@ def _digest(name: str) -> tuple[bytes, bytes]:
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "not a plain file", name)
         hasher = hashlib.sha256()
-        block = memoryview(bytearray(_BLOCK))
+        block = memoryview(bytearray(min(_BLOCK, before.st_size + 1)))
         while n := file.readinto(block):
             hasher.update(block[:n])
         if _mark(os.fstat(file.fileno())) != _mark(before):
