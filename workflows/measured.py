@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..cache.validation import count
+from ..extract.corpora import KINDS, kind_named
 from ..train.compare import Spread
 from .blocks import fits_of
 from .fit_view import FitView
-from .nodes import Fit
+from .folding import plain_name
 from .published_tables import SECONDS, Number, Row, Table, papers, tables_of
 from .result import Run
 
@@ -97,6 +99,8 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
     if row.node not in fits:
         return Line(row, run=run, why=f"'{row.node}' is not trained")
     fit = fits[row.node]
+    if unlike := other_number(table, Line(row, fit, run)):
+        return Line(row, fit, run, why=unlike)
     ours, lacking = {}, []
     others = {heading for other in table.ours for heading in other.published} - {*row.published}
     other_family = table.family not in ("", fit.family)
@@ -115,6 +119,24 @@ def line_of(table: Table, row: Row, run: Run) -> Line:
             f"{_family_option(fit)}={table.family}"
         )
     return Line(row, fit, run, ours, why)
+
+
+def other_number(table: Table, line: Line) -> str:
+    """Say where a row was scored on another number of utterances than its corpus' test split has.
+
+    Empty where the corpus is another one by its name, or its official number is not known.
+    """
+    assert line.fit is not None
+    name = published_on(table, line)
+    kinds = {plain_corpus(kind): kind for kind in KINDS}
+    known = kind_named(kinds[plain_corpus(name)]).counts if plain_corpus(name) in kinds else {}
+    official, n = known.get("test", 0), line.fit.rows(line.row.task).get("labelled", 0)
+    if n == official or not official or not on_same_corpus(table, line):
+        return ""
+    return (
+        f"scored on {count(n, 'test utterance')}, and the test split of {name} has {official:,}: "
+        "the numbers do not compare, and are left out"
+    )
 
 
 def _family_option(fit: FitView) -> str:
@@ -156,10 +178,9 @@ def measured_on(line: Line) -> str:
     Those have the names that they have themselves: a recipe may call them by what they are for.
     """
     assert line.run is not None  # only lines that were measured are asked
-    fit = line.run.workflow[line.row.node]
-    assert isinstance(fit, Fit)  # it has scores
+    assert line.fit is not None
     corpus = line.run.corpus
-    own = [corpus.parts.get(name, name) for name in fit.corpora or corpus.parts]
+    own = [corpus.parts.get(name, name) for name in line.fit.corpora or corpus.parts]
     return "+".join(own) or corpus.name
 
 
@@ -174,6 +195,7 @@ def measured_in(run: Run) -> list[Reproduction]:
     A variant that the corpus' missing labels asked for counts like one that was named.
     """
     found = []
+    there = {plain_name(state.node) for state in run.states.values()}
     for paper in papers():
         for number, table in tables_of(paper).items():
             mine = [
@@ -181,7 +203,7 @@ def measured_in(run: Run) -> list[Reproduction]:
                 for row in table.ours
                 if row.recipe == run.recipe.name and row.variant == run.recipe.variants
             ]
-            lines = [line_of(table, row, run) for row in mine if row.node in run.states]
+            lines = [line_of(table, row, run) for row in mine if row.node in there]
             if any(line.fit for line in lines):
                 found.append(Reproduction(paper, number, table, lines))
     return found

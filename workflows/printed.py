@@ -214,7 +214,9 @@ def _of_ours(found: Reproduction) -> Iterator[str]:
     where = ", ".join(f"'{name}'" for name in found.corpora)
     seeds = sorted({len(line.fit.seeds) for line in found.measured if line.fit})
     many = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    yield f"Ours: test split of {where}, mean±standard deviation (n - 1) over {many}."
+    n_folds = max(len(line.fit.folds) for line in found.measured if line.fit)
+    split = f"test splits of {count(n_folds, 'fold')}" if n_folds else "test split"
+    yield f"Ours: {split} of {where}, mean±standard deviation (n - 1) over {many}."
     if found.elsewhere:
         yield (
             "Measured on another corpus than the published numbers, which are of "

@@ -4,12 +4,14 @@ import io
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadInput
 from affectflow.workflows import cli, console, published_tables
 from affectflow.workflows.measured import epoch_seconds
@@ -115,6 +117,31 @@ def test_of_several_corpora_the_names_count_that_they_have_themselves(tmp_path):
         assert found.corpora == ["toy"]
         assert found.missed == ["MOSI"], "that of the row SF"
         assert ",toy," in as_csv(found)
+
+
+def test_rows_are_measured_on_all_folds_of_a_corpus(tmp_path):
+    folds = RECIPE.replace("{root: corpus}", "{root: corpus, folds: {kind: random, k: 3}}")
+    (tmp_path / "words.yaml").write_text(folds)
+    found = reproduce("tables.yaml", "1", "cache", scheduler="sync")
+    base = found.lines[0]
+    assert base.fit.rows("M")["labelled"] == len(TEXTS)
+    assert base.ours["MAE"][0] == base.fit.spread("M", "MAE")
+    assert any(line.startswith("Ours: test splits of 3 folds of 'toy', ") for line in told(found))
+
+
+def test_a_corpus_that_is_not_whole_does_not_stand_beside_a_papers_numbers(tmp_path):
+    (tmp_path / "tables.yaml").write_text(TABLES.replace("corpus: toy", "corpus: CMU-MOSI"))
+    (tmp_path / "words.yaml").write_text(RECIPE.replace("root: corpus", "root: corpus/mosi"))
+    corpus = Corpus.read(tmp_path / "corpus")
+    replace(corpus, name="mosi").write(tmp_path / "corpus" / "mosi")
+    found = reproduce("tables.yaml", "1", "cache", scheduler="sync")
+    base = found.lines[0]
+    assert base.fit is not None
+    assert base.ours == {}
+    assert (
+        "Not measured of base, longer: scored on 12 test utterances, and the test split of "
+        "CMU-MOSI has 686: the numbers do not compare, and are left out."
+    ) in told(found)
 
 
 def test_time_of_an_epoch_counts_the_nodes_that_are_timed_with_it(found):
