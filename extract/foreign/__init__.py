@@ -37,6 +37,8 @@ WRITERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "parquet": ("parquet_file", (".parquet",), "a table, one row an utterance"),
     "datasets": ("datasets_folder", (".hf",), "a folder for Hugging Face datasets"),
 }
+#: Formats that are one file each; the others are folders, or files of one utterance.
+SINGLE = ("pickle", "npz", "parquet", "csd", "hdf5")
 #: Bytes of a file that are looked at to know it.
 HEAD = 4096
 #: Raise it when the same file is read otherwise.
@@ -59,6 +61,8 @@ def read_foreign(path: str | Path, kind: str = "", **options: Any) -> Foreign:
     kind = kind or format_of(path)
     if kind not in FORMATS:
         raise unknown("format of features", kind, FORMATS)
+    if kind in SINGLE and path.is_dir():
+        raise BadInput(f"'{path}' is a folder, and format '{kind}' is one file: name the file")
     read = importlib.import_module(f".{FORMATS[kind][0]}", __name__).read
     known = list(inspect.signature(read).parameters)[1:]
     for name in options:
@@ -92,9 +96,8 @@ def format_of(path: Path) -> str:
         if importlib.import_module(f".{module}", __name__).knows(path, head):
             return kind
     listed = "; ".join(about for _, about in FORMATS.values())
-    raise BadInput(
-        f"'{path}' is of no format that is known, it begins with {head[:16]!r}. Known: {listed}"
-    )
+    why = f"it begins with {head[:16]!r}" if path.is_file() else "so is no file in this folder"
+    raise BadInput(f"'{path}' is of no format that is known, {why}. Known: {listed}")
 
 
 def options_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ MAX_BYTES = 4 << 30
 def files_below(path: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Plain files below a folder with one of these endings, or the file itself; and notes.
 
-    Links that lead out of the folder are left out, with a note.
+    Links that lead out of the folder are left out, with a note, as are files of other endings;
+    hidden files do not count.
 
     Raises:
         BadInput: there is none.
@@ -31,17 +32,29 @@ def files_below(path: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[s
         return [path], []
     top = os.path.realpath(path)
     found: list[Path] = []
-    outside: list[Path] = []
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() not in suffixes or not file.is_file():
+    outside: list[str] = []
+    others: list[str] = []
+    for name in _shown(path):
+        file = path / name
+        if not file.is_file():
             continue
-        inside = os.path.realpath(file).startswith(top.rstrip("/") + "/")
-        (found if inside else outside).append(file)
-    names = [show(file.relative_to(path)) for file in outside]
-    told = [f"{count(len(names), 'link')} out of the folder left out: {listing(names)}"]
-    told = told if names else []
+        if file.suffix.lower() not in suffixes:
+            others.append(show(name))
+        elif os.path.realpath(file).startswith(top.rstrip("/") + "/"):
+            found.append(file)
+        else:
+            outside.append(show(name))
+    kind = " or ".join(suffixes)
+    told = [
+        f"{count(len(names), what)} {why} left out: {listing(names)}"
+        for what, why, names in (
+            ("link", "out of the folder", outside),
+            ("file", f"with another ending than {kind}", others),
+        )
+        if names
+    ]
     if not found:
-        raise BadInput("; ".join([f"there is no {' or '.join(suffixes)} file in '{path}'", *told]))
+        raise BadInput("; ".join([f"there is no {kind} file in '{path}'", *told]))
     return found, told
 
 
@@ -49,7 +62,13 @@ def first_below(path: Path, suffixes: Sequence[str]) -> Path | None:
     """Some file of these endings below a folder, or the file itself; None: there is none."""
     if path.is_file():
         return path if path.suffix.lower() in suffixes else None
-    return next((f for f in sorted(path.rglob("*")) if f.suffix.lower() in suffixes), None)
+    return next((path / n for n in _shown(path) if n.suffix.lower() in suffixes), None)
+
+
+def _shown(path: Path) -> list[Path]:
+    """What lies below a folder, as seen from it, sorted; without hidden files and folders."""
+    names = (file.relative_to(path) for file in sorted(path.rglob("*")))
+    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
 
 
 def head_of(path: Path | None) -> bytes:

@@ -13,7 +13,7 @@ from affectflow.cache.errors import BadCall, BadInput
 from affectflow.cache.hdf5_foreign import write_hdf5
 from affectflow.cache.table import FeatureTable
 from affectflow.extract.audio.covarep_features import Covarep
-from affectflow.extract.foreign import csd, format_of, read_foreign
+from affectflow.extract.foreign import SINGLE, csd, format_of, read_foreign
 from affectflow.extract.foreign.outgoing import Outgoing
 
 RNG = np.random.default_rng(0)
@@ -366,3 +366,23 @@ def test_an_npy_that_declares_more_than_it_holds_is_refused(tmp_path):
 def test_a_folder_without_files_of_a_format_is_told_by_their_endings(tmp_path, kind):
     with pytest.raises(BadInput, match=r"there is no \.\w+ .*file in '"):
         read_foreign(tmp_path, kind)
+
+
+def test_what_else_lies_in_a_folder_is_told_and_hidden_files_do_not_count(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((2, 3), np.float32))
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "._a.npy").write_bytes(b"of another system")
+    found = read_foreign(tmp_path, modality="audio")
+    assert found.ids == ("a",)
+    assert found.notes == ("1 file with another ending than .npy left out: 'notes.txt'",)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_folder_given_for_one_file_is_told(tmp_path, kind):
+    with pytest.raises(BadInput, match=f"is a folder, and format '{kind}' is one file"):
+        read_foreign(tmp_path, kind)
+
+
+def test_a_folder_of_nothing_that_is_known_is_told_as_one(tmp_path):
+    with pytest.raises(BadInput, match="no format that is known, so is no file in this folder"):
+        format_of(tmp_path)
