@@ -24,7 +24,8 @@ import numpy as np
 
 from affectflow.cache.errors import CacheError
 from affectflow.cache.records import ArraySpec, Features, FeatureSpec, frame_times
-from affectflow.cache.shard_file import Entry, ShardFile
+from affectflow.cache.shard_file import ShardFile
+from affectflow.cache.shard_front import Entry
 from affectflow.cache.store import FeatureStore, Place
 from affectflow.cache.verify import verify
 

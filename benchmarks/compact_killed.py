@@ -23,7 +23,7 @@ from affectflow.cache.compact import compact, small_shards
 from affectflow.cache.errors import CacheError
 from affectflow.cache.garbage import collect
 from affectflow.cache.layout import all_shards
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.cache.records import ArraySpec, Features, frame_times
 from affectflow.cache.store import FeatureStore
 

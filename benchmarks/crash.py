@@ -30,7 +30,7 @@ from store_content import Content, content, same
 from affectflow.cache import checkpoints
 from affectflow.cache.garbage import collect
 from affectflow.cache.index import cache_folder
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.cache.verify import verify
 
 RECIPE = """

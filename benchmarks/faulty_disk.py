@@ -36,7 +36,7 @@ from store_content import content, same
 from affectflow.cache import leases
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import AffectflowError, CacheError
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.cache.verify import verify
 from affectflow.workflows import answers
 from affectflow.workflows.recipe import load_recipe

@@ -22,7 +22,7 @@ from faulty_disk import make_recipe
 from store_content import content, same
 
 from affectflow.cache import checkpoints
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.workflows.run import run
 
 

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -21,21 +20,14 @@ from typing import IO
 from .errors import BadInput
 from .layout import FORMAT, identity
 from .merge import Taken, merge
-from .publish import make_folder, store_errors, sync_folder, temporary
+from .names import NAMES, temporary
+from .publish import make_folder, store_errors, sync_folder
 from .selection import Selection, content, selected_files
 
 #: Last member of an archive: digest of each other one, by name.
 MANIFEST = "archive.json"
 _BLOCK = 1 << 20
 _MANIFEST_BYTES = 1 << 30
-_RECORD = "[A-Za-z0-9_~% -][A-Za-z0-9_.~% -]{0,249}"  # with .json 255, as long as names can be
-_NAMES = re.compile(
-    r"nodes/[0-9a-f]{64}\.json|statistics/[0-9a-f]{32}\.json"
-    r"|shards/[0-9a-f]{32}/[0-9a-f]{2}/[0-9a-f]{16}\.[0-9a-f]{32}\.h5"
-    r"|checkpoints/[0-9a-f]{2}/[0-9a-f]{64}/"
-    r"(?:checkpoint\.json|weights\.safetensors|predictions\.parquet)"
-    rf"|runs/{_RECORD}/{_RECORD}\.json"
-)
 
 
 def export_archive(
@@ -134,7 +126,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                     raise _refused(archive, f"'{member.name}' is not a plain file of a cache")
                 if member.name == MANIFEST:
                     manifest = json.loads(file.read(_MANIFEST_BYTES))
-                elif _NAMES.fullmatch(member.name) and member.name not in digests:
+                elif NAMES.fullmatch(member.name) and member.name not in digests:
                     digests[member.name] = _write(file, folder / member.name)
                 else:
                     raise _refused(archive, f"no cache has a file of the name '{member.name}'")

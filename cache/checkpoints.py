@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BadCall, BadInput, CacheError, Damaged, NewerCache
+from .away import came, here, read_record
+from .errors import BadCall, BadInput, CacheError, Damaged, NewerCache, NotCached
 from .layout import describe, node_name
-from .publish import make_folder, store_errors, sync_folder, temporary
+from .mirror import BULKY, mirror_of
+from .names import temporary
+from .publish import make_folder, store_errors, sync_folder
 from .publish import publish as publish_file
 from .records import Array
 
@@ -90,8 +93,8 @@ class Checkpoint:
     def _checked(self, name: str) -> bytes:
         path = self.folder / name
         try:
-            image = path.read_bytes()
-        except FileNotFoundError as error:
+            image = here(path).read_bytes()
+        except (FileNotFoundError, NotCached) as error:
             raise _damaged(path, "it is missing") from error
         if hashlib.sha256(image).hexdigest() != self._digests[name]:
             raise _damaged(path, "its bytes do not fit their digest")
@@ -146,7 +149,12 @@ def place(root: Path, fingerprint: str, images: Mapping[str, bytes]) -> None:
             part.mkdir()
             for name, image in images.items():
                 publish_file(part / name, image)
-            _rename(part, folder)
+            mirror = mirror_of(folder)
+            if mirror is None or mirror.offer_checkpoint(part, folder):
+                _rename(part, folder)
+            for file in (folder / name for name in BULKY):
+                if mirror is not None and file.is_file():
+                    came(mirror, file)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -161,7 +169,7 @@ def load(root: Path, fingerprint: str) -> Checkpoint | None:
     folder = checkpoint_folder(root, fingerprint)
     path = folder / _META
     try:
-        image = path.read_bytes()
+        image = read_record(path)
     except FileNotFoundError:
         if folder.is_dir():
             raise _damaged(path, "it is missing") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import CacheError, Damaged, NotCached
 from .garbage import GRACE, Removed, always, merged, remove
-from .layout import existing, node_names, shard_paths
+from .layout import existing, node_names, shard_paths, size_of
 from .leases import Lease
 from .records import Features
 from .reshard import alike, spec_of
@@ -50,7 +50,7 @@ def small_shards(root: Path, large: int = LARGE) -> list[Heap]:
         groups: dict[tuple[str, bytes], list[Path]] = defaultdict(list)
         done = {path for path, _ in merged(root, name, float("inf"))}
         for path in shard_paths(root, name):
-            if path not in done and path.stat().st_size <= large // 2:
+            if path not in done and size_of(path) <= large // 2:
                 try:
                     shard = ShardFile(path)
                 except (Damaged, NotCached):
@@ -127,7 +127,7 @@ def _heaps(paths: Sequence[Path], large: int) -> Iterator[tuple[tuple[Path, ...]
     heap: list[Path] = []
     n_bytes = 0
     for path in paths:
-        size = path.stat().st_size
+        size = size_of(path)
         if heap and n_bytes + size > large:
             yield tuple(heap), n_bytes
             heap, n_bytes = [], 0

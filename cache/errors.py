@@ -93,6 +93,10 @@ class StoreReadOnly(CacheError, OSError):
     """The file system refuses to be written to."""
 
 
+class StoreUnreachable(CacheError, OSError):
+    """An object store refuses what was asked of it, or does not answer."""
+
+
 class NewerCache(CacheError):
     """The cache was made by a newer version of affectflow."""
 

@@ -12,17 +12,22 @@ from functools import cached_property
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from .away import here, stand_in
 from .errors import Damaged, NotCached
+from .mirror import mirror_of
 
+_TRIES = 5  # to open a file before it is sent away again: the bound is very small then
 _OPEN = 256  # files open at most, each perhaps twice: a map has a descriptor of its own
 #: What tells a file from every other that lies or lay at its path: path, device, inode, bytes, ns.
 Mark = tuple[str, int, int, int, int]
+_UNKNOWN: Mark = ("", 0, 0, 0, 0)
 
 
 class OpenFile:
     """A descriptor, closed when nobody holds it any more; so no reader is ever cut off."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_away: bool = False) -> None:
+        self.is_away = is_away
         self.number = -1
         self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         found = os.fstat(self.number)
@@ -42,6 +47,8 @@ class OpenFile:
 class LazyFile:
     """A file that is opened whenever it is needed, and may be closed when others are.
 
+    In the working folder of an object store it may be away; it is brought when its rows are read.
+
     Raises:
         NotCached: there is no such file (any more).
     """
@@ -49,7 +56,9 @@ class LazyFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._held: OpenFile | None = None
-        self.mark = self._reopen(None).mark
+        self._is_mirrored = mirror_of(path) is not None
+        self.mark = _UNKNOWN
+        self.mark = self._mark(self._reopen(rows=False))
 
     @property
     def file(self) -> OpenFile:
@@ -57,19 +66,41 @@ class LazyFile:
 
         Raises:
             NotCached: it is gone.
-            Damaged: another one lies in its place now.
+            Damaged: another one lies in its place now, or what the object store has is damaged.
         """
-        return self._held or self._reopen(self.mark)
+        held = self._held
+        return self._reopen(rows=True) if held is None or held.is_away else held
 
-    def _reopen(self, mark: Mark | None) -> OpenFile:
+    @property
+    def head(self) -> OpenFile:
+        """The same, or what stands for it, which has all but its rows."""
+        return self._held or self._reopen(rows=False)
+
+    def _mark(self, found: OpenFile) -> Mark:
+        """A copy of an object is the same whenever it was brought: it is checked when it comes."""
+        return (str(self.path), 0, 0, found.size, 0) if self._is_mirrored else found.mark
+
+    def _open(self, rows: bool) -> OpenFile:
+        if not self._is_mirrored:
+            return OpenFile(self.path)
+        for _ in range(_TRIES):
+            try:
+                if not rows and not self.path.exists() and stand_in(self.path).exists():
+                    return OpenFile(stand_in(self.path), is_away=True)
+                return OpenFile(here(self.path))
+            except FileNotFoundError:
+                continue  # sent away between being brought and being opened
+        raise FileNotFoundError(self.path)
+
+    def _reopen(self, rows: bool) -> OpenFile:
         try:
-            found = OpenFile(self.path)
+            found = self._open(rows)
         except FileNotFoundError as error:
             raise NotCached(
                 f"shard {self.path} is gone; run 'affectflow cache reindex', then the workflow "
                 "again"
             ) from error
-        if mark is not None and found.mark != mark:
+        if self.mark not in (_UNKNOWN, self._mark(found)):
             raise Damaged(f"shard {self.path} was changed or replaced while it was read: run again")
         with _lock:
             self._held = found

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .away import stand_in, stat_of
 from .checkpoints import checkpoint_folder, checkpoint_names
 from .courses import course_files
 from .errors import Damaged, NotCached
 from .keys import canonical
-from .layout import all_shards, digest_in_name, existing, node_names, shard_paths, size_of
+from .layout import all_shards, existing, is_whole, node_names, shard_paths, size_of
 from .leases import Lease, dead_files
-from .publish import PART, alive, host, writer_of
-from .shard_file import ShardFile, file_digest
+from .mirror import mirror_of
+from .names import PART, alive, host, writer_of
+from .shard_file import ShardFile
 from .verify import fault_of_checkpoint
 
 #: Seconds that shards stay after they were merged, for those who looked up where things lie before.
@@ -72,10 +74,13 @@ def remove(doomed: Iterable[tuple[Path, str]], agree: Agree) -> list[Removed]:
     """Remove files and folders, each with why, if that is agreed to."""
     found = [Removed(path, why, size_of(path)) for path, why in doomed]
     for entry in found if found and agree(found) else ():
+        if mirror := mirror_of(entry.path):
+            mirror.remove(entry.path)
         if entry.path.is_dir():
             shutil.rmtree(entry.path)
         else:
             entry.path.unlink(missing_ok=True)
+            stand_in(entry.path).unlink(missing_ok=True)
     return found
 
 
@@ -95,14 +100,9 @@ def merged(root: Path, name: str, before: float) -> Iterator[tuple[Path, str]]:
     for large in _opened(paths):
         near = [path for key in large.keys for path in first.get(key, ()) if path not in gone]
         held = [small.path for small in _opened(near) if _holds(large, small)]
-        if held and large.path.stat().st_mtime <= before and is_whole(large.path):
+        if held and stat_of(large.path).st_mtime <= before and is_whole(large.path):
             gone.update(held)
             yield from ((path, f"merged into {large.path.name}") for path in held)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a shard's bytes are those that its name promises."""
-    return file_digest(path) == digest_in_name(path)
 
 
 def _holds(large: ShardFile, small: ShardFile) -> bool:

@@ -10,9 +10,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from .away import here, named, read_record, stat_of
 from .errors import BadCall, Damaged, NewerCache
 from .keys import canonical
+from .mirror import mirror_at
+from .names import AWAY, digest_in_name, file_digest
 from .publish import publish
+from .pull import pull
 
 #: Newest format of the folder that this version reads, and the one it makes.
 FORMAT = 1
@@ -29,11 +33,14 @@ def identity(root: Path) -> str:
         StoreReadOnly: it is missing and cannot be made.
     """
     path = root / "cache.json"
-    if not path.exists():
+    try:
+        image = read_record(path)
+    except FileNotFoundError:
         record = {"format": FORMAT, "id": secrets.token_hex(8)}
         publish(path, json.dumps(record).encode() + b"\n")
+        image = path.read_bytes()
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(image)
         number, name = int(record["format"]), str(record["id"])
     except (ValueError, TypeError, KeyError) as error:
         raise Damaged(
@@ -89,12 +96,25 @@ def batch_folder(root: Path, node: str, batch: str) -> Path:
 
 def batch_paths(root: Path, node: str, batch: str) -> list[Path]:
     """Shards made from a batch of keys: one, or several that computed different bytes."""
-    return sorted(batch_folder(root, node, batch).glob(f"{batch}.*.h5"))
+    return _shards(batch_folder(root, node, batch), f"{batch}.*.h5*")
 
 
 def shard_paths(root: Path, name: str) -> list[Path]:
     """All shards in a node's folder, sorted."""
-    return sorted((root / "shards" / name).glob("[0-9a-f][0-9a-f]/*.h5"))
+    return _shards(root / "shards" / name, "[0-9a-f][0-9a-f]/*.h5*")
+
+
+def _shards(folder: Path, pattern: str) -> list[Path]:
+    found = folder.glob(pattern)
+    return named(path for path in found if path.name.endswith((".h5", f".h5{AWAY}")))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard's bytes are those that its name promises."""
+    try:
+        return file_digest(here(path)) == digest_in_name(path)
+    except Damaged:
+        return False
 
 
 def all_shards(root: Path) -> list[Path]:
@@ -103,14 +123,17 @@ def all_shards(root: Path) -> list[Path]:
 
 
 def existing(root: Path) -> Path:
-    """A folder, if it is a store.
+    """A folder, if it is a store; that of an object store has what is there now.
 
     Raises:
         BadCall: it is none.
         NewerCache: it was made by a newer version of affectflow.
     """
+    pull(root)
     if not (root / "cache.json").is_file():
-        raise BadCall(f"no cache in {root}: there is no cache.json")
+        mirror = mirror_at(root)
+        place = root if mirror is None else f"'{mirror.remote.url}'"
+        raise BadCall(f"no cache in {place}: there is no cache.json")
     identity(root)
     return root
 
@@ -119,12 +142,7 @@ def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; 0 where there is nothing."""
     try:
         if path.is_dir():
-            return sum(size_of(inner) for inner in path.iterdir())
-        return path.stat().st_size
+            return sum(size_of(inner) for inner in named(path.iterdir()))
+        return stat_of(path).st_size
     except FileNotFoundError:  # removed a moment ago
         return 0
-
-
-def digest_in_name(path: Path) -> str:
-    """Digest of a shard's bytes, as its name promises it."""
-    return path.name.split(".")[1] if path.name.count(".") == 2 else ""

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .publish import alive, host, make_folder, store_errors
+from .names import alive, host
+from .publish import make_folder, store_errors
 
 #: Seconds between two heartbeats, and after which silence means death.
 BEAT, DEAD = 10.0, 60.0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .away import here, is_there
 from .checkpoints import FILES, checkpoint_folder, checkpoint_names, place
 from .checkpoints import load as load_checkpoint
 from .errors import BadCall
@@ -96,7 +97,7 @@ def _take_shard(store: FeatureStore, other: Path, path: Path, found: Taken) -> N
     if store.has(shard.node, shard.keys).all():
         found.known += 1
         return
-    name, image = path.relative_to(other), path.read_bytes()
+    name, image = path.relative_to(other), here(path).read_bytes()
     _count(found, name, len(image), publish(store.root / name, image))
 
 
@@ -125,7 +126,7 @@ def _take_checkpoint(store: FeatureStore, other: Path, folder: Path, found: Take
                 "the other one's encodes made is not used with it"
             )
         return
-    images = {n: (folder / n).read_bytes() for n in FILES if (folder / n).is_file()}
+    images = {n: here(folder / n).read_bytes() for n in FILES if is_there(folder / n)}
     place(store.root, mark, images)
     _count(found, folder.relative_to(other), sum(map(len, images.values())), True)
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .away import stat_of
 from .checkpoints import checkpoint_folder, checkpoint_names
 from .checkpoints import load as load_checkpoint
 from .courses import course_files
@@ -159,7 +160,7 @@ def needed_by(root: Path, fingerprints: Collection[str]) -> set[str]:
 def _pieces(root: Path, now: float) -> Iterator[_Piece]:
     for name in node_names(root):
         for path in shard_paths(root, name):
-            yield _Piece(path, name, now - path.stat().st_mtime, size_of(path))
+            yield _Piece(path, name, now - stat_of(path).st_mtime, size_of(path))
     for name in checkpoint_names(root):
         folder = checkpoint_folder(root, name)
         yield _Piece(folder, name, now - folder.stat().st_mtime, size_of(folder))

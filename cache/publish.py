@@ -1,24 +1,23 @@
 """Files that appear whole, under their final name, or not at all.
 
 Everything the cache writes goes through here: a temporary file next to its final place, written
-and synced, then linked to its name. Whoever comes second finds the name taken and leaves.
+and synced, then linked to its name. Whoever comes second finds the name taken and leaves. In the
+working folder of an object store, it is there before it has a name here (``mirror.py``).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
-import secrets
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .away import came, read_record
 from .errors import AffectflowError, CacheError, StoreFull, StoreReadOnly
+from .mirror import mirror_of
+from .names import temporary
 
-#: Ending of temporary names; they also start with a dot.
-PART = ".part"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: No folder can be made in /proc, for example, whose answer is that there is none.
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
@@ -26,35 +25,6 @@ _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 _BLOCK = 1 << 16
 #: What file systems without hard links (FAT, some network mounts) answer to ``os.link``.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-
-
-def host() -> str:
-    """This machine's name, with what does not belong into a file name taken out."""
-    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
-
-
-def temporary(path: Path) -> Path:
-    """A name beside ``path`` that no other process makes: host, pid and 16 random hex digits."""
-    return path.with_name(f".{host()}-{os.getpid()}-{secrets.token_hex(8)}{PART}")
-
-
-def writer_of(part: Path) -> tuple[str, int] | None:
-    """Host and pid in a temporary name; None where the name is not one of ours."""
-    match = re.fullmatch(r"\.(.+)-(\d+)-[0-9a-f]{16}" + re.escape(PART), part.name)
-    return (match[1], int(match[2])) if match else None
-
-
-def alive(writer_host: str, pid: int) -> bool:
-    """Whether a process may still run: only for this host can it be known that it does not."""
-    if writer_host != host():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def publish(path: Path, *pieces: bytes | memoryview, replace: bool = False) -> bool:
@@ -71,16 +41,23 @@ def publish(path: Path, *pieces: bytes | memoryview, replace: bool = False) -> b
     Raises:
         StoreFull: the file system has no room.
         StoreReadOnly: the file system refuses to be written to.
+        StoreUnreachable: the object store refuses, or does not answer.
     """
     part = temporary(path)
+    mirror = mirror_of(path)
     try:
         with store_errors(path):
             make_folder(path.parent)
             _write(part, pieces)
+            if mirror is not None and not mirror.offer(part, path, replace):
+                read_record(path)
+                return False
             made = _move(part, path) if replace else _link(part, path)
             sync_folder(path.parent)
     finally:
         _discard(part)
+    if mirror is not None and path.suffix == ".h5":
+        came(mirror, path)
     return made
 
 
@@ -141,7 +118,7 @@ def store_error(error: OSError, path: Path) -> Exception:
 
 
 @contextmanager
-def usable(root: Path) -> Iterator[None]:
+def usable(root: object) -> Iterator[None]:
     """Raise what a file system that fails, or went away, says of a store as one of our errors.
 
     Raises:

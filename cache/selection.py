@@ -8,8 +8,10 @@ from pathlib import Path
 
 from xxhash import xxh3_128_hexdigest
 
+from .away import here, is_there
 from .checkpoints import FILES, checkpoint_folder, checkpoint_names
-from .layout import batch_name, digest_in_name, existing, node_name, node_names, shard_paths
+from .layout import batch_name, existing, node_name, node_names, shard_paths
+from .names import digest_in_name
 from .reshard import spec_of
 from .runs import record_paths, run_names
 from .shard import build
@@ -68,8 +70,8 @@ def selected_files(root: Path, chosen: Selection) -> list[tuple[Path, Collection
     ]
     rest = [checkpoint_folder(root, mark) / name for mark in sorted(chosen.fits) for name in FILES]
     rest += [path for run in sorted(chosen.runs) for path in record_paths(root, run)]
-    whole = [(path, None) for path in paths if path.is_file()]
-    return [*whole, *shards, *((path, None) for path in rest if path.is_file())]
+    whole = [(path, None) for path in paths if is_there(path)]
+    return [*whole, *shards, *((path, None) for path in rest if is_there(path))]
 
 
 def content(root: Path, path: Path, keys: Collection[bytes] | None) -> tuple[str, bytes] | None:
@@ -83,11 +85,11 @@ def content(root: Path, path: Path, keys: Collection[bytes] | None) -> tuple[str
     """
     name = str(path.relative_to(root))
     if path.suffix != ".h5":
-        return name, path.read_bytes()
+        return name, here(path).read_bytes()
     shard = ShardFile(path)
     rows = [row for row, key in enumerate(shard.keys) if keys is None or key in keys]
     if len(rows) == len(shard.keys):
-        image = path.read_bytes()
+        image = here(path).read_bytes()
         if xxh3_128_hexdigest(image) != digest_in_name(path):
             raise shard.damaged("its bytes do not fit the digest in its name")
         return name, image

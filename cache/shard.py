@@ -37,7 +37,8 @@ from xxhash import xxh3_64_hexdigest, xxh3_128, xxh3_128_hexdigest
 from .errors import BadInput
 from .keys import KEY_BYTES, canonical
 from .records import Array, ArraySpec, Features, FeatureSpec, frame_times
-from .shard_file import FORMAT, Entry, checksum, flat_bytes, outside_rows
+from .shard_file import FORMAT, checksum, flat_bytes
+from .shard_front import Entry, outside_rows
 
 _ALIGN = 64  # bytes; large arrays start on a cache line
 _USER = 512  # bytes of the smallest user block; HDF5 wants a power of two

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,45 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64, xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_64, xxh3_64_intdigest, xxh3_128
 
 from .errors import BadInput, Damaged, NewerCache
-from .files import LazyFile
+from .files import LazyFile, OpenFile
 from .keys import KEY_BYTES
 from .records import MAIN, Array, Features, frame_times
+from .shard_front import BadFront, NewerFormat, read_front
 
 #: Newest format this version reads, and the one it writes.
 FORMAT = 1
-#: A dataset: dtype as numpy writes it, shape, first byte in the file (0 where it is empty).
-Entry = tuple[str, tuple[int, ...], int]
 MEND = (
     "'affectflow cache verify' names every damaged file, 'affectflow cache prune --damaged' "
     "removes them, and the next run makes them again"
 )
 #: Bytes read at once, so that they are still in the processor's cache when they are checked.
 PIECE = 1 << 18
-_FIRST = 1 << 15  # bytes read at once when a shard is opened: all but the rows of most
-_LINE = re.compile(
-    rb"(affectflow shard (\d{1,9}) next (\d{1,9}) digest ([0-9a-f]{32})) ([0-9a-f]{16})\n"
-)
-_ROWS = ("values", "times", "mask")  # datasets with a row for each of the features'
-
-
-def outside_rows(layout: Mapping[str, Entry], start: int, size: int) -> list[tuple[int, int]]:
-    """Spans (begin, end) of a file from byte ``start`` on that hold no rows."""
-    spans = []
-    for name, (dtype, shape, at) in layout.items():
-        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        if n_bytes and name.rpartition("/")[2] in _ROWS:
-            spans.append((at, at + n_bytes))
-    found = []
-    for begin, end in sorted(spans):
-        if not start <= begin <= end <= size:
-            raise ValueError(f"rows at bytes {begin} to {end} of {start} to {size}")
-        if begin > start:
-            found.append((start, begin))
-        start = end
-    return [*found, (start, size)] if size > start else found
 
 
 def checksum(key: bytes, values: Array, times: Array | None, mask: Array | None) -> int:
@@ -106,7 +82,9 @@ class ShardFile:
         self.path = path
         self.lazy = LazyFile(path)
         try:
-            self._parse(self._guarded(self._front()))
+            self._parse(self._guarded())
+        except BadFront as error:
+            raise self.damaged(str(error)) from error
         except (KeyError, ValueError, TypeError) as error:
             raise self.damaged(f"its head cannot be read: {error!r}") from error
 
@@ -114,39 +92,25 @@ class ShardFile:
         """The error that says what is wrong with this file and how to mend it."""
         return Damaged(f"shard {self.path} is damaged: {what}. {MEND}")
 
-    def _front(self) -> bytes:
-        """The text at the beginning of the file, checked."""
-        whole = self.lazy.file.size
-        first = self._bytes(0, min(_FIRST, whole))
-        match = _LINE.match(first)
-        if not match or xxh3_64_hexdigest(match[1]).encode() != match[5]:
-            raise self.damaged("its first line is not one of affectflow's")
-        if int(match[2]) > FORMAT:
-            raise NewerCache(
-                f"shard {self.path} has format {int(match[2])}, this version of affectflow reads "
-                f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
-            )
-        end = match.end() + int(match[3])
-        if len(first) < end <= whole:
-            first += self._bytes(len(first), end - len(first))
-        if xxh3_128_hexdigest(first[match.end() : end]).encode() != match[4]:
-            raise self.damaged("its head does not fit its checksum")
-        record = json.loads(first[match.end() : end])
-        self.layout = {n: (d, tuple(s), at) for n, (d, s, at) in record["datasets"].items()}
-        self._size, self._digest = record["size"], record["digest"]
-        return first[:end]
-
-    def _guarded(self, front: bytes) -> dict[int, bytes]:
+    def _guarded(self) -> dict[int, bytes]:
         """All that is not rows, checked: first byte to bytes."""
-        size = self.lazy.file.size
-        if size != self._size:
-            raise self.damaged(f"it has {size} bytes, {self._size} were written")
+        size = self.lazy.head.size
+        try:
+            front, text = read_front(self._bytes, size, FORMAT)
+        except NewerFormat as error:
+            raise NewerCache(
+                f"shard {self.path} has format {error}, this version of affectflow reads "
+                f"up to {FORMAT}: install a newer affectflow, or use another cache folder"
+            ) from error
+        if size != front.size:
+            raise self.damaged(f"it has {size} bytes, {front.size} were written")
+        self.layout = front.layout
         digest = xxh3_128()
         found = {}
-        for begin, end in outside_rows(self.layout, len(front), size):
+        for begin, end in front.outside_rows():
             found[begin] = self._bytes(begin, end - begin)
             digest.update(found[begin])
-        if digest.hexdigest() != self._digest:
+        if digest.hexdigest() != front.digest:
             raise self.damaged("its head does not fit its checksum")
         return found
 
@@ -271,8 +235,16 @@ class ShardFile:
         return seed
 
     def fill(self, target: memoryview, at: int) -> None:
-        """Read bytes of the file straight into an array."""
-        file = self.lazy.file
+        """Read bytes of rows straight into an array."""
+        self._fill(self.lazy.file, target, at)
+
+    def _bytes(self, at: int, n: int) -> bytes:
+        """Bytes that are not rows."""
+        target = bytearray(n)
+        self._fill(self.lazy.head, memoryview(target), at)
+        return bytes(target)
+
+    def _fill(self, file: OpenFile, target: memoryview, at: int) -> None:
         while len(target):
             try:
                 n = os.preadv(file.number, [target], at)
@@ -281,18 +253,3 @@ class ShardFile:
             if n == 0:
                 raise self.damaged(f"it ends before byte {at + len(target)}")
             target, at = target[n:], at + n
-
-    def _bytes(self, at: int, n: int) -> bytes:
-        target = bytearray(n)
-        self.fill(memoryview(target), at)
-        return bytes(target)
-
-
-def file_digest(path: Path) -> str:
-    """xxh3 of a whole file, 32 hex digits; what ``xxh128sum`` prints, and what shards are named."""
-    hasher = xxh3_128()
-    block = memoryview(bytearray(1 << 20))
-    with open(path, "rb", buffering=0) as file:
-        while n := file.readinto(block):
-            hasher.update(block[:n])
-    return hasher.hexdigest()

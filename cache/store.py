@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from .address import address_of, called, folder_of
 from .adopt import adopt
+from .away import all_here
 from .bulk import Found, read_table, table_bytes
 from .errors import BadCall, BadInput, Damaged, MixedVersions, NotCached
 from .index import Index, cache_folder
@@ -34,16 +36,17 @@ from .layout import (
     batch_name,
     batch_paths,
     describe,
-    digest_in_name,
     identity,
+    is_whole,
     node_name,
     node_names,
     shard_paths,
 )
 from .publish import publish
+from .pull import pull
 from .records import MAIN, Array, Features, FeatureSpec
 from .shard import build
-from .shard_file import ShardFile, file_digest
+from .shard_file import ShardFile
 from .table import FeatureTable
 
 if TYPE_CHECKING:
@@ -89,17 +92,19 @@ class FeatureStore:
     """Features by node and key.
 
     Args:
-        root: folder of the store; made if missing.
+        root: folder of the store; made if missing. Or the address of an object store
+            (``s3://bucket/folder``, see ``address.py``), of which ``root`` is the working folder.
         index: file of the index; default: one for each root in the user's cache folder. It is
             opened when it is first needed, and made from the shards where it is missing.
 
     Raises:
         NewerCache: the folder was made by a newer version of affectflow.
         StoreReadOnly: the folder is missing and cannot be made.
+        StoreUnreachable: the object store refuses, or does not answer.
     """
 
     def __init__(self, root: str | Path, index: str | Path | None = None) -> None:
-        self.root = Path(root)
+        self.root = folder_of(root)
         own = f"{identity(self.root)}\0{self.root.resolve()}"
         name = hashlib.sha256(own.encode()).hexdigest()[:16]
         self.index_path = cache_folder() / f"index-{name}.sqlite" if index is None else Path(index)
@@ -108,12 +113,18 @@ class FeatureStore:
         self._described: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"FeatureStore({str(self.root)!r})"
+        return f"FeatureStore({called(self.root)!r})"
+
+    @property
+    def address(self) -> str:
+        """What other processes find it by: an absolute path, or the object store's address."""
+        return address_of(self.root)
 
     @cached_property
     def _index(self) -> Index:
         index = Index(self.index_path)
         if not index.is_whole:
+            pull(self.root)
             adopt(self.root, index, node_names(self.root))
             index.mark_whole()
         return index
@@ -146,14 +157,16 @@ class FeatureStore:
         digest = image.digest()
         batch = batch_name(keys)
         path = batch_folder(self.root, node, batch) / f"{batch}.{digest}.h5"
-        if not publish(path, *image.pieces) and file_digest(path) != digest:
+        if not publish(path, *image.pieces) and not is_whole(path):
             publish(path, *image.pieces, replace=True)  # the file of that name is damaged
         return Shard(node, str(path.relative_to(self.root)), keys)
 
     def published(self, node: str, keys: Collection[bytes]) -> Shard | None:
         """The undamaged shard made from exactly these keys, looked up by name; None if none is."""
-        for path in batch_paths(self.root, node, batch_name(keys)):
-            if file_digest(path) == digest_in_name(path):
+        batch = batch_name(keys)
+        pull(self.root, [f"{node_name(node)}/{batch[:2]}"])
+        for path in batch_paths(self.root, node, batch):
+            if is_whole(path):
                 return Shard(node, str(path.relative_to(self.root)), tuple(sorted(keys)))
         return None
 
@@ -172,9 +185,11 @@ class FeatureStore:
         as not cached and are made again.
         """
         if nodes is None:
+            pull(self.root)
             names = {*node_names(self.root), *self._index.nodes()}
         else:
             names = {node_name(node) for node in nodes}
+            pull(self.root, names)
         return adopt(self.root, self._index, sorted(names))
 
     def places(self, node: str, keys: Sequence[bytes]) -> list[Place | None]:
@@ -212,7 +227,7 @@ class FeatureStore:
         [place] = self.places(node, [key])
         if place is None:
             raise NotCached(
-                f"no features for key {key.hex()[:12]} of node {node[:12]} in {self.root}: "
+                f"no features for key {key.hex()[:12]} of node {node[:12]} in {called(self.root)}: "
                 "run the workflow first"
             )
         shard = self._open(place.shard)
@@ -275,10 +290,12 @@ class FeatureStore:
         names, at = cast(Sequence[str], ids), places
         if len(names) != len(at):
             raise BadCall(f"a table needs a place for each utterance: {len(names)}, {len(at)}")
+        all_here([self.root / path for path in {p.shard for p in at if p is not None}])
         found, shards = self._found(at)
         if not shards:
             raise NotCached(
-                f"none of {len(at)} utterances has features in {self.root}: run the workflow first"
+                f"none of {len(at)} utterances has features in {called(self.root)}: "
+                "run the workflow first"
             )
         _joinable(shards, allow_mixed)
         return read_table(names, found, array, mapped)

@@ -8,12 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .away import here, make_room
 from .checkpoints import checkpoint_folder, checkpoint_names
 from .checkpoints import load as load_checkpoint
 from .errors import CacheError, Damaged, NotCached
-from .layout import all_shards, digest_in_name, existing, size_of
+from .layout import all_shards, existing, size_of
+from .mirror import mirror_at
+from .names import digest_in_name, file_digest
 from .shard import hdf5_layout
-from .shard_file import ShardFile, file_digest
+from .shard_file import ShardFile
 
 #: Bytes that are worth a process of their own: starting one takes as long as checking these.
 SHARE = 1 << 29
@@ -49,6 +52,8 @@ def verify(
         workers: processes at most; a small store is read in this one. A script that asks for
             several needs ``if __name__ == "__main__":``, as they import it.
     """
+    if mirror := mirror_at(root):
+        make_room(mirror, 0)  # what the object store has is read, not what is left of it here
     folders = [checkpoint_folder(root, name) for name in checkpoint_names(existing(root))]
     paths = [*all_shards(root), *folders]
     sizes = [size_of(path) for path in paths]
@@ -68,7 +73,7 @@ def fault_of_shard(path: Path) -> str:
     files that are damaged.
     """
     try:
-        shard = ShardFile(path)
+        shard = ShardFile(here(path))
         bad = list(_bad_keys(shard))
         whole = not bad and file_digest(path) == digest_in_name(path)
         same = not whole or hdf5_layout(path) == shard.layout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -63,8 +62,8 @@ class Assignment:
         self.run = run
         self.device = device
         self.allow_mixed = allow_mixed
-        # Workers of a cluster may stand in another folder, so paths that go to them are absolute.
-        self._root = os.path.abspath(board.store.root)
+        # Workers of a cluster may stand in another folder, or see no folder of this machine.
+        self._root = board.store.address
 
     def batches(self, states: Sequence[NodeState]) -> Iterator[Batch]:
         """Partitions of what a stage group lacks, by digest of what the utterances give it.

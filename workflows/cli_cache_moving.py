@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_options import CACHE, PACK_OPTIONS, RecipeName, with_options
+from .cli_options import CACHE, PACK_OPTIONS, CacheRoot, RecipeName, with_options
 
 if TYPE_CHECKING:
     from ..cache.merge import Taken
@@ -68,17 +68,18 @@ def cache_import(file: Path, cache: Path) -> None:
 
 
 @click.command(name="merge")
-@click.argument("other", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("other", type=CacheRoot(exists=True))
 @CACHE
 def cache_merge(other: Path, cache: Path) -> None:
     """Take all that the cache in folder OTHER holds into this one; OTHER is left as it is."""
+    from ..cache.address import called
     from ..cache.merge import merge
     from .console import ConsoleReporter
     from .result import staged
 
     with ConsoleReporter() as reporter:
         found = merge(cache, other, staged(reporter, "merge"))
-    _show_taken(found, str(other))
+    _show_taken(found, called(other))
 
 
 def _show_taken(found: Taken, source: str) -> None:

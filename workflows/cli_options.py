@@ -75,6 +75,28 @@ def _no_path(error: OSError) -> AffectflowError:
     return BadCall(f"'{error.filename}' is no path here: {error.strerror}. Name another one")
 
 
+class CacheRoot(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """Folder of a feature store; of an object store's address, the working folder for it here."""
+
+    name = "directory"
+
+    def __init__(self, exists: bool = False) -> None:
+        self._folder = click.Path(exists=exists, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if "://" in str(value):
+            from ..cache.address import folder_of
+
+            return folder_of(value)
+        found: Path = self._folder.convert(value, param, ctx)
+        return found
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[Any]:
+        return self._folder.shell_complete(ctx, param, incomplete)
+
+
 class RecipeName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """Name of a shipped recipe or path of a YAML file; completes both."""
 
@@ -130,10 +152,10 @@ def _recipe_so_far(ctx: click.Context) -> str:
 RECIPE = click.argument("recipe", type=RecipeName())
 CACHE = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=CacheRoot(),
     default="features",
     show_default=True,
-    help="Folder of the feature store; made if missing.",
+    help="Folder of the feature store, made if missing; or s3://BUCKET/FOLDER, gs://BUCKET/FOLDER.",
 )
 DEVICE = click.option(
     "--device",

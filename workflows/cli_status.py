@@ -20,6 +20,7 @@ def status(run: str, cache: Path) -> None:
     """
     import time
 
+    from ..cache.address import called
     from .console import OUT, show_rows
     from .console_run import show_spent
     from .result import seconds
@@ -27,7 +28,7 @@ def status(run: str, cache: Path) -> None:
 
     found = standings(cache, run)
     if not found:
-        click.echo(f"no run of {cache} had anything to do so far")
+        click.echo(f"no run of {called(cache)} had anything to do so far")
     for one in found:
         since = (time.time() if one.is_alive else one.beat) - one.begun
         OUT.print(f"{one.run}: {state_of(one, time.time())} ({seconds(since)}, {one.host})")

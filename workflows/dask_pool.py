@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..cache.errors import ClusterError
-from ..cache.publish import temporary
+from ..cache.names import temporary
 from . import cluster
 from .cluster_spec import ClusterSpec
 from .machine import n_cores

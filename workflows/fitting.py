@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache import checkpoints, statistics
+from ..cache.address import folder_of
 from ..cache.checkpoints import Checkpoint
 from ..cache.courses import Course
 from ..cache.errors import CacheError, TrainingError
@@ -187,12 +187,12 @@ def length_statistics(task: FitTask, data: Dataset) -> dict[str, Statistic]:
         if given.name not in task.statistics:
             continue
         description = task.statistics[given.name]
-        made = statistics.load(Path(task.root), description)
+        made = statistics.load(folder_of(task.root), description)
         if made is None:
             lengths = given.table.lengths[train]
             values = length_statistic(lengths, float(description["settings"]["factor"]))
             made = Statistic(description, values)
-            statistics.publish(Path(task.root), made)
+            statistics.publish(folder_of(task.root), made)
         found[given.name] = made
     return found
 
@@ -203,7 +203,7 @@ def checkpoint_for(task: FitTask | EncodeTask, fingerprint: str) -> Checkpoint:
     Raises:
         CacheError: it was there when the run was planned, and is no more.
     """
-    found = checkpoints.load(Path(task.root), fingerprint)
+    found = checkpoints.load(folder_of(task.root), fingerprint)
     if found is None:
         raise CacheError(
             f"node '{task.node}': the checkpoint {fingerprint[:12]} is gone; run again"
@@ -236,7 +236,7 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
 
     begin = time.perf_counter()
     store = FeatureStore(task.root)
-    course = Course(Path(task.root), task.fingerprint)
+    course = Course(folder_of(task.root), task.fingerprint)
     note = must_map(task, store)
     inputs = read_inputs(task, store, {}, mapped=bool(note))
     labels = {**task.labels, **made_labels(task, store)}
@@ -277,7 +277,7 @@ def make_fit(task: FitTask, progress: Callable[..., None] | None = None) -> Trai
         "mapped": bool(note),
     }
     published = checkpoints.publish(
-        Path(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
+        folder_of(task.root), task.fingerprint, fitted.weights, meta, fitted.predictions
     )
     course.forget()
     notes = [f"'{task.node}': {told}" for told in fitted.meta["notes"]]

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..cache.errors import BadCall, NoAudio
-from ..cache.publish import publish, store_errors, temporary
+from ..cache.names import temporary
+from ..cache.publish import publish, store_errors
 from ..cache.records import Array
 from ..extract.clip import Clip, Frame
 from ..extract.vision.mouth_motion import SOUND_RATE

@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..cache.errors import CacheError, Damaged
-from ..cache.publish import alive, host, publish
+from ..cache.names import alive, host
+from ..cache.publish import publish
 from ..cache.runs import run_folder
 from .result import Reporter
 

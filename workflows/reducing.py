@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache import checkpoints
+from ..cache.address import folder_of
 from ..cache.errors import BadCall, TrainingError
 from ..cache.records import Array, ArraySpec, Features, FeatureSpec
 from ..cache.store import FeatureStore
@@ -121,7 +121,7 @@ def make_basis(task: BasisTask) -> Trained:
         "threads": n_threads(),
         "code": code_version(),
     }
-    made = checkpoints.publish(Path(task.root), task.fingerprint, weights, meta)
+    made = checkpoints.publish(folder_of(task.root), task.fingerprint, weights, meta)
     told = (
         f"'{task.node}': {task.columns} principal components hold {found.share:.1%} of the "
         f"variance of '{ref.name}' in the training split ({found.n} rows of "

@@ -58,7 +58,8 @@ def run(
 
     Args:
         recipe: name of a shipped recipe, path of a YAML file, or a loaded recipe.
-        cache: folder of the feature store; made if missing.
+        cache: folder of the feature store, made if missing; or an object store's address
+            (``s3://bucket/folder``, ``gs://bucket/folder``).
         corpus: folder or table to run on instead of the recipe's own corpus.
         variants: of the recipe, later ones on top of earlier ones; a loaded recipe has its own.
         overrides: ``node.setting=value``, on top of all variants.
@@ -92,6 +93,11 @@ def run(
         )
     check(loaded, opened, training="fit" in kinds, reporter=reporter)
     store = store_at(cache)
+    if store.address.startswith("memory:") and scheduler != "sync":
+        raise BadCall(
+            f"{store} lies in the memory of this process, and workers have their own: use "
+            "scheduler 'sync', or a store that all can reach"
+        )
     with usable(store.root):
         known = {} if retry_failed else runs.read_failures(store.root)
     name = run_id(loaded, opened)
@@ -176,10 +182,10 @@ def look(
 
 
 def store_at(cache: str | Path | FeatureStore) -> FeatureStore:
-    """The store in a folder; one that is open already stays as it is."""
+    """The store in a folder or object store; one that is open already stays as it is."""
     if isinstance(cache, FeatureStore):
         return cache
-    with usable(Path(cache)):
+    with usable(cache):
         return FeatureStore(cache)
 
 

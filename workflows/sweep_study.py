@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..cache.address import folder_of
 from ..cache.courses import Course
 from ..cache.errors import BadCall
 from .fitting import Begun, FitTask, Trained, make_fit
@@ -164,7 +165,7 @@ def make_trial(task: TrialTask) -> Trained | Begun | Pruned:
     try:
         return make_fit(task.fit, tell)
     except optuna.TrialPruned:
-        Course(Path(task.fit.root), task.fit.fingerprint).forget()
+        Course(folder_of(task.fit.root), task.fit.fingerprint).forget()
         return Pruned(last)
     finally:
         close_study(study)

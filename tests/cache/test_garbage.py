@@ -12,8 +12,8 @@ from affectflow.cache.courses import Course
 from affectflow.cache.errors import BadCall
 from affectflow.cache.garbage import collect
 from affectflow.cache.leases import Lease
+from affectflow.cache.names import host
 from affectflow.cache.prune import Unwanted, prune
-from affectflow.cache.publish import host
 from affectflow.cache.records import ArraySpec
 from affectflow.cache.reindex import reindex
 from affectflow.cache.store import FeatureStore

@@ -4,9 +4,10 @@ import pytest
 from xxhash import xxh3_64_hexdigest, xxh3_128_hexdigest
 
 from affectflow.cache.errors import BadInput, Damaged, NewerCache
+from affectflow.cache.names import file_digest
 from affectflow.cache.records import ArraySpec, Features, frame_times, no_times
 from affectflow.cache.shard import build, hdf5_layout
-from affectflow.cache.shard_file import ShardFile, file_digest
+from affectflow.cache.shard_file import ShardFile
 
 NODE = "ab" * 32
 SPEC = {"values": ArraySpec((2,), "float16", hop=0.01)}

@@ -11,7 +11,7 @@ import pytest
 
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.garbage import collect
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.cache.records import Utterance
 from affectflow.workflows.corpora import CorpusSpec
 from affectflow.workflows.recipe import Recipe, build

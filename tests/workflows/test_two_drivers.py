@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from affectflow.cache.layout import node_names, shard_paths
-from affectflow.cache.publish import PART
+from affectflow.cache.names import PART
 from affectflow.cache.shard_file import ShardFile
 
 RECIPE = """

@@ -12,7 +12,8 @@ from typing import Any
 
 from ...cache.corpus import FILE, Corpus
 from ...cache.errors import BadCall
-from ...cache.publish import PART, alive, make_folder, publish, writer_of
+from ...cache.names import PART, alive, writer_of
+from ...cache.publish import make_folder, publish
 from ...cache.records import Utterance
 from .takes import Take, plan_takes
 

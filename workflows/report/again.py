@@ -8,6 +8,7 @@ import shlex
 from importlib import metadata
 
 from ... import __version__
+from ...cache.address import called
 from ..folding import plain_name
 from ..recipe import shipped
 from ..result import Run
@@ -38,8 +39,8 @@ def command(run: Run) -> tuple[str, bool]:
     if {plain_name(node) for node in run.workflow} != set(run.recipe.source["nodes"]):
         read = {name for node in run.workflow for name in node.inputs}
         words += [w for name in run.workflow.nodes if name not in read for w in ("--until", name)]
-    if str(run.store.root) != "features":
-        words += ["--cache", str(run.store.root)]
+    if (cache := called(run.store.root)) != "features":
+        words += ["--cache", cache]
     return shlex.join(words), found
 
 
