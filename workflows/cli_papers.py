@@ -81,7 +81,7 @@ def reproduce(
     _show(found)
     for path in out:
         click.echo(f"wrote {FILES.write(found, path)}")
-    if any(line.row.node and not line.fit for line in found.lines):
+    if any(line.row.node and not line.ours for line in found.lines):
         raise SystemExit(1)
 
 

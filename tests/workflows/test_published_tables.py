@@ -1,4 +1,5 @@
 import math
+from functools import lru_cache
 
 import pytest
 
@@ -71,9 +72,14 @@ ROWS = [
 ]
 
 
+@lru_cache
+def workflow_of(recipe, variants):
+    return load_recipe(recipe, variants=variants).workflow
+
+
 @pytest.mark.parametrize(("paper", "row"), ROWS)
 def test_every_row_that_ours_measure_names_a_fit_and_one_of_its_tasks(paper, row):
-    node = load_recipe(row.recipe, variants=row.variant).workflow[row.node]
+    node = workflow_of(row.recipe, row.variant)[row.node]
     assert isinstance(node, Fit)
     assert row.task in node.tasks
 

@@ -56,6 +56,8 @@ tables:
     metrics: {MAE: MAE}
     rows: [{name: theirs, published: {MAE: 1}}]
 """
+#: A row that cannot be run.
+BROKEN = "- {name: broken, variant: broken, node: m, task: A, published: {Acc-2: 60}}"
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +132,8 @@ def test_rows_are_measured_on_all_folds_of_a_corpus(tmp_path):
 
 
 def test_a_corpus_that_is_not_whole_does_not_stand_beside_a_papers_numbers(tmp_path):
-    (tmp_path / "tables.yaml").write_text(TABLES.replace("corpus: toy", "corpus: CMU-MOSI"))
+    whole = TABLES.replace("corpus: toy", "corpus: CMU-MOSI")
+    (tmp_path / "tables.yaml").write_text(whole)
     (tmp_path / "words.yaml").write_text(RECIPE.replace("root: corpus", "root: corpus/mosi"))
     corpus = Corpus.read(tmp_path / "corpus")
     replace(corpus, name="mosi").write(tmp_path / "corpus" / "mosi")
@@ -142,6 +145,9 @@ def test_a_corpus_that_is_not_whole_does_not_stand_beside_a_papers_numbers(tmp_p
         "Not measured of base, longer: scored on 12 test utterances, and the test split of "
         "CMU-MOSI has 686: the numbers do not compare, and are left out."
     ) in told(found)
+    (tmp_path / "tables.yaml").write_text(whole.replace(", node: both_T", "").replace(BROKEN, ""))
+    done = call("reproduce", "tables.yaml", "1", "--cache", "cache", "--scheduler", "sync")
+    assert done.exit_code == 1, "rows of ours were left out"
 
 
 def test_time_of_an_epoch_counts_the_nodes_that_are_timed_with_it(found):
