@@ -1,7 +1,9 @@
+import gc
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from affectflow.cache.errors import StoreFull, StoreReadOnly
@@ -92,6 +94,21 @@ def test_a_batch_is_entered_whole_or_not_at_all(index):
     with pytest.raises(RuntimeError, match="killed"):
         index.add(NODE, shards())
     assert index.nodes() == []
+
+
+def test_whoever_drops_it_leaves_no_file_open(tmp_path):
+    def opened():
+        return [one.path for one in psutil.Process().open_files() if str(tmp_path) in one.path]
+
+    dropped = Index(tmp_path / "index.sqlite")
+    dropped.add(NODE, [("one.h5", keys(3))])
+    assert opened()
+    gc.disable()
+    try:
+        del dropped
+        assert opened() == []
+    finally:
+        gc.enable()
 
 
 def test_threads_may_share_it(index):

@@ -92,3 +92,4 @@ def test_a_worker_that_works_on_does_not_grow_nor_leave_files_open():
     found = told("soak", "--minutes", "0.1", "--workers", "1", "--utterances", "12")
     assert found["soak_turns"] > 1
     assert found["soak_worker_open_files_gained"] <= 2  # one a turn would be three or more
+    assert found["soak_driver_open_files_gained"] <= 2
