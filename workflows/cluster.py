@@ -7,6 +7,7 @@ always does, wherever its scheduler runs.
 from __future__ import annotations
 
 import importlib
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from typing import Any
 from ..cache.errors import BadCall, ClusterError
 from .cluster_spec import BATCH, ClusterSpec
 
-#: Dask's own page; its default is every address of the machine.
+#: Pages of dask's schedulers and workers; its default is every address of the machine.
 DASHBOARD = "127.0.0.1:0"
+PAGE = {"dashboard_address": DASHBOARD}
 #: Freed memory stays with the process instead of going back and forth to the kernel; dask's
 #: presets cost a HuBERT forward pass a quarter more time.
 KEEP_MEMORY = str(8 << 30)
@@ -42,14 +44,16 @@ def start(spec: ClusterSpec, workers: int, scratch: str) -> Any:
         if spec.kind == "local":
             cluster = _local(spec, workers, scratch)
         else:
-            try:
-                cluster = _ssh(spec) if spec.kind == "ssh" else _batch(spec, scratch)
-            except BadCall:
-                raise
-            except Exception as error:
-                raise ClusterError(
-                    f"the cluster of kind '{spec.kind}' cannot be started: {error or repr(error)}"
-                ) from error
+            with _remote_words() as said:
+                try:
+                    cluster = _ssh(spec) if spec.kind == "ssh" else _batch(spec, scratch)
+                except BadCall:
+                    raise
+                except Exception as error:
+                    why = "; the last it said: ".join([str(error) or repr(error), *said[-1:]])
+                    raise ClusterError(
+                        f"the cluster of kind '{spec.kind}' cannot be started: {why}"
+                    ) from error
     if spec.most:
         cluster.adapt(minimum=spec.workers, maximum=spec.most)
     return cluster
@@ -78,10 +82,11 @@ def _ssh(spec: ClusterSpec) -> Any:
 
     options, hosts = spec.options, spec.options["hosts"]
     connect = {key: options[key] for key in ("username", "port") if key in options}
-    workers: dict[str, Any] = {"nthreads": 1, "n_workers": options.get("processes", 1)}
+    processes = options.get("processes", 1)
+    workers: dict[str, Any] = {"nthreads": 1, "n_workers": processes, **PAGE}
     if offered := _offered(spec):
         workers["resources"] = offered
-    scheduler: dict[str, Any] = {"port": 0, "dashboard_address": DASHBOARD}
+    scheduler: dict[str, Any] = {"port": 0, **PAGE}
     if spec.tls:
         workers["protocol"] = scheduler["protocol"] = "tls://"
     return SSHCluster(
@@ -106,13 +111,14 @@ def _batch(spec: ClusterSpec, scratch: str) -> Any:
         options["worker_extra_args"] = ["--resources", f"{GPU}={gpus}"]
     # One task at a time each, like everywhere: a task uses its threads itself.
     extra = options.get("worker_extra_args", [])
-    options["worker_extra_args"] = [*extra, "--nthreads", "1", "--no-dashboard"]
+    pages = ["--dashboard-address", DASHBOARD]
+    options["worker_extra_args"] = [*extra, "--nthreads", "1", *pages]
     given = environment(options["cores"] // options["processes"] or 1)
     options["job_script_prologue"] = [f"export {name}={value}" for name, value in given.items()]
     security = Security() if spec.tls else None
     return getattr(importlib.import_module("dask_jobqueue"), name)(
         n_workers=spec.workers,
-        scheduler_options={"dashboard_address": DASHBOARD},
+        scheduler_options={**PAGE},
         security=security,
         protocol="tls://" if spec.tls else None,
         shared_temp_directory=scratch,
@@ -145,6 +151,25 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": KEEP_MEMORY,
         "MALLOC_MMAP_THRESHOLD_": KEEP_MEMORY,
     }
+
+
+@contextmanager
+def _remote_words() -> Iterator[list[str]]:
+    """Lines that processes started by ssh say, instead of in the terminal."""
+    said: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    keeper, logger = Keeper(), logging.getLogger("distributed.deploy.ssh")
+    logger.addHandler(keeper)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.propagate = True
+        logger.removeHandler(keeper)
 
 
 @contextmanager

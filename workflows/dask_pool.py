@@ -5,6 +5,7 @@ Retries are ours: dask is told to give up at once. Workers that do not come back
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import time
@@ -59,7 +60,7 @@ class Dask:
         self._most = spec.most if spec else 0
         self._heals = spec is not None and spec.kind == "local" and not spec.most
         self._dead: set[Any] = set()
-        self._scratch = temporary(scratch / "dask")
+        self._scratch = temporary(scratch.absolute() / "dask")  # other hosts begin elsewhere
         self._settings = dask.config.set(_settings(spec, self._wanted or workers, self._scratch))
         self._client: Any = None
         self._cluster: Any = None
@@ -82,8 +83,12 @@ class Dask:
 
     @property
     def dashboard(self) -> str:
-        """Address of dask's own page; empty where bokeh is not installed."""
-        return str(self._client.dashboard_link or "")
+        """Address of dask's own page; empty where bokeh is not installed.
+
+        Where the scheduler was started for this pool, it is one on the scheduler's own host.
+        """
+        link = str(self._client.dashboard_link or "")
+        return link if self._cluster is None else re.sub("//.*:", "//127.0.0.1:", link)
 
     @property
     def room(self) -> bool:

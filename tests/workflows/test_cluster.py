@@ -1,9 +1,11 @@
 """A recipe's cluster: what may be said of it, and real schedulers and workers on loopback."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -258,3 +260,96 @@ def test_jobs_of_a_batch_system_bring_workers_by_tls(tmp_path, monkeypatch):
     assert "export OMP_NUM_THREADS=3" in job
     assert "PRIVATE" not in job
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+SSH_SERVER = """
+import asyncio, pathlib, sys, asyncssh
+
+async def run(process):
+    made = await asyncio.create_subprocess_shell(process.command, cwd="/", stderr=-1)
+    await process.redirect(stderr=made.stderr)
+    process.exit(await made.wait())
+
+async def main(home):
+    own, theirs = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    home.mkdir(parents=True)
+    theirs.write_private_key(home / "id_ed25519")
+    keys = asyncssh.import_authorized_keys(theirs.export_public_key().decode())
+    server = await asyncssh.listen(
+        "127.0.0.1", 0, server_host_keys=[own], authorized_client_keys=keys, process_factory=run
+    )
+    port, public = server.get_port(), own.export_public_key().decode()
+    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}")
+    print(port, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(pathlib.Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def ssh_port(tmp_path, monkeypatch):
+    """Port of an ssh server on loopback that runs commands; its user's home has the key to it."""
+    pytest.importorskip("asyncssh")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    words = [sys.executable, "-c", SSH_SERVER, str(tmp_path / "home" / ".ssh")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as server:
+        yield int(server.stdout.readline())
+        os.killpg(server.pid, signal.SIGKILL)  # with all that it ran
+
+
+@pytest.mark.slow
+def test_hosts_that_are_reached_by_ssh_bring_workers_by_tls(tmp_path, monkeypatch, ssh_port, capfd):
+    monkeypatch.chdir(tmp_path)
+    source = {"kind": "ssh", "hosts": ["127.0.0.1"], "port": ssh_port, "gpus": 1}
+    pool = Dask(ClusterSpec.from_mapping(source), 1, Path("runs"))  # commands there stand elsewhere
+    try:
+        pool.submit(lambda _: os.getpid(), None)
+        opened = psutil.Process(pool.next().result).net_connections("tcp")
+        assert pool._client.scheduler.address.startswith("tls://")
+        (worker,) = pool._known().values()
+        assert worker["resources"] == {cluster.GPU: 1.0}
+        page = worker["services"]["dashboard"]
+        assert [one.laddr.ip for one in opened if one.laddr.port == page] == ["127.0.0.1"]
+        assert pool.dashboard.startswith("http://127.0.0.1:")
+    finally:
+        pool.close()
+    assert "distributed" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_on_the_other_side_of_ssh_is_said(tmp_path, monkeypatch, ssh_port):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    source = {"kind": "ssh", "hosts": ["127.0.0.1"], "port": ssh_port, "security": "none"}
+    with pytest.raises(ClusterError, match="cannot be started: .* last it said: .*/no/such/python"):
+        Dask(ClusterSpec.from_mapping(source), 1, tmp_path / "runs")
+
+
+@pytest.mark.slow
+def test_workers_come_while_there_is_work_and_go_afterwards_and_no_task_is_lost(tmp_path):
+    import dask
+    import distributed.config  # noqa: F401  # brings the settings beside those that are set here
+
+    def slowly(task):
+        time.sleep(0.2)
+        return task, os.getpid()
+
+    hurry = {"interval": "100ms", "target-duration": "200ms", "wait-count": 2}
+    with dask.config.set({f"distributed.adaptive.{key}": hurry[key] for key in hurry}):
+        pool = Dask(ClusterSpec(workers=1, most=2), 1, tmp_path)
+    tasks, answers, begin = iter(range(1000)), [], time.monotonic()
+    try:
+        while pool.busy or len({pid for _, pid in answers}) < 2:
+            assert time.monotonic() - begin < 60
+            while pool.room and len({pid for _, pid in answers}) < 2:
+                pool.submit(slowly, next(tasks))
+            answers.append(pool.next().result)
+        assert sorted(task for task, _ in answers) == list(range(next(tasks)))
+        while pool.workers > 1:
+            assert time.monotonic() - begin < 60
+            time.sleep(0.05)
+        pool.submit(slowly, 0)
+        assert pool.next().result[0] == 0
+    finally:
+        pool.close()
