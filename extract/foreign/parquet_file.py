@@ -11,6 +11,7 @@ import numpy as np
 from ...cache.publish import publish
 from .arrow_table import Parts, check_size, foreign_of, table_of, told
 from .outgoing import Outgoing
+from .parquet_footer import n_values
 from .records import Foreign
 
 if TYPE_CHECKING:
@@ -56,20 +57,17 @@ def read(path: Path) -> Foreign:
     """
     import pyarrow.parquet as pq
 
+    check_size(n_values(path), path.stat().st_size)  # before anything is decoded
     with told(path), pq.ParquetFile(path) as file:
         schema, about = file.schema_arrow, file.metadata
-        groups = []
+        sizes = []
         for k in range(about.num_row_groups):
             # Asked for a column of a damaged group, Arrow ends the process; reading it, it says so.
             next(file.iter_batches(1, [k], use_threads=False), None)
-            groups.append(about.row_group(k))
-        check_size(
-            sum(group.column(j).num_values for group in groups for j in range(group.num_columns)),
-            path.stat().st_size,
-        )
+            sizes.append(about.row_group(k).num_rows)
 
     def column(k: int, name: str) -> pa.Array:
         with pq.ParquetFile(path) as file:
             return file.read_row_group(k, columns=[name], use_threads=False)[name].combine_chunks()
 
-    return foreign_of("parquet", path, Parts(schema, [group.num_rows for group in groups], column))
+    return foreign_of("parquet", path, Parts(schema, sizes, column))

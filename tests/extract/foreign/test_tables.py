@@ -12,8 +12,9 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall, BadInput
 from affectflow.cache.records import ArraySpec, Features, no_times
 from affectflow.cache.table import concat
-from affectflow.extract.foreign import datasets_folder, format_of, read_foreign
+from affectflow.extract.foreign import arrow_table, datasets_folder, format_of, read_foreign
 from affectflow.extract.foreign.outgoing import Outgoing
+from affectflow.extract.foreign.parquet_footer import n_values
 
 
 def rows_of(lengths, width=3):
@@ -90,6 +91,57 @@ def test_a_parquet_of_few_bytes_and_many_values_is_refused(tmp_path):
     assert path.stat().st_size < 1 << 19
     with pytest.raises(BadInput, match="bytes become 16,777,2.. values: refused"):
         read_all(path)
+
+
+def test_nothing_is_decoded_of_a_parquet_that_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.parquet"
+    pq.write_table(one(), path)
+    monkeypatch.setattr(pq, "ParquetFile", None)
+    monkeypatch.setattr(arrow_table, "SMALL", 0)
+    monkeypatch.setattr(arrow_table, "MOST_TIMES", 0)
+    with pytest.raises(BadInput, match="values: refused"):
+        read_foreign(path)
+
+
+def test_the_footer_counts_what_arrow_counts(tmp_path):
+    """Groups, lists in lists, more than 15 columns, statistics, and our own entry of metadata."""
+    path = tmp_path / "x.parquet"
+    columns = {f"c{k}": pa.array(range(k, k + 40)) for k in range(20)}
+    cells = pa.array([[[1.0, 2.0]] * (i % 4) for i in range(40)])
+    table = pa.table({"id": [f"u{i}" for i in range(40)], "cells": cells, **columns})
+    pq.write_table(table.replace_schema_metadata({"a": "b"}), path, row_group_size=7)
+    about = pq.read_metadata(path)
+    groups = [about.row_group(k) for k in range(about.num_row_groups)]
+    assert len(groups) == 6
+    assert n_values(path) == sum(
+        group.column(j).num_values for group in groups for j in range(group.num_columns)
+    )
+
+
+def test_a_damaged_footer_is_told_and_never_anything_else(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(one(), path)
+    whole = path.read_bytes()
+    begin = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    rng = np.random.default_rng(0)
+
+    def said():
+        try:
+            return n_values(path)
+        except BadInput as error:
+            return str(error)
+
+    found = []
+    for at in rng.integers(begin, len(whole), 300).tolist():
+        data = bytearray(whole)
+        data[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        found.append(said())
+    assert all(isinstance(one, int) or "footer" in one for one in found)
+    assert sum(isinstance(one, str) for one in found) > 20
+    path.write_bytes(whole[:-9])
+    with pytest.raises(BadInput, match="its footer is missing"):
+        n_values(path)
 
 
 @pytest.fixture
