@@ -22,6 +22,10 @@ KEY_BYTES = 16
 #: Metadata of a dataclass field added after the first release of its class: hashed only when it
 #: differs from its default, so that older caches stay valid. Its default is the old behaviour.
 ADDED_LATER = {"added_later": True}
+#: Made once: a corpus has millions of small values to be said.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 #: Metadata of a field that only says where weights lie (a path, a name on a hub): not hashed,
 #: because their content is.
 WHERE = {"where": True}
@@ -34,9 +38,7 @@ def canonical(value: object) -> bytes:
         BadInput: the value holds something that JSON cannot say exactly (NaN, a set, an object).
     """
     try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        text = _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise BadInput(f"not expressible as canonical JSON: {error}") from error
     return text.encode()

@@ -27,16 +27,23 @@ class Scaler:
     mean: Array
     scale: Array
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes nothing: passes over all rows are saved then."""
+        return not self.mean.any() and bool((self.scale == 1).all())
+
     def __call__(self, values: Array) -> Array:
         """Normalise values (..., D); float32 stays float32."""
+        if self.is_identity:
+            return values
         dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
         done: Array = (values - self.mean.astype(dtype)) / self.scale.astype(dtype)
         return done
 
     def apply(self, values: Array) -> None:
         """The same in place, for values that are floats."""
-        if not self.mean.any() and (self.scale == 1).all():
-            return  # nothing changes: three passes over all rows are saved
+        if self.is_identity:
+            return
         values -= self.mean.astype(values.dtype)
         values /= self.scale.astype(values.dtype)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..cache.errors import BadCall, ClusterError
 from .cluster_spec import BATCH, ClusterSpec
+from .interrupts import interrupts_ignored
+from .machine import n_cores
 
 #: Pages of dask's schedulers and workers; its default is every address of the machine.
 DASHBOARD = "127.0.0.1:0"
@@ -40,7 +40,7 @@ def start(spec: ClusterSpec, workers: int, scratch: str) -> Any:
         ClusterError: it cannot be started.
     """
     # A local one is ours, and its faults are; others meet hosts and commands of other people.
-    with _interrupts_ignored():
+    with interrupts_ignored():
         if spec.kind == "local":
             cluster = _local(spec, workers, scratch)
         else:
@@ -143,6 +143,11 @@ def _needed(module: str, kind: str) -> None:
         ) from error
 
 
+def share(workers: int) -> int:
+    """Threads of each of some workers on this machine."""
+    return max(1, n_cores() // workers)
+
+
 def environment(threads: int) -> dict[str, str]:
     """Environment of a worker: its share of the cores, set before any library is loaded."""
     names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")
@@ -170,19 +175,3 @@ def _remote_words() -> Iterator[list[str]]:
     finally:
         logger.propagate = True
         logger.removeHandler(keeper)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside never hear Ctrl-C: the driver alone does, and stops them.
-
-    What a process ignores, its children ignore from their first instruction on.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's; here nobody presses Ctrl-C
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

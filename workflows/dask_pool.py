@@ -17,9 +17,8 @@ from typing import Any
 
 from ..cache.errors import ClusterError
 from ..cache.names import temporary
-from . import cluster
+from . import cluster, forkserver
 from .cluster_spec import ClusterSpec
-from .machine import n_cores
 from .news import Hear, heard_by
 from .pool import Answer, WorkerDied
 from .tls import write_certificates
@@ -197,15 +196,17 @@ class Dask:
 def _settings(spec: ClusterSpec | None, workers: int, scratch: Path) -> dict[str, Any]:
     """Dask's settings while a pool is open."""
     beside = 1 if spec is None or spec.kind != "local" else workers  # on one machine
-    threads = (spec.options.get("cores") if spec else None) or max(1, n_cores() // beside)
+    threads = (spec.options.get("cores") if spec else None) or cluster.share(beside)
+    environment = cluster.environment(threads)
     return {
+        "distributed.worker.multiprocessing-method": forkserver.method(environment),
         # Every task on a worker that dies comes back at once; the driver runs each of them
         # again alone, so that the innocent ones pass and the guilty one is found.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.comm.timeouts.connect": "10s",
         # A worker that starts slowly on a busy machine is not lost; see ``_restart``.
         "distributed.deploy.lost-worker-timeout": "1d",
-        "distributed.nanny.pre-spawn-environ": cluster.environment(threads),
+        "distributed.nanny.pre-spawn-environ": environment,
         "distributed.admin.low-level-log-length": 100,
         "temporary-directory": str(scratch),
         **(write_certificates(scratch / "tls") if spec is not None and spec.tls else {}),

@@ -142,8 +142,8 @@ def _read_cache(source: str, cache: Path, corpus: Path | None, array: str) -> Fe
 
 def _of_recipe(source: str, cache: Path, corpus: Path | None) -> tuple[Corpus, NodeKeys]:
     from .notebook import NodeRef
+    from .prepared import prepared
     from .result import Reporter
-    from .run import prepared
 
     recipe_name, _, name = source.rpartition(":")
     recipe, opened = prepared(recipe_name, corpus, (), (), (), Reporter())

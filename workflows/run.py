@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ..cache import runs
 from ..cache.corpus import Corpus
-from ..cache.errors import AffectflowError, BadCall
-from ..cache.folds import folds_of, in_fold, told
 from ..cache.keys import canonical, settings_of
-from ..cache.labels import CLASSES
-from ..cache.leaks import leaks_of
 from ..cache.publish import usable
 from ..cache.store import FeatureStore
+from . import forkserver
+from .cluster import environment, share
 from .corpora import OFFICIAL
 from .driver import KINDS, Driver
-from .folding import folded, meant
 from .graph import Workflow
-from .graph_checks import check_made_labels, check_starts
-from .learning import faults_of, missing_labels, needed_columns, strange_corpora
 from .machine import check_device
 from .main_guard import main_is_guarded
 from .node_state import NodeState
-from .nodes import Fit
 from .plan import Board
 from .pool import check_cluster, check_scheduler, n_workers, open_pool
+from .prepared import check, prepared
 from .progress_file import ProgressFile
 from .recipe import Recipe, load_recipe
-from .reducing import check_reductions
 from .result import Reporter, Run, staged
 from .retraining import go_in_rounds, settled
 from .several import Several
@@ -83,14 +76,19 @@ def run(
     check_scheduler(scheduler)
     if scheduler in ("sync", "processes"):
         check_device(device)
-    loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
-    check_cluster(scheduler, loaded.cluster)
     if scheduler == "processes" and not main_is_guarded():
         scheduler = "sync"
         reporter.note(
             "this script has no 'if __name__ == \"__main__\":', so worker processes cannot import "
             "it: running in this process instead"
         )
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides, corpus, variants)
+    if scheduler == "processes":
+        beside = n_workers(workers, peak_memory(recipe.workflow))
+        forkserver.start(environment(share(beside)), modules_of(recipe.workflow, kinds))
+    loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
+    check_cluster(scheduler, loaded.cluster)
     check(loaded, opened, training="fit" in kinds, reporter=reporter)
     store = store_at(cache)
     if store.address.startswith("memory:") and scheduler != "sync":
@@ -189,119 +187,6 @@ def store_at(cache: str | Path | FeatureStore) -> FeatureStore:
         return FeatureStore(cache)
 
 
-def prepared(
-    recipe: str | Path | Recipe,
-    corpus: str | Path | None,
-    variants: Sequence[str],
-    overrides: Sequence[str],
-    until: Sequence[str],
-    reporter: Reporter,
-) -> tuple[Recipe, Corpus]:
-    """A recipe, the part of its graph that is asked for, and its corpus.
-
-    A variant that the recipe says is for corpora without some label columns is put beneath the
-    others where the corpus lacks one of these, and has all that the variant learns from.
-    """
-    loaded = (
-        recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, corpus, variants)
-    )
-    opened = open_corpus(loaded, reporter)
-    for name, lacking in unlabelled(loaded, opened).items():
-        other = loaded.origin.built((name, *loaded.variants)) if loaded.origin else loaded
-        if other is not loaded and not _all_missing(other.workflow.fits, opened):
-            loaded = other
-            reporter.note(
-                f"this corpus has no labels {', '.join(lacking)}: running variant '{name}'"
-            )
-    loaded = folded(loaded, opened)
-    if until:
-        loaded = replace(loaded, workflow=loaded.workflow.upto(meant(loaded.workflow, until)))
-    return loaded, opened
-
-
-def unlabelled(recipe: Recipe, corpus: Corpus) -> dict[str, list[str]]:
-    """Variants for corpora without some labels, not applied yet, and those that are lacking."""
-    found = {}
-    for name, own in recipe.known_variants.items():
-        there = set(corpus.label_columns)
-        lacking = [label for label in own.get("without_labels", ()) if label not in there]
-        if lacking and name not in recipe.variants:
-            found[name] = lacking
-    return found
-
-
-def open_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
-    """Read the recipe's corpus; make the demo if that is asked for and missing."""
-    return recipe.corpus.open(staged(reporter, "demo clips"))
-
-
-def check(recipe: Recipe, corpus: Corpus, training: bool, reporter: Reporter) -> None:
-    """Refuse a corpus that a recipe cannot run on, before anything runs; notes are reported.
-
-    Raises:
-        BadCorpus: with all faults.
-        BadCall: a fit's label column is missing, or features have too few columns to be reduced.
-    """
-    check_reductions(recipe.workflow)
-    check_starts(recipe.workflow)
-    check_made_labels(recipe.workflow)
-    for node in recipe.workflow.extracts:
-        if wrong := strange_corpora(node, corpus):
-            raise BadCall(f"node '{node.name}': {'; '.join(wrong)}")
-    fits = recipe.workflow.fits if training else ()
-    for fit in fits:
-        if wrong := faults_of(fit, corpus):
-            raise BadCall(f"node '{fit.name}': {'; '.join(wrong)}")
-    if _all_missing(fits, corpus):
-        raise _no_labels(recipe, fits, corpus)
-    columns = needed_columns(fits, corpus)
-    folds = folds_of(corpus, recipe.corpus.folds)
-    splits = [in_fold(corpus, fold) for fold in folds] or [corpus]
-    found = [
-        one.check(media=False, training=bool(fits), tasks=columns, leaks=not folds)
-        for one in splits
-    ]
-    cut = [told(corpus, recipe.corpus.folds)] if folds else []
-    cut += map(str, leaks_of(corpus, recipe.corpus.folds)) if folds else []
-    told_of = dict.fromkeys(line for one in found for line in (*one.notes, *one.warnings))
-    for line in (*recipe.notes, *corpus.notes, *cut, *told_of):
-        reporter.note(line)
-    for faults in found:
-        faults.raise_if_any()
-
-
-def _all_missing(fits: Sequence[Fit], corpus: Corpus) -> set[str]:
-    """Label columns that fits learn from and the corpus has not."""
-    return {column for fit in fits for column in missing_labels(fit, corpus)}
-
-
-def _no_labels(recipe: Recipe, fits: Sequence[Fit], corpus: Corpus) -> BadCall:
-    """The error of the first fit whose label columns a corpus lacks, with what would mend it."""
-    there = corpus.label_columns
-    name, own = next((fit.name, own) for fit in fits if (own := missing_labels(fit, corpus)))
-    mend = "Give its table such a column, or choose tasks among those"
-    if "M" in there and not set(own) & set(CLASSES):  # a class is never learned from M
-        mend = f"To train every task on M instead: --set {name}.labels=M, for each such fit"
-    would_do = [name for name in recipe.known_variants if _does(recipe, name, corpus)]
-    if would_do:
-        mend = " or ".join(f"--variant {name}" for name in would_do) + " would do with these"
-    return BadCall(
-        f"node '{name}' learns from the label column(s) {', '.join(own)}, which this corpus has "
-        f"not; it has {', '.join(there) or 'no labels'}. {mend}"
-    )
-
-
-def _does(recipe: Recipe, variant: str, corpus: Corpus) -> bool:
-    """Whether a corpus has all labels of a variant on top of the recipe as it is."""
-    if recipe.origin is None or variant in recipe.variants:
-        return False
-    try:
-        made = recipe.origin.built((*recipe.variants, variant))
-    except AffectflowError:
-        return False  # it changes what another variant has taken away
-    return not _all_missing(made.workflow.fits, corpus)
-
-
 def run_id(recipe: Recipe, corpus: Corpus) -> str:
     """Recipe, variants, and a digest of what was asked: nodes, corpus table, folds if any."""
     folds = recipe.corpus.folds
@@ -311,6 +196,13 @@ def run_id(recipe: Recipe, corpus: Corpus) -> str:
     told = "-".join([recipe.name, *recipe.variants])
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in told)[:40]
     return f"{name}-{hashlib.sha256(asked).hexdigest()[:12]}"
+
+
+def modules_of(workflow: Workflow, kinds: Sequence[str]) -> list[str]:
+    """The big modules that the workers of a run will need; those of signal extractors are small."""
+    neural = any("torch" in node.extractor.used_libraries() for node in workflow.extracts)
+    trains = "fit" in kinds and any(workflow.fits)
+    return ["distributed", *["torch"] * neural, *["affectflow.train.fit"] * trains]
 
 
 def peak_memory(workflow: Workflow) -> int:

@@ -21,9 +21,10 @@ from .graph import Workflow
 from .main_guard import main_is_guarded
 from .nodes import Fit
 from .pool import check_cluster, check_scheduler, n_workers, open_pool
+from .prepared import check, prepared
 from .recipe import Recipe
 from .result import Reporter, Run
-from .run import check, peak_memory, prepared, run
+from .run import peak_memory, run
 from .search import Space
 from .sweep_study import TrialRow, load_optuna
 from .sweep_trials import Searcher, set_on

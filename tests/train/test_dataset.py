@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,11 +104,19 @@ def test_rows_of_several_dimensions_are_flattened():
     assert read(given, "mean", 9, identity(6)).values.tolist() == [[3, 4, 5, 6, 7, 8]]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_named_with_utterance_input_and_column(bad):
-    given = Input("faces", "vision", table("ab", [[[1, 2]], [[3, 4], [5, bad]]]))
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_named_with_utterance_input_and_column(bad, dtype):
+    made = table("ab", [[[1, 2]], [[3, 4], [5, bad]]])
+    given = Input("faces", "vision", replace(made, values=made.values.astype(dtype)))
     with pytest.raises(TrainingError, match=r"input 'faces' .* utterance 'b', column 'y'"):
         check_finite(given)
+
+
+def test_the_largest_values_of_float16_are_finite():
+    largest = np.finfo(np.float16).max
+    made = table("a", [[[largest, -largest], [-0.0, 6e-8]]])
+    check_finite(Input("a", "audio", replace(made, values=made.values.astype(np.float16))))
 
 
 def test_a_masked_row_may_hold_anything():

@@ -101,7 +101,7 @@ def test_a_row_whose_fit_cannot_start_leaves_the_others_their_numbers(monkeypatc
         if workflow["m"].training.epochs == 3:
             raise BadInput("node 'm' cannot start from another model's weights")
 
-    monkeypatch.setattr("affectflow.workflows.run.check_starts", starts)
+    monkeypatch.setattr("affectflow.workflows.prepared.check_starts", starts)
     base, longer, *_ = reproduce("tables.yaml", "1", "cache", scheduler="sync").lines
     assert base.ours["MAE"][0] == base.fit.spread("M", "MAE")
     assert longer.fit is None

@@ -1,9 +1,9 @@
 import pytest
 
 from affectflow.cache.errors import BadRecipe
+from affectflow.workflows.prepared import check
 from affectflow.workflows.recipe import build, load_recipe
 from affectflow.workflows.result import Reporter
-from affectflow.workflows.run import check
 
 NODES = {
     "words": {"extract": "vader"},

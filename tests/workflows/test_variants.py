@@ -8,9 +8,9 @@ from affectflow.cache.errors import BadCall, BadRecipe, UnknownName
 from affectflow.cache.records import ArraySpec
 from affectflow.extract.foreign.manifest import Manifest
 from affectflow.workflows.corpora import CorpusSpec
+from affectflow.workflows.prepared import check, prepared
 from affectflow.workflows.recipe import load_recipe, plain, shipped
 from affectflow.workflows.result import Reporter
-from affectflow.workflows.run import check, prepared
 from affectflow.workflows.variants import changed, overruled, variants_of
 
 TEXT = """
