@@ -119,7 +119,7 @@ class Training:
                 object.__setattr__(self, known.name, value)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise unknown(f"setting for '{name}'", str(getattr(self, name)), choices)
+                raise unknown(name, str(getattr(self, name)), choices)
         for name in ("epochs", "patience", "batch_size", "accumulate", "plateau_epochs"):
             _whole(name, getattr(self, name))
         self._check_ranges()

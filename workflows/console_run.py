@@ -28,13 +28,23 @@ WARNINGS_SHOWN, WARNED_NAMED = 5, 3
 
 
 def show_plan(states: Sequence[NodeState]) -> None:
-    """Table of a plan: what is cached, what is to be made, and why."""
+    """Table of a plan: what is cached, what is to be made, and why.
+
+    What several nodes need is to be made for the first of them.
+    """
     table = Table("node", "what", "cached", "to do", "failed", "why", box=None, pad_edge=False)
+    makers: dict[tuple[str, bytes | None], str] = {}  # what is to be made -> the node it is for
     for state in states:
-        cached = f"{state.n_cached}" if not state.waits_for else "-"
-        todo = f"{len(state.todo)}" if not state.waits_for else "?"
+        name, why = state.node.name, state.why
+        own = [(state.fingerprint, state.keys[i] if state.keys else None) for i in state.todo]
+        shared = {makers.setdefault(one, name) for one in own} - {name}
+        cached, todo = f"{state.n_cached}", f"{sum(makers[one] == name for one in own)}"
+        if state.waits_for:
+            cached, todo = "-", "?"
+        elif shared:
+            why = f"the same as '{min(shared)}'"
         failed = f"{len(state.failed)}" if state.failed else ""
-        table.add_row(state.node.name, state.node.what, cached, todo, failed, state.why)
+        table.add_row(name, state.node.what, cached, todo, failed, why)
     OUT.print(table)
     _show_statistics(states)
 

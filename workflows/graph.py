@@ -53,7 +53,8 @@ class Workflow:
 
     def __getitem__(self, name: str) -> Node:
         if name not in self.nodes:
-            raise unknown(f"node of workflow '{self.name}'", name, self.nodes)
+            whose = f" of workflow '{self.name}'" if self.name else ""
+            raise unknown(f"node{whose}", name, self.nodes)
         return self.nodes[name]
 
     @property

@@ -81,7 +81,7 @@ def test_names_the_nearest_model_and_setting():
         ({"clip": -1}, "clip must be at least 0"),
         ({"length": "fmlmsm"}, "unknown length .*'fmlmsm'. Did you mean 'fmlmsn'"),
         ({"length": 0}, "length must be a whole number of at least 1"),
-        ({"labels": "own "}, "unknown setting for 'labels' 'own '. Did you mean 'own'"),
+        ({"labels": "own "}, "unknown labels 'own '. Did you mean 'own'"),
         ({"task_weights": 2}, "task_weights must be a list of numbers, not 2"),
         ({"task_weights": [-1]}, "task_weights must be at least 0"),
         ({"dropout": 1}, r"setting 'dropout' of 'sf' must lie in \[0, 1\), not 1"),

@@ -191,10 +191,10 @@ def test_settings_that_came_later_leave_old_fingerprints_as_they_are():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"schedule": "cosin"}, "unknown setting for 'schedule' 'cosin'. Did you mean 'cosine'"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'. Did you mean 'cosine'"),
         ({"warmup": 1}, r"warmup must lie in \[0, 1\), not 1.0"),
         ({"accumulate": 0}, "accumulate must be a whole number of at least 1, not 0"),
-        ({"precision": "float16"}, "unknown setting for 'precision' 'float16'"),
+        ({"precision": "float16"}, "unknown precision 'float16'"),
         ({"plateau_factor": -1}, r"plateau_factor must lie in \[0, 1\)"),
     ],
 )

@@ -56,6 +56,20 @@ def test_plan_says_what_is_to_be_made_and_why(call):
     ]
 
 
+def test_plan_counts_what_two_nodes_need_once(call, tmp_path):
+    fit = "{fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}"
+    twins = RECIPE + "  again: {extract: vader}\n  n: " + fit + "\n"
+    (tmp_path / "words.yaml").write_text(twins)
+    lines = [line.split() for line in call("plan", "words.yaml").output.splitlines()]
+    found = {words[0]: words[2:4] for words in lines if words}
+    assert (found["text"], found["again"]) == (["0", "3"], ["0", "0"])
+    whys = [" ".join(words) for words in lines if words and words[0] == "again"]
+    assert whys[0].endswith("the same as 'text'")
+    call("extract", "words.yaml", "--scheduler", "sync")
+    lines = [line.split() for line in call("plan", "words.yaml").output.splitlines()]
+    assert [words[2:4] for words in lines if words and words[0] in "mn"] == [["0", "1"], ["0", "0"]]
+
+
 def test_failures_are_listed_and_leave_exit_code_1(call, tmp_path, toys):
     toys.corpus(["fine day", "..."], splits=["train", "train"], media="x.mp4").write(
         tmp_path / "corpus" / "corpus.parquet"

@@ -55,7 +55,7 @@ class EasumGeneral(Easum):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.noise not in ADDED:
-            raise unknown(f"setting for 'noise' of '{self.name}'", str(self.noise), ADDED)
+            raise unknown(f"noise of '{self.name}'", str(self.noise), ADDED)
         if not self.noise_scale >= 0:
             raise BadCall(
                 f"setting 'noise_scale' of '{self.name}' must be at least 0, "

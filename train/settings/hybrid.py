@@ -73,8 +73,7 @@ class Hybrid(ModelSettings):
         super().__post_init__()
         for name, choices in (("rnn", RNNS), ("adjusted_by", ADJUSTED_BY)):
             if getattr(self, name) not in choices:
-                what = f"setting for '{name}' of '{self.name}'"
-                raise unknown(what, str(getattr(self, name)), choices)
+                raise unknown(f"{name} of '{self.name}'", str(getattr(self, name)), choices)
 
     def reads(self, modality: str) -> str:
         """Rows of every modality."""
