@@ -18,7 +18,7 @@ from .normalize import Scaler
 from .objectives import as_predictions
 from .outcome import long_table
 from .prepare import encoders_of
-from .reading import MappedReading, Reading, check_finite, read
+from .reading import MappedReading, Reading, check_finite, checked_when_read, read
 from .registry import model_class, model_settings, network_class
 from .seeds import Streams
 from .targets import from_meta
@@ -143,7 +143,8 @@ def readings_of(
                 f"the model was fitted on input '{spec.name}' of {spec.width} {spec.modality} "
                 f"columns, got {given.width} {given.modality} columns"
             )
-        check_finite(given)
+        if not checked_when_read(given, spec.reads):
+            check_finite(given)
         scaler = Scaler(weights[f"scaler.{spec.name}.mean"], weights[f"scaler.{spec.name}.scale"])
         readings[spec.name] = read(given, spec.reads, spec.length, scaler)
     return readings

@@ -14,7 +14,7 @@ from ..cache.labels import CLASSES, NO_CLASS, SENTIMENT, names_of
 from .dataset import SPLITS, Array, Dataset, Input, InputSpec, check_aligned, known, rows_to_keep
 from .metrics import FAMILIES
 from .normalize import Scaler, identity
-from .reading import MappedReading, Reading, check_finite, read, scaler_of
+from .reading import MappedReading, Reading, check_finite, checked_when_read, read, scaler_of
 from .settings.base import MARKS, SOFT, ModelSettings
 from .targets import Target, importance, targets_of, truth_of
 from .training import Training, label_columns, task_faults
@@ -192,15 +192,12 @@ def prepare(
         check_aligned(dataset.inputs)
         kept = dict.fromkeys(kept, max(kept.values()))
     for given in dataset.inputs:
-        check_finite(given)
-        length = kept[given.name]
+        length, reads = kept[given.name], model.reads(given.modality)
         as_it_is = given.name in done.encoders or given.modality in (SOFT, MARKS)
-        scaler = (
-            scaler_of(given, length, train)
-            if training.normalize == "rows" and not as_it_is
-            else identity(given.width)
-        )
-        reads = model.reads(given.modality)
+        scaled = training.normalize == "rows" and not as_it_is
+        if scaled or not checked_when_read(given, reads):
+            check_finite(given)
+        scaler = scaler_of(given, length, train) if scaled else identity(given.width)
         names = given.table.columns if given.modality == SOFT else ()
         done.specs.append(InputSpec(given.name, given.modality, given.width, reads, length, names))
         done.scalers[given.name] = scaler

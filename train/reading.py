@@ -76,11 +76,17 @@ class MappedReading:
             values.announce(rows.start, rows.stop)
 
     def fill(self, i: int, values: Array, mask: Array) -> None:
-        """Read utterance i to the front of ``values`` (T, D) float32 and ``mask`` (T,), zeros."""
+        """Read utterance i to the front of ``values`` (T, D) float32 and ``mask`` (T,), zeros.
+
+        Raises:
+            TrainingError: a real row holds a value that is not finite.
+        """
         rows = self._rows(i)
         own = values[: rows.stop - rows.start]
         mask[: len(own)] = real = self.given.table.mask[rows]
-        own[:] = flat(self.given, rows)
+        stored = flat(self.given, rows)
+        _check_rows(self.given, stored, rows)
+        own[:] = stored
         normalised(own, None if real.all() else real, self.scaler)
 
     def _rows(self, i: int) -> slice:
@@ -118,24 +124,35 @@ def check_finite(given: Input) -> None:
     Raises:
         TrainingError: one does not; names the input, the first such utterance and column.
     """
-    table, names = given.table, given.table.columns
-    if table.values.dtype.kind in "iu":  # pictures: nothing else can be in them
+    if given.table.values.dtype.kind in "iu":  # pictures: nothing else can be in them
         return
     for _, _, rows in _blocks(given):
-        values = flat(given, rows)
-        if _all_finite(values):
-            continue
-        finite = np.isfinite(values)
-        if (finite.all(axis=1) | ~table.mask[rows]).all():
-            continue
-        row, column = np.argwhere(~finite & table.mask[rows, None])[0]
-        value = values[row, column]
-        utterance = int(np.searchsorted(table.offsets, rows.start + row, side="right")) - 1
-        raise TrainingError(
-            f"input '{given.name}' holds a value that is not finite ({value}): "
-            f"utterance '{table.ids[utterance]}', "
-            f"column {repr(names[column]) if names else int(column)}"
-        )
+        _check_rows(given, flat(given, rows), rows)
+
+
+def checked_when_read(given: Input, reads: str) -> bool:
+    """Whether ``check_finite`` may be left out: its rows are looked at whenever a batch is read.
+
+    A table that is mapped since it is larger than memory is not read twice for that.
+    """
+    return reads != "mean" and isinstance(given.table.values, MappedRows)
+
+
+def _check_rows(given: Input, values: Array, rows: slice) -> None:
+    """The same of some rows, whose values (n_rows, width) were read."""
+    if values.dtype.kind in "iu" or _all_finite(values):
+        return
+    table, names = given.table, given.table.columns
+    bad = ~np.isfinite(values) & table.mask[rows, None]
+    if not bad.any():
+        return
+    row, column = np.argwhere(bad)[0]
+    utterance = int(np.searchsorted(table.offsets, rows.start + row, side="right")) - 1
+    raise TrainingError(
+        f"input '{given.name}' holds a value that is not finite ({values[row, column]}): "
+        f"utterance '{table.ids[utterance]}', "
+        f"column {repr(names[column]) if names else int(column)}"
+    )
 
 
 def _all_finite(values: Array) -> bool:

@@ -128,6 +128,18 @@ def test_a_mapped_value_that_is_not_finite_is_named(dataset, mapped_of):
         check_finite(mapped_of([given])[0])
 
 
+@pytest.mark.parametrize("split", ["train", "valid"])
+@pytest.mark.parametrize("normalize", ["none", "rows"])
+def test_it_ends_a_fit_wherever_its_rows_are_looked_at(dataset, mapped_of, split, normalize):
+    given = dataset.inputs[0]
+    first = given.table.offsets[dataset.rows(split)[0]]
+    given.table.values[first, 1], given.table.mask[first] = np.inf, True
+    model, training = fit_settings("mult", epochs=1, seeds=1, normalize=normalize, length="longest")
+    on_disk = join(dataset.ids, dataset.splits, dataset.labels, mapped_of(dataset.inputs))
+    with pytest.raises(TrainingError, match=r"input 'text' holds .* \(inf\): utterance 'v"):
+        fit(model, training, on_disk, TASKS, "sims")
+
+
 def test_validation_batches_of_mapped_inputs_are_not_kept(dataset, mapped_of):
     truth = np.zeros((len(dataset.ids), 1))
     scaler = fit_scaler([], 6)
