@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..cache import runs
 from ..cache.corpus import Corpus
+from ..cache.errors import BadCall
 from ..cache.keys import canonical, settings_of
 from ..cache.publish import usable
 from ..cache.store import FeatureStore
