@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .corpus_columns import CORPUS, TASKS, as_bytes, as_rows, columns_of, typed
+from .corpus_columns import CORPUS, TASKS, as_bytes, as_rows, as_texts, columns_of, typed
 from .corpus_file import read_file, write_file
 from .corpus_html import as_html
 from .errors import BadCorpus, UnknownName, unknown
@@ -175,6 +175,33 @@ class Corpus:
             utterance.__dict__.update(zip(_FIELDS, row, strict=True))
             utterance.__post_init__()
             yield utterance
+
+    def id_of(self, number: int) -> str:
+        """Id of one utterance by its number, from 0."""
+        return str(self._frame["id"].array[number])
+
+    def rows(self, numbers: Sequence[int] | Array) -> Iterator[Utterance]:
+        """Some utterances by their numbers, from 0, in the order of these."""
+        return iter(
+            dataclasses.replace(self, _frame=self._frame.iloc[np.asarray(numbers, np.int64)])
+        )
+
+    def files(self) -> tuple[Array, Sequence[str]]:
+        """Which media file each utterance is of, (n,) int32, -1: of none; and their paths, sorted.
+
+        The paths are a column of pyarrow's, which takes no more than their letters.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        media = as_texts(self._frame["media"])
+        coded = pc.if_else(pc.equal(media, ""), None, media).dictionary_encode()
+        order = pc.sort_indices(coded.dictionary).to_numpy()
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        numbers = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        found = np.where(numbers < 0, np.int32(-1), np.append(rank, np.int32(-1))[numbers])
+        return found.astype(np.int32), coded.dictionary.take(pa.array(order))
 
     def __getitem__(self, name: str) -> Utterance:
         """The utterance of this id.
@@ -342,8 +369,10 @@ class Corpus:
         The folder that all media have in common does not count, so that a corpus can be moved;
         nor do name, notes and range, which are not in the table.
         """
-        frame = self._frame.iloc[sorted(range(len(self)), key=self.ids.__getitem__)]
-        return hashlib.sha256(b"".join(as_bytes(frame))).hexdigest()
+        hasher = hashlib.sha256()
+        for part in as_bytes(self._frame):
+            hasher.update(part)
+        return hasher.hexdigest()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{n:,} {split or 'in no split'}" for split, n in self.sizes.items())

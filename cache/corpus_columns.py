@@ -117,9 +117,10 @@ def _numbers(
     name: str, values: Sequence[Any] | pd.Series[Any], ids: pd.Series[Any]
 ) -> tuple[Array, list[str]]:
     """Values as float64, and sentences about those that are no number (they become NaN)."""
+    given: Any  # what a sentence about a fault shows
     dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
-        given, numbers = np.asarray(values).tolist(), np.array(values, np.float64)
+        given, numbers = np.asarray(values), np.array(values, np.float64)
         bad = []
     else:
         given = list(values)
@@ -225,26 +226,48 @@ def _label_maps(tasks: Sequence[str], values: Array) -> Iterator[dict[str, float
     )
 
 
-def as_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
-    """Bytes that say all columns and nothing else, for a digest.
+def as_texts(column: pd.Series[Any]) -> Any:
+    """A column of texts as an array of pyarrow's: no Python object for each of them."""
+    import pyarrow as pa
+
+    texts = pa.array(column, pa.large_string())
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+
+
+def as_bytes(frame: pd.DataFrame) -> Iterator[bytes | memoryview]:
+    """Bytes that say all columns and nothing else, for a digest, with utterances sorted by id.
 
     The folder that all media have in common is left out, so that a corpus can be moved.
     """
+    import pyarrow.compute as pc
+
+    order = pc.array_sort_indices(as_texts(frame["id"]))
     yield canonical([len(frame), list(frame.columns)])
     for name in frame.columns:
         if name in TEXTS:
-            texts = frame[name].tolist()
-            texts = _without_common_folder(texts) if name == "media" else texts
-            yield np.fromiter(map(len, texts), "<i8", len(texts)).tobytes()
-            yield "".join(texts).encode()
+            texts = as_texts(frame[name])
+            texts = (_without_common_folder(texts) if name == "media" else texts).take(order)
+            yield pc.utf8_length(texts).to_numpy().astype("<i8").tobytes()
+            yield _letters(texts)
         else:
-            numbers = frame[name].to_numpy("<f8", na_value=np.nan) + 0.0  # -0.0 is 0.0
-            numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+            numbers = frame[name].to_numpy("<f8", na_value=np.nan)[order.to_numpy()] + 0.0
+            numbers[np.isnan(numbers)] = np.nan  # one NaN out of many, and -0.0 is 0.0
             yield numbers.tobytes()
 
 
-def _without_common_folder(paths: Sequence[str]) -> list[str]:
-    given = [path for path in paths if path]
-    shared = os.path.commonprefix([min(given, default=""), max(given, default="")])
-    cut = shared.rfind("/") + 1
-    return [path[cut:] for path in paths]
+def _letters(texts: Any) -> memoryview:
+    """The UTF-8 of all texts of a column, one after another, where it lies."""
+    _, ends, letters = texts.buffers()
+    if not len(texts) or letters is None:
+        return memoryview(b"")
+    first, last = np.frombuffer(ends, "<i8")[[texts.offset, texts.offset + len(texts)]]
+    return memoryview(letters)[first:last]
+
+
+def _without_common_folder(paths: Any) -> Any:
+    """A column of paths without what all that are given begin with."""
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(paths.filter(pc.not_equal(paths, "")))
+    shared = os.path.commonprefix([ends[end].as_py() or "" for end in ("min", "max")])
+    return pc.utf8_slice_codeunits(paths, shared.rfind("/") + 1)

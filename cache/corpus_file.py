@@ -92,10 +92,21 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise BadCorpus(f"corpus '{path}' has no column {', '.join(missing)}")
-    frame = table.to_pandas(ignore_metadata=True)
     folder = os.path.abspath(path.parent)
-    frame["media"] = [os.path.join(folder, media) if media else "" for media in frame["media"]]
-    return frame, about
+    at = table.column_names.index("media")
+    table = table.set_column(at, "media", _inside(folder, table["media"]))
+    return table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True), about
+
+
+def _inside(folder: str, media: Any) -> Any:
+    """A column of paths, those that are not absolute inside a folder; empty ones stay empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    media = media.cast(pa.large_string())
+    slash, start = (pa.scalar(text, pa.large_string()) for text in ("/", folder.rstrip("/")))
+    as_it_is = pc.or_(pc.equal(media, ""), pc.starts_with(media, "/"))
+    return pc.if_else(as_it_is, media, pc.binary_join_element_wise(start, media, slash))
 
 
 def _check_format(path: Path, about: Mapping[str, Any]) -> None:

@@ -12,18 +12,24 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from .errors import BadCall
 from .index import DigestMemory, cache_folder
+from .records import Array
 
 _MARK = "<3Q2q"  # device, inode, size, mtime_ns, ctime_ns
+_MARK_BYTES = struct.calcsize(_MARK)
+_DIGEST_BYTES = 32
 _BLOCK = 1 << 24  # bytes read at once: a thread that digests seldom waits for Python's lock
 _FRESH = 2_000_000_000  # ns
 _KEPT = 256  # digests remembered at once: a call that is killed loses no more
+_WAVE = 8192  # files that are asked for together
 
 
 class Look(NamedTuple):
@@ -88,46 +94,122 @@ def digest_and_look(
 ) -> dict[str, Digested | OSError]:
     """The digests of ``digest_files``, each with what its file looked like at that moment."""
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
-    found: dict[str, bytes | OSError] = {}
+    columns = digest_columns(names, memory, threads, progress)
+    found: dict[str, Digested | OSError] = {}
+    for i, name in enumerate(names):
+        digest, look = columns.digest(i), columns.look(i)
+        if digest is None or look is None:
+            found[name] = columns.errors[i]
+        else:
+            found[name] = Digested(digest, look)
+    return found
+
+
+class FileDigests:
+    """Digests of files and how they looked, as columns: 73 bytes a file, whatever its path.
+
+    Args:
+        digests: (n, 32) uint8, SHA-256.
+        marks: (n, 40) uint8, what the file system said of each.
+        there: (n,) bool, the file could be digested.
+        errors: number of the file -> the error met, where it could not be.
+    """
+
+    def __init__(
+        self, digests: Array, marks: Array, there: Array, errors: dict[int, OSError]
+    ) -> None:
+        self.digests, self.marks, self.there, self.errors = digests, marks, there, errors
+
+    @classmethod
+    def none(cls, n: int = 0) -> FileDigests:
+        """Columns of n files of which nothing is known yet."""
+        empty = np.zeros((n, _DIGEST_BYTES), np.uint8), np.zeros((n, _MARK_BYTES), np.uint8)
+        return cls(*empty, np.zeros(n, bool), {})
+
+    def set(self, i: int, digest: bytes, mark: bytes) -> None:
+        """Enter a file."""
+        self.digests[i] = np.frombuffer(digest, np.uint8)
+        self.marks[i] = np.frombuffer(mark, np.uint8)
+        self.there[i] = True
+
+    def digest(self, i: int) -> bytes | None:
+        """SHA-256 of file i; None where it could not be digested, or there is no such file."""
+        if not 0 <= i < len(self.there) or not self.there[i]:
+            return None
+        digest: bytes = self.digests[i].tobytes()
+        return digest
+
+    def look(self, i: int) -> Look | None:
+        """What file i looked like; None where its digest is None."""
+        if not 0 <= i < len(self.there) or not self.there[i]:
+            return None
+        *_, size, mtime_ns, _ = struct.unpack(_MARK, self.marks[i].tobytes())
+        return Look(size, mtime_ns)
+
+
+def digest_columns(
+    paths: Sequence[str],
+    memory: Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FileDigests:
+    """The digests of ``digest_and_look`` in the order of the paths, each of which stands once.
+
+    They are gone through in waves, so that there are never Python objects for all of them.
+    """
+    found = FileDigests.none(len(paths))
+    missing: list[int] = []
     memorable: list[tuple[bytes, bytes]] = []
-    marks: dict[str, bytes] = {}
-    for name in names:
-        try:
-            marks[name] = _mark(os.stat(name))
-        except OSError as error:
-            found[name] = error
-        except ValueError as error:  # a zero byte inside the path
-            found[name] = OSError(errno.EINVAL, str(error), name)
     database = None if memory is None else DigestMemory(memory)
     try:
-        known = {} if database is None else database.get(list(marks.values()))
-        found.update({name: known[mark] for name, mark in marks.items() if mark in known})
-        missing = [name for name in names if name not in found]
+        for wave in _waves(range(len(paths))):
+            missing += _remembered(paths, wave, database, found)
+        n = 0
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-            answers = pool.map(_digest_or_error, missing)
-            for n, (name, (digest, mark)) in enumerate(zip(missing, answers, strict=True), 1):
-                found[name] = digest
-                if isinstance(digest, bytes):
-                    marks[name] = mark
-                    if not _is_fresh(mark):
-                        memorable.append((mark, digest))
-                if database is not None and len(memorable) >= _KEPT:
-                    database.put(memorable)
-                    memorable.clear()
-                if progress is not None:
-                    progress(n, len(missing))
+            for part in _waves(missing):
+                answers = pool.map(_digest_or_error, [str(paths[i]) for i in part])
+                for i, (digest, mark) in zip(part, answers, strict=True):
+                    if isinstance(digest, OSError):
+                        found.errors[i] = digest
+                    else:
+                        found.set(i, digest, mark)
+                        if not _is_fresh(mark):
+                            memorable.append((mark, digest))
+                    if database is not None and len(memorable) >= _KEPT:
+                        database.put(memorable)
+                        memorable.clear()
+                    n += 1
+                    if progress is not None:
+                        progress(n, len(missing))
     finally:
         if database is not None:
             database.put(memorable)  # also of a call that was interrupted
             database.close()
-    return {name: _with_look(found[name], marks.get(name, b"")) for name in names}
+    return found
 
 
-def _with_look(digest: bytes | OSError, mark: bytes) -> Digested | OSError:
-    if isinstance(digest, OSError):
-        return digest
-    *_, size, mtime_ns, _ = struct.unpack(_MARK, mark)
-    return Digested(digest, Look(size, mtime_ns))
+def _waves(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[at : at + _WAVE] for at in range(0, len(numbers), _WAVE))
+
+
+def _remembered(
+    paths: Sequence[str], wave: Sequence[int], database: DigestMemory | None, found: FileDigests
+) -> list[int]:
+    """Enter the files of a wave that are remembered or cannot be asked for; numbers of the rest."""
+    marks: dict[int, bytes] = {}
+    for i in wave:
+        name = str(paths[i])  # paths may be a column of another library's strings
+        try:
+            marks[i] = _mark(os.stat(name))
+        except OSError as error:
+            found.errors[i] = error
+        except ValueError as error:  # a zero byte inside the path
+            found.errors[i] = OSError(errno.EINVAL, str(error), name)
+    known = {} if database is None else database.get(list(marks.values()))
+    for i, mark in marks.items():
+        if mark in known:
+            found.set(i, known[mark], mark)
+    return [i for i, mark in marks.items() if mark not in known]
 
 
 def digest_weights(path: str | Path, memory: Path | None = None) -> str:

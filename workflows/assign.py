@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from ..cache.records import FeatureSpec
+from ..cache.records import Array, FeatureSpec
 from .batch import Batch, Job
 from .encoding import EncodeTask
 from .fitting import FitTask, InputRef
@@ -20,7 +18,7 @@ from .nodes import Encode, Extract, Fit, Reduce
 from .output import SHARD_BYTES
 from .plan import Board
 from .reducing import BasisTask, ReduceTask
-from .result import places
+from .result import places, places_of
 
 #: Utterances of a partition grow with the corpus, so that small ones have work for every worker
 #: and large ones few shards: the square root of the corpus, between these two.
@@ -70,59 +68,49 @@ class Assignment:
 
         The segments of one file fall into one partition where the extractor goes through it once.
         """
-        board, store = self.board, self.board.store
-        by_file = states[0].node.extractor.whole_files  # type: ignore[union-attr]  # an Extract
-        n_buckets = -(-len(board.utterances) // partition_size(len(board.utterances)))
-        todo = {state.node.name: set(state.todo) for state in states}
-        buckets: dict[int, list[int]] = defaultdict(list)
-        contents = self.board.workflow.contents(states[0].node)  # type: ignore[arg-type]
-        for i in sorted(set().union(*todo.values())):
-            digest = (
-                board.clips[i].file_digest
-                if by_file
-                else b"".join(board.digest(i, content) for content in contents)
-            )
-            buckets[int.from_bytes(digest[:8], "big") % n_buckets].append(i)
-        stored = {
-            name: places(store, board.states[name])
-            for state in states
-            for name in state.node.inputs
-        }
-        for bucket in sorted(buckets):
-            numbers = buckets[bucket]
-            jobs = [self._job(state, numbers, todo[state.node.name], stored) for state in states]
-            yield Batch(
-                self._root,
-                self.run,
-                tuple(board.clips[i] for i in numbers),
-                tuple(job for job in jobs if job.keys),
-                self.device,
-            )
-
-    def _job(
-        self,
-        state: NodeState,
-        numbers: Sequence[int],
-        todo: set[int],
-        stored: Mapping[str, Sequence[Any]],
-    ) -> Job:
-        node = state.node
+        board = self.board
+        node = states[0].node
         assert isinstance(node, Extract)
-        wanted = [i for i in numbers if i in todo]
-        spec = self.board.workflow.spec(node)
+        left = {state.node.name: np.zeros(len(board.corpus), bool) for state in states}
+        for state in states:
+            left[state.node.name][state.left] = True
+        rows = np.flatnonzero(np.logical_or.reduce(list(left.values())))
+        n = -(-len(board.corpus) // partition_size(len(board.corpus)))
+        buckets = board.given.buckets(
+            rows, board.workflow.contents(node), node.extractor.whole_files, n
+        )
+        order = np.argsort(buckets, kind="stable")
+        ordered, ends = rows[order], np.cumsum(np.bincount(buckets, minlength=n))
+        for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            numbers = ordered[begin:end]
+            if len(numbers):
+                jobs = [
+                    self._job(state, numbers[left[state.node.name][numbers]]) for state in states
+                ]
+                yield Batch(
+                    self._root,
+                    self.run,
+                    tuple(board.given.clips(numbers.tolist())),
+                    tuple(job for job in jobs if job.keys),
+                    self.device,
+                )
+
+    def _job(self, state: NodeState, rows: Array) -> Job:
+        """A node's share of a batch: these utterances."""
+        board, node = self.board, state.node
+        assert isinstance(node, Extract)
+        spec = board.workflow.spec(node)
+        numbers: list[int] = rows.tolist()
         return Job(
             node=node.name,
             fingerprint=state.fingerprint,
             extractor=node.extractor,
             spec=spec,
-            origin=self.board.origin(node),
-            keys={i: key for i in wanted if (key := state.keys[i]) is not None},
+            origin=board.origin(node),
+            keys=dict(zip(numbers, state.keys.some(rows), strict=True)),
             on=node.on,
-            places={
-                name: {i: stored[name][i] for i in wanted if stored[name][i] is not None}
-                for name in node.inputs
-            },
-            n_groups=-(-partition_size(len(self.board.utterances)) // group_size(spec)),
+            places={name: places_of(board.store, board.states[name], rows) for name in node.inputs},
+            n_groups=-(-partition_size(len(board.corpus)) // group_size(spec)),
         )
 
     def _inputs(self, names: Sequence[str], fit: Fit | None = None) -> tuple[InputRef, ...]:
@@ -177,7 +165,7 @@ class Assignment:
                 fingerprint=state.fingerprint,
                 description=board.basis_description(node),
                 columns=node.columns,
-                ids=tuple(board.utterances[i].id for i in train),
+                ids=tuple(board.corpus.id_of(i) for i in train),
                 inputs=_only(inputs, train),
                 allow_mixed=self.allow_mixed,
             )
@@ -196,7 +184,7 @@ class Assignment:
                 fingerprint=state.fingerprint,
                 fit=state.basis.fingerprint,
                 origin=origin,
-                ids=tuple(board.utterances[i].id for i in numbers),
+                ids=tuple(board.corpus.id_of(i) for i in numbers),
                 keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
                 inputs=_only(inputs, numbers),
                 allow_mixed=self.allow_mixed,
@@ -222,7 +210,7 @@ class Assignment:
                 fingerprint=state.fingerprint,
                 fit=fit.fingerprint,
                 origin=origin,
-                ids=tuple(self.board.utterances[i].id for i in numbers),
+                ids=tuple(self.board.corpus.id_of(i) for i in numbers),
                 keys=tuple(key for i in numbers if (key := state.keys[i]) is not None),
                 inputs=_only(inputs, numbers),
                 device=self.device,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from ..cache import checkpoints, runs
@@ -59,6 +60,8 @@ class Driver:
         self._pool: Pool | None = None
         self._shared = False  # whether another driver was met on this store
         self._claims: dict[int, str] = {}  # id of a task in flight -> name of its claim
+        self._coming: Iterator[Any] = iter(())  # tasks of a level that are not made yet
+        self._ahead: deque[Any] = deque()  # those that are made, and not sent yet
         self._exit = ExitStack()
 
     def go(self, known: Mapping[tuple[str, bytes], Failure]) -> None:
@@ -82,7 +85,7 @@ class Driver:
                 before = -1
                 while answers.n_settled > before and (tasks := self._tasks(states)):
                     before = answers.n_settled
-                    self._drive(tasks)
+                    self._drive(chain.from_iterable(tasks))
                     states = [self.board.look(node) for node in nodes]
                 self._check_done(states)
         run.warnings = warnings_of(run)
@@ -96,11 +99,11 @@ class Driver:
                     name, f"{len(state.todo)} of its results were not made; run again"
                 )
 
-    def _tasks(self, states: Sequence[NodeState]) -> list[Any]:
-        """Tasks of one level, the heaviest streams first."""
-        tasks: list[Any] = []
+    def _tasks(self, states: Sequence[NodeState]) -> list[Iterable[Any]]:
+        """Tasks of one level, the heaviest streams first; batches are made when they are sent."""
+        tasks: list[Iterable[Any]] = []
         groups: dict[tuple[str, ...], list[NodeState]] = defaultdict(list)
-        todo = [s for s in states if s.todo and not s.waits_for]
+        todo = [s for s in states if not s.waits_for and s.todo]
         for state in first_of_twins([s for s in todo if s.node.name not in self.run.errors]):
             node = state.node
             if stage_of(node) not in self.kinds:
@@ -115,16 +118,16 @@ class Driver:
             if isinstance(node, Extract):
                 groups[self.run.workflow.group(node)].append(state)
             elif isinstance(node, Fit):
-                tasks.append(self._assign.fit(state, node))
+                tasks.append([self._assign.fit(state, node)])
             elif isinstance(node, Reduce):
-                tasks.extend(self._assign.reduces(state, node))
+                tasks.append(self._assign.reduces(state, node))
             else:
-                tasks.extend(self._assign.encodes(state, node))
+                tasks.append(self._assign.encodes(state, node))
         for streams in sorted(groups, key=lambda s: ("frames" not in s, "audio" not in s)):
-            tasks.extend(self._assign.batches(groups[streams]))
+            tasks.append(self._assign.batches(groups[streams]))
         return tasks
 
-    def _drive(self, tasks: Sequence[Any]) -> None:
+    def _drive(self, tasks: Iterator[Any]) -> None:
         """Push tasks through the pool; those that another driver has claimed come last."""
         if self._pool is None:
             self._lease = self._exit.enter_context(Lease(self.run.store.root))
@@ -135,14 +138,13 @@ class Driver:
             if dashboard:
                 self.reporter.note(f"dask's dashboard: {dashboard}")
         pool, answers, claimed = self._pool, self._answers, deque[Any]()
-        queue = answers.queue
-        queue.extend(tasks)
-        while queue or answers.suspects or claimed or pool.busy:
-            if not queue and not pool.busy and answers.suspects:
+        self._coming, again = tasks, answers.queue
+        while self._waiting() or answers.suspects or claimed or pool.busy:
+            if not self._waiting() and not pool.busy and answers.suspects:
                 answers.alone = answers.suspects.popleft()
-                queue.append(answers.alone)
-            while queue and pool.room:
-                task = queue.popleft()
+                again.append(answers.alone)
+            while self._waiting() and pool.room:
+                task = (self._ahead or again).popleft()
                 if not self._lease.claim(task.name):
                     claimed.append(task)
                 elif (left := self._left_of(task)) is None:
@@ -158,7 +160,12 @@ class Driver:
                 self._lease.release(self._claims.pop(id(answer.task)))
             elif claimed:
                 time.sleep(POLL)
-                queue.append(claimed.popleft())
+                again.append(claimed.popleft())
+
+    def _waiting(self, n: int = 1) -> int:
+        """Tasks that wait to be sent; n are made ahead, where there are so many still to come."""
+        self._ahead.extend(islice(self._coming, max(0, n - len(self._ahead))))
+        return len(self._ahead) + len(self._answers.queue)
 
     def _for_one(self, task: Any, pool: Pool) -> Any:
         """A fit that leaves workers idle is begun by its first stack of seeds alone."""
@@ -169,8 +176,9 @@ class Driver:
             or task is self._answers.alone
         ):
             return task
-        idle = len(self._answers.queue) + 1 < pool.workers and len(task.training.seeds) > 1
-        return replace(task, stack=0) if idle else task
+        if len(task.training.seeds) > 1 and self._waiting(pool.workers) + 1 < pool.workers:
+            return replace(task, stack=0)
+        return task
 
     def _left_of(self, task: Any) -> Any:
         """What of a task no other driver has done since the board was made; None: nothing."""

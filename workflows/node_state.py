@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cache.checkpoints import Checkpoint
+from ..cache.records import Array
 from ..cache.runs import Failure
 from ..cache.statistics import Statistic
+from .key_column import KeyColumn
 from .nodes import Fit, Node, Reduce
 
 
@@ -37,7 +40,7 @@ class NodeState:
     node: Node
     waits_for: tuple[str, ...] = ()
     fingerprint: str = ""
-    keys: Sequence[bytes | None] = ()
+    keys: KeyColumn = field(default_factory=lambda: KeyColumn.of(()))
     cached: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     failed: dict[int, Failure] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
@@ -46,17 +49,26 @@ class NodeState:
     basis: Checkpoint | None = None
 
     @property
+    def left(self) -> Array:
+        """Numbers of the utterances whose features are to be made, (m,) int, in order.
+
+        Utterances that give a node the same share one feature: the first of them stands for it.
+        """
+        open_ = self.keys.there & ~self.cached if len(self.keys) else self.cached
+        rows = np.flatnonzero(open_)
+        if self.failed:
+            rows = rows[~np.isin(rows, np.fromiter(self.failed, np.int64, len(self.failed)))]
+        return self.keys.first(rows)
+
+    @property
     def todo(self) -> list[int]:
         """Utterances whose features are to be made; [0] for a fit, or components, to be made."""
         if isinstance(self.node, Fit):
             return [] if self.checkpoint else [0]
         if isinstance(self.node, Reduce) and self.basis is None:
             return [0]
-        first: dict[bytes, int] = {}  # utterances that give a node the same share one feature
-        for i, key in enumerate(self.keys):
-            if key is not None and not self.cached[i] and i not in self.failed:
-                first.setdefault(key, i)
-        return list(first.values())
+        found: list[int] = self.left.tolist()
+        return found
 
     @property
     def done(self) -> bool:
@@ -66,7 +78,7 @@ class NodeState:
     @property
     def n(self) -> int:
         """Utterances whose features are needed (``needs``), whether they can be made or not."""
-        return sum(key is not None or i in self.failed for i, key in enumerate(self.keys))
+        return int(self.keys.there.sum()) + sum(not self.keys.there[i] for i in self.failed)
 
     @property
     def n_cached(self) -> int:
@@ -86,10 +98,12 @@ def first_of_twins(states: Sequence[NodeState]) -> list[NodeState]:
         states: in the order of their nodes.
     """
     now: list[NodeState] = []
+    times = Counter(state.fingerprint for state in states)
     made: dict[str, set[bytes | None]] = {}  # fingerprint -> keys; of a fit, which has none: None
     waiting: set[str] = set()
     for state in states:
-        own = {state.keys[i] if state.keys else None for i in state.todo}
+        twin = times[state.fingerprint] > 1  # keys of others are no concern of anybody's
+        own = {state.keys[i] if state.keys else None for i in state.todo} if twin else set()
         there = made.setdefault(state.fingerprint, set())
         if own & there or waiting.intersection(state.node.inputs):
             waiting.add(state.node.name)

@@ -6,7 +6,7 @@ encode's the content of its checkpoint; while those are still to be made, they a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,26 +16,24 @@ from .. import __version__
 from ..cache import checkpoints, difference, statistics
 from ..cache.checkpoints import Checkpoint
 from ..cache.corpus import Corpus
-from ..cache.digests import Digested, Look, default_memory, digest_and_look
 from ..cache.folds import Folds, in_fold
 from ..cache.keys import fingerprint
 from ..cache.leaks import leaks_of
-from ..cache.records import Utterance
+from ..cache.records import Array
 from ..cache.runs import Failure
 from ..cache.store import FeatureStore
 from ..train.settings.base import FUSED
 from ..train.training import LENGTH_VERSION
-from .batch import ClipRef
 from .descriptions import (
     basis_description,
-    content_digests,
     encode_description,
     encode_key,
-    extract_key,
     fit_description,
     reduce_description,
 )
+from .given import Given
 from .graph import Workflow
+from .key_column import WAVE, KeyColumn
 from .learning import faults_of, lesson_of, missing_labels, table_digest
 from .needs import needed_of
 from .node_state import NodeState
@@ -72,12 +70,8 @@ class Board:
         }
         self.states: dict[str, NodeState] = {}
         self.needed = needed_of(workflow, corpus)
-        self.utterances: list[Utterance] = list(corpus)
-        self._digests, self._broken, looks = self._contents(progress)
-        self.clips = [
-            ClipRef(i, u.id, u.media, u.start, u.end, u.text, looks.get(u.media or ""))
-            for i, u in enumerate(self.utterances)
-        ]
+        reads = {c for node in workflow.extracts for c in workflow.contents(node)}
+        self.given = Given(corpus, reads, progress)
 
     def look(self, node: Node) -> NodeState:
         """Find out where a node stands, from the states of the nodes it reads."""
@@ -104,18 +98,9 @@ class Board:
             "affectflow": __version__,
         }
 
-    def digest(self, i: int, content: str) -> bytes:
-        """Digest of what utterance i gives as ``media``, ``text`` or ``name``."""
-        return self._digests[i][content]
-
-    def contents(self) -> dict[str, bytes]:
-        """Digest of the media and segment of each utterance, by its id, where they are read."""
-        pairs = zip(self.utterances, self._digests, strict=True)
-        return {one.id: found["media"] for one, found in pairs if "media" in found}
-
     def copies(self, folds: Folds) -> list[str]:
         """Say which recordings stand in two splits, or folds, under other names."""
-        found = leaks_of(self.corpus, folds, self.contents())
+        found = leaks_of(self.corpus, folds, self.given.doubles)
         return [str(leak) for leak in found if leak.kind == "content"]
 
     def encode_description(self, node: Encode) -> dict[str, object]:
@@ -125,54 +110,14 @@ class Board:
         inputs = {name: self.states[name].fingerprint for name in node.on}
         return encode_description(node, checkpoint.digest, inputs)
 
-    def _contents(
-        self, progress: Callable[[int, int], None] | None
-    ) -> tuple[list[dict[str, bytes]], dict[int, str], dict[str, Look]]:
-        """Digests of what each utterance gives, what is wrong with it, and how its file looked."""
-        reads = {c for node in self.workflow.extracts for c in self.workflow.contents(node)}
-        broken: dict[int, str] = {}
-        media: Mapping[str, Digested | OSError] = {}
-        if "media" in reads:
-            paths = sorted({u.media for u in self.utterances if u.media is not None})
-            media = digest_and_look(paths, default_memory(), progress=progress)
-        digests: list[dict[str, bytes]] = []
-        for i, utterance in enumerate(self.utterances):
-            digest: bytes | None = None
-            if utterance.media is None:
-                broken[i] = "no media file is given for this utterance"
-            elif "media" in reads:
-                file = media[utterance.media]
-                if isinstance(file, OSError):
-                    broken[i] = f"cannot read '{utterance.media}': {file.strerror or file}"
-                else:
-                    digest = file.digest
-            digests.append(content_digests(utterance, digest, reads))
-        looks = {path: file.look for path, file in media.items() if isinstance(file, Digested)}
-        return digests, broken, looks
-
     def _extract(self, node: Extract) -> NodeState:
         workflow = self.workflow
         description = workflow.description(node)
         mark = fingerprint(description)
         contents = workflow.contents(node)
-        keys = [
-            extract_key(mark, found, contents)
-            if needed and all(c in found for c in contents)
-            else None
-            for found, needed in zip(self._digests, self.needed[node.name], strict=True)
-        ]
+        keys = self.given.keys(mark, contents, self.needed[node.name])
         cached = self._cached(mark, keys)
-        failed: dict[int, Failure] = {}
-        for i, key in enumerate(keys):
-            if cached[i] or not self.needed[node.name][i]:
-                continue
-            blocked = [name for name in node.inputs if i in self.states[name].failed]
-            if blocked:
-                failed[i] = self._upstream(node, mark, i, blocked[0])
-            elif key is None:
-                failed[i] = self._missing(node, mark, i)
-            elif (mark, key) in self.known:
-                failed[i] = replace(self.known[mark, key], utterance=self.utterances[i].id)
+        failed = self._failed(node, mark, keys, self.needed[node.name] & ~cached)
         state = NodeState(node, (), mark, keys, cached, failed)
         if state.todo:
             planned = {
@@ -183,21 +128,40 @@ class Board:
             state.why = difference.why(self.store.root, description, planned)
         return state
 
+    def _failed(
+        self, node: Extract, mark: str, keys: KeyColumn, wanted: Array
+    ) -> dict[int, Failure]:
+        """What stands in the way of those wanted utterances, (n,) bool, that cannot be made."""
+        failed: dict[int, Failure] = {}
+        known = {key: failure for (of, key), failure in self.known.items() if of == mark}
+        for name in node.inputs:
+            for i in self.states[name].failed:
+                if wanted[i]:
+                    failed.setdefault(i, self._upstream(node, mark, i, name))
+        for i in np.flatnonzero(wanted & ~keys.there).tolist():
+            failed.setdefault(i, self._missing(node, mark, i))
+        for i in np.flatnonzero(wanted & keys.there).tolist() if known else ():
+            if (key := keys[i]) in known and i not in failed:
+                failed[i] = replace(known[key], utterance=self.corpus.id_of(i))
+        return dict(sorted(failed.items()))
+
     def _missing(self, node: Extract, mark: str, i: int) -> Failure:
-        return Failure(
-            self.utterances[i].id, node.name, mark, "", "BadMedia", self._broken[i], "", True
-        )
+        reason = self.given.fault(i)
+        return Failure(self.corpus.id_of(i), node.name, mark, "", "BadMedia", reason, "", True)
 
     def _upstream(self, node: Extract, mark: str, i: int, name: str) -> Failure:
         reason = f"'{name}' failed: {self.states[name].failed[i].message}"
         return Failure(
-            self.utterances[i].id, node.name, mark, "", "UpstreamFailed", reason, "", True
+            self.corpus.id_of(i), node.name, mark, "", "UpstreamFailed", reason, "", True
         )
 
-    def _cached(self, mark: str, keys: Sequence[bytes | None]) -> npt.NDArray[np.bool_]:
+    def _cached(self, mark: str, keys: KeyColumn) -> npt.NDArray[np.bool_]:
+        """Which features are stored, (n,) bool: asked of the index a wave at a time."""
         cached = np.zeros(len(keys), bool)
-        there = [i for i, key in enumerate(keys) if key is not None]
-        cached[there] = self.store.has(mark, [key for key in keys if key is not None])
+        there = np.flatnonzero(keys.there)
+        for at in range(0, len(there), WAVE):
+            rows = there[at : at + WAVE]
+            cached[rows] = self.store.has(mark, keys.some(rows))
         return cached
 
     def _waiting(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -260,6 +224,12 @@ class Board:
         state = self.states[name]
         return state.keys[i] if state.cached[i] else None
 
+    def _present(self, name: str) -> Iterator[bytes | None]:
+        """``present`` of each utterance, in order."""
+        state = self.states[name]
+        pairs = zip(state.keys, state.cached.tolist(), strict=True)
+        return (key if there else None for key, there in pairs)
+
     def _encode(self, node: Encode) -> NodeState:
         waits = self._waiting(node.inputs)
         if waits:
@@ -306,28 +276,27 @@ class Board:
     ) -> NodeState:
         """Where features stand that something fitted makes of others."""
         mark = fingerprint(description)
-        keys: list[bytes | None] = []
+        needed = self.needed[node.name]
+        given = zip(*(self._present(name) for name in node.on), strict=True)
+        keys = KeyColumn.of(
+            (
+                encode_key(mark, inputs) if wanted and any(inputs) else None
+                for inputs, wanted in zip(given, needed.tolist(), strict=True)
+            ),
+            len(needed),
+        )
         failed: dict[int, Failure] = {}
-        for i, utterance in enumerate(self.utterances):
-            given = [self.present(name, i) for name in node.on]
-            needed = self.needed[node.name][i]
-            key = encode_key(mark, given) if needed and any(given) else None
-            keys.append(key)
-            if key is not None and (mark, key) in self.known:
-                failed[i] = replace(self.known[mark, key], utterance=utterance.id)
-            elif key is None and needed:
-                failed[i] = Failure(
-                    utterance.id,
-                    node.name,
-                    mark,
-                    "",
-                    "UpstreamFailed",
-                    f"none of {', '.join(node.on)} could be made for this utterance",
-                    "",
-                    True,
-                )
+        known = {key: failure for (of, key), failure in self.known.items() if of == mark}
+        for i, key in enumerate(keys) if known else ():
+            if key in known:
+                failed[i] = replace(known[key], utterance=self.corpus.id_of(i))
+        for i in np.flatnonzero(needed & ~keys.there).tolist():
+            reason = f"none of {', '.join(node.on)} could be made for this utterance"
+            failed[i] = Failure(
+                self.corpus.id_of(i), node.name, mark, "", "UpstreamFailed", reason, "", True
+            )
         cached = self._cached(mark, keys)
-        failed = {i: failure for i, failure in failed.items() if not cached[i]}
+        failed = {i: failure for i, failure in sorted(failed.items()) if not cached[i]}
         state = NodeState(node, (), mark, keys, cached, failed, basis=basis)
         if state.todo:
             state.why = why

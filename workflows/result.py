@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache.corpus import Corpus
 from ..cache.errors import NotCached
+from ..cache.records import Array
 from ..cache.runs import Failure, Warned, read_warnings
-from ..cache.store import FeatureStore
+from ..cache.store import FeatureStore, Place
 from ..cache.table import FeatureTable
 from ..cache.validation import count
 from .graph import Workflow
@@ -248,6 +249,14 @@ def places(store: FeatureStore, state: NodeState) -> list[Any]:
     keys = [key for key, there in zip(state.keys, state.cached, strict=True) if there]
     found = iter(store.places(state.fingerprint, [key for key in keys if key is not None]))
     return [next(found) if there else None for there in state.cached]
+
+
+def places_of(store: FeatureStore, state: NodeState, rows: Array) -> dict[int, Place]:
+    """Where the features of some utterances, by their numbers (m,), lie at a node, if anywhere."""
+    there = rows[state.cached[rows]] if len(state.cached) else rows[:0]
+    found = store.places(state.fingerprint, state.keys.some(there))
+    pairs = zip(there.tolist(), found, strict=True)
+    return {i: place for i, place in pairs if place is not None}
 
 
 def seconds(value: float | None) -> str:

@@ -111,7 +111,7 @@ def _distribution(name: str, task: str, corpus: Corpus) -> Distribution | None:
 
 def leaks(run: Run) -> list[str]:
     """What stands in two splits, or in two folds: a sentence a kind."""
-    contents = run.board.contents() if run.board else {}
+    contents = run.board.given.doubles if run.board else {}
     folds = run.recipe.corpus.folds
     known = () if folds_of(run.corpus, folds) else run.corpus.shared
     return [leak.told(known) for leak in leaks_of(run.corpus, folds, contents)]

@@ -12,6 +12,7 @@ from affectflow.cache.corpus import Corpus
 from affectflow.cache.runs import Failure
 from affectflow.train.compare import spread
 from affectflow.train.metrics import rows_seen, scores
+from affectflow.workflows.key_column import KeyColumn
 from affectflow.workflows.node_state import NodeState
 from affectflow.workflows.nodes import Extract, Fit
 from affectflow.workflows.recipe import build
@@ -114,7 +115,9 @@ def run_maker(folder):
         run = Run("toy-recipe-0123456789ab", recipe, corpus, store)
         for i, node in enumerate(recipe.workflow):
             mark = f"{i:x}" * 64
-            state = NodeState(node, (), mark, [b"k"] * len(corpus), np.ones(len(corpus), bool))
+            state = NodeState(
+                node, (), mark, KeyColumn.of([b"k" * 16] * len(corpus)), np.ones(len(corpus), bool)
+            )
             if isinstance(node, Fit):
                 state = NodeState(node, (), mark)
                 if trained:
