@@ -28,6 +28,8 @@ from .result import Reporter, Run
 RETRIES = 2
 #: Seconds before the first of these tries; twice as many before the second.
 PAUSE = 1.0
+#: Suspects that are run side by side, at least.
+COMPANY = 3
 
 
 class Answers:
@@ -41,8 +43,8 @@ class Answers:
 
     Attributes:
         queue: what is to be sent again, and what comes next, in order.
-        suspects: tasks one of which took a worker down: each is to be run alone.
-        alone: the suspect that runs alone now.
+        suspects: tasks one of which took a worker down: they are run when all others are done.
+        alone: the suspect that runs with nothing beside it now: if a worker dies, it is guilty.
         stacks: fingerprint of a fit that was begun -> stacks of seeds still to be fitted.
         bases: components that were fitted, here or by another driver.
     """
@@ -58,11 +60,29 @@ class Answers:
         self.stacks: dict[str, int] = {}
         self.bases = 0
         self._tries: dict[str, int] = defaultdict(int)
+        self._known_suspects: set[str] = set()  # names of those that run alone if they come again
 
     @property
     def n_settled(self) -> int:
         """Features and fits that were made or failed: whether a round came any further."""
         return sum(self.run.made.values()) + self.bases + len(self.board.known)
+
+    def next_suspects(self, workers: int) -> list[Any]:
+        """Suspects that are to be sent next, while nothing else is.
+
+        On a large cluster most are innocent: they had only waited on a worker that died. There
+        they come side by side first, one for each worker. Whichever then comes back again is run
+        alone, as all are where so few would gain less than a guilty one's second death costs.
+        """
+        fresh = [task for task in self.suspects if task.name not in self._known_suspects]
+        group = fresh[:workers]
+        if len(group) < COMPANY:
+            self.alone = self.suspects.popleft()
+            return [self.alone]
+        chosen = {task.name for task in group}
+        self.suspects = deque(task for task in self.suspects if task.name not in chosen)
+        self._known_suspects |= chosen
+        return group
 
     def settle(self, answer: Answer) -> None:
         """Enter what was made, or decide what becomes of a task that broke off."""
@@ -150,7 +170,8 @@ class Answers:
         died = isinstance(error, WorkerDied)
         if halves:
             where = self.suspects if died else self.queue
-            where.extend(half for half in halves if half.jobs)
+            where.extend(parts := [half for half in halves if half.jobs])
+            self._known_suspects.update(part.name for part in parts if died)
             return
         ref, job = batch.clips[0], batch.jobs[0]
         message = (

@@ -141,8 +141,7 @@ class Driver:
         self._coming, again = tasks, answers.queue
         while self._waiting() or answers.suspects or claimed or pool.busy:
             if not self._waiting() and not pool.busy and answers.suspects:
-                answers.alone = answers.suspects.popleft()
-                again.append(answers.alone)
+                again.extend(answers.next_suspects(pool.workers))
             while self._waiting() and pool.room:
                 task = (self._ahead or again).popleft()
                 if not self._lease.claim(task.name):
