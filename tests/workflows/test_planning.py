@@ -46,7 +46,6 @@ def small_waves(monkeypatch):
     for module in (given, key_column, plan):
         monkeypatch.setattr(module, "WAVE", 128)
     monkeypatch.setattr(digests, "_WAVE", 128)
-    monkeypatch.setattr(digests, "_BLOCK", 4096)
 
 
 def heard(toys):
