@@ -48,18 +48,24 @@ HUB = {
 }
 
 
+def snapshot_in(cache, name, commit):
+    """Folder in a cache of the hub for what was fetched of a model; made."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    return snapshot
+
+
 def hub_cache(folder):
     """Lay out a cache of the hub as if these configurations had been fetched."""
     for name, config in HUB.items():
-        repository = folder / f"models--{name.replace('/', '--')}"
-        snapshot = repository / "snapshots" / f"{1:040x}"
-        snapshot.mkdir(parents=True)
+        snapshot = snapshot_in(folder, name, f"{1:040x}")
         (snapshot / "config.json").write_text(json.dumps(config))
         if config is HUBERT:
             sound = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
             (snapshot / "preprocessor_config.json").write_text(json.dumps(sound))
-        (repository / "refs").mkdir()
-        (repository / "refs" / "main").write_text(snapshot.name)
     return folder
 
 
@@ -181,6 +187,21 @@ def _rotate(path, turn):
 def make_clip():
     """The function `write_clip`: pictures and sound to a media file."""
     return write_clip
+
+
+@pytest.fixture
+def fetched():
+    """Put the files of a folder into the hub's cache, as if a model of that name was fetched."""
+    cache = Path(os.environ["HF_HUB_CACHE"])
+    names = []
+
+    def put(folder, name, commit):
+        names.append(name)
+        shutil.copytree(folder, snapshot_in(cache, name, commit), dirs_exist_ok=True)
+
+    yield put
+    for name in names:
+        shutil.rmtree(cache / f"models--{name.replace('/', '--')}")
 
 
 @pytest.fixture(scope="session")

@@ -230,13 +230,17 @@ def test_one_batch_can_be_overfitted(dataset_of, name):
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     index = torch.arange(12).unsqueeze(0)
     weights = label_weights(part.known[index], torch.ones(len(tasks)))
+    small = 0  # steps in a row
     for _ in range(300):
         out = net(part.batch(index))
         loss = ((out.predictions - part.truth[index]).abs() * weights).sum()
+        small = small + 1 if float(loss.detach()) / len(tasks) < 0.08 else 0
+        if small == 10:
+            return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss.detach()) / len(tasks) < 0.08
+    pytest.fail(f"after 300 steps the error is {float(loss.detach()) / len(tasks):.3f}")
 
 
 @EVERY
