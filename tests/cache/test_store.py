@@ -140,7 +140,7 @@ def test_a_writer_killed_before_its_file_has_its_name_leaves_only_a_temporary(st
     [
         ("write", errno.ENOSPC, StoreFull, "no room to write .*nothing was left behind"),
         ("fsync", errno.EDQUOT, StoreFull, "no room"),
-        ("open", errno.EROFS, StoreReadOnly, "cannot write .* Use a cache folder that you may"),
+        ("open", errno.EROFS, StoreReadOnly, "cannot write .* Use a folder that you may"),
         ("open", errno.EACCES, StoreReadOnly, "cannot write"),
     ],
 )
