@@ -120,13 +120,15 @@ class Dropout(nn.Module):
         shape = x.transpose(1, 2).shape if rows else x.shape  # the first rows first
         noise = self.streams.noise
         kept = self._drawn([_apart(g) for g in noise] if rows else noise, math.prod(shape[1:]))
+        kept = kept.to(x.dtype)  # in mixed precision the product stays as narrow as x is
         return kept.view(shape).transpose(1, 2) if rows else kept.view(shape)
 
     def _of_packed(self, x: Tensor, real: Tensor) -> Tensor:
         """What a seed draws does not depend on how many rows the others of its stack have."""
         kept = x.new_zeros(x.shape, requires_grad=False)
         for own, mine, generator in zip(kept, real, self.streams.noise, strict=True):
-            own[mine] = self._drawn([generator], int(mine.sum()) * x.shape[2]).view(-1, x.shape[2])
+            drawn = self._drawn([generator], int(mine.sum()) * x.shape[2])
+            own[mine] = drawn.view(-1, x.shape[2]).to(x.dtype)
         return kept
 
     def _drawn(self, generators: Sequence[torch.Generator], n: int) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 from affectflow.train.fit import fit
 from affectflow.train.fitted import predict
 from affectflow.train.registry import fit_settings
+from affectflow.train.seeds import Dropout, Streams
 
 FITS = {
     "lf-dnn": (False, ("M",), {}),
@@ -54,3 +55,24 @@ def test_mixed_precision_learns_nearly_the_same(dataset_of, name):
         losses.append(done.meta["seeds"][0]["train_loss"])
     np.testing.assert_allclose(*losses, rtol=0.02)
     assert losses[0] != losses[1]
+
+
+def test_several_seeds_learn_in_mixed_precision_as_one_does(dataset_of):
+    """Packed rows, whose dropout is drawn seed by seed, are bfloat16 there."""
+    dataset = dataset_of(("text", "audio"), aligned=True, missing=(3,), model="mfn")
+    losses = []
+    for seeds in (1, 2):
+        model, training = fit_settings(
+            "mfn", seeds=seeds, epochs=2, batch_size=20, precision="bfloat16"
+        )
+        losses.append(fit(model, training, dataset, ["M"], "sims").meta["seeds"][0]["train_loss"])
+    np.testing.assert_allclose(*losses, rtol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 4), (2, 3, 5, 4)])
+def test_dropout_leaves_the_precision_of_what_it_is_given(shape):
+    import torch
+
+    dropout = Dropout(0.5, Streams([0, 1])).train()
+    for dtype in (torch.bfloat16, torch.float32, torch.float64):
+        assert dropout(torch.ones(shape, dtype=dtype)).dtype == dtype
