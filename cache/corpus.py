@@ -186,7 +186,15 @@ class Corpus:
             dataclasses.replace(self, _frame=self._frame.iloc[np.asarray(numbers, np.int64)])
         )
 
-    def files(self) -> tuple[Array, Sequence[str]]:
+    def texts(self, column: str) -> Any:
+        """A text column, ``id`` or ``text``, as an array of pyarrow's: no objects until asked."""
+        return as_texts(self._frame[column])
+
+    def spans(self) -> tuple[Array, Array]:
+        """Start and end of each utterance in s, (n,) float64 each, NaN where there is none."""
+        return self._frame["start"].to_numpy(np.float64), self._frame["end"].to_numpy(np.float64)
+
+    def files(self) -> tuple[Array, Any]:
         """Which media file each utterance is of, (n,) int32, -1: of none; and their paths, sorted.
 
         The paths are a column of pyarrow's, which takes no more than their letters.

@@ -90,7 +90,7 @@ class Assignment:
                 yield Batch(
                     self._root,
                     self.run,
-                    tuple(board.given.clips(numbers.tolist())),
+                    tuple(board.given.clips(numbers)),
                     tuple(job for job in jobs if job.keys),
                     self.device,
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -97,11 +98,26 @@ class Given:
         error = self._files.errors[file]
         return f"cannot read '{self._paths[file]}': {error.strerror or error}"
 
-    def clips(self, rows: Sequence[int]) -> Iterator[ClipRef]:
-        """Some utterances as workers need them."""
-        for i, u in zip(rows, self.corpus.rows(rows), strict=True):
-            look = self._files.look(int(self._file[i]))
-            yield ClipRef(i, u.id, u.media, u.start, u.end, u.text, look)
+    def clips(self, rows: Array) -> Iterator[ClipRef]:
+        """Some utterances, (m,) int numbers, as workers need them."""
+        ids, texts, starts, ends = self._columns
+        files = self._file[rows]
+        columns = (
+            rows.tolist(),
+            ids.take(rows).to_pylist(),
+            self._paths.take(np.maximum(files, 0)).to_pylist() if len(self._paths) else files,
+            (None if start != start else start for start in starts[rows].tolist()),
+            (None if end != end else end for end in ends[rows].tolist()),
+            texts.take(rows).to_pylist(),
+            files.tolist(),
+        )
+        for i, id, media, start, end, text, file in zip(*columns, strict=True):
+            there = media if file >= 0 else None
+            yield ClipRef(i, id, there, start, end, text, self._files.look(file))
+
+    @cached_property
+    def _columns(self) -> tuple[Any, Any, Array, Array]:
+        return self.corpus.texts("id"), self.corpus.texts("text"), *self.corpus.spans()
 
     def buckets(self, rows: Array, contents: Sequence[str], by_file: bool, n: int) -> Array:
         """Which of n parts each of some utterances is in, (m,) int64, by a digest of what it gives.
@@ -116,7 +132,7 @@ class Given:
             heads = b"".join(
                 clip.file_digest[:8]
                 for at in range(0, len(rows), WAVE)
-                for clip in self.clips(rows[at : at + WAVE].tolist())
+                for clip in self.clips(rows[at : at + WAVE])
             )
             numbers = np.frombuffer(heads, ">u8")
         elif contents:

@@ -196,5 +196,5 @@ def test_what_utterances_give_is_kept_by_number(tmp_path):
     assert found.fault(1) == "no media file is given for this utterance"
     assert found.fault(2) == f"cannot read '{tmp_path / 'no'}': No such file or directory"
     assert set(found.doubles) == {"1", "4"}
-    looks = [clip.look and clip.look.size for clip in found.clips([3, 2, 1])]
+    looks = [clip.look and clip.look.size for clip in found.clips(np.array([3, 2, 1]))]
     assert looks == [1, None, None]
