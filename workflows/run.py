@@ -25,6 +25,7 @@ from .pool import check_cluster, check_scheduler, n_workers, open_pool
 from .prepared import check, prepared
 from .progress_file import ProgressFile
 from .recipe import Recipe, load_recipe
+from .recording import PREFIX
 from .result import Reporter, Run, staged
 from .retraining import go_in_rounds, settled
 from .several import Several
@@ -85,7 +86,7 @@ def run(
         )
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides, corpus, variants)
-    if scheduler == "processes":
+    if scheduler == "processes" and not is_last_again(recipe, cache):
         beside = n_workers(workers, peak_memory(recipe.workflow))
         forkserver.start(environment(share(beside)), modules_of(recipe.workflow, kinds))
     loaded, opened = prepared(recipe, corpus, variants, overrides, until, reporter)
@@ -194,9 +195,28 @@ def run_id(recipe: Recipe, corpus: Corpus) -> str:
     cut = [] if folds.kind == OFFICIAL.kind else [settings_of(folds)]
     nodes = recipe.source.get("nodes")
     asked = canonical([nodes, sorted(recipe.workflow.nodes), corpus.digest(), *cut])
+    return f"{_called(recipe)}-{hashlib.sha256(asked).hexdigest()[:12]}"
+
+
+def _called(recipe: Recipe) -> str:
     told = "-".join([recipe.name, *recipe.variants])
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in told)[:40]
-    return f"{name}-{hashlib.sha256(asked).hexdigest()[:12]}"
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in told)[:40]
+
+
+def is_last_again(recipe: Recipe, cache: str | Path | FeatureStore) -> bool:
+    """Whether the last run of a recipe of this name was of the same nodes: it has made them all.
+
+    A guess, as the corpus was not looked at; nothing but the time that a run takes hangs on it.
+    """
+    root = cache.root if isinstance(cache, FeatureStore) else Path(cache)
+    names = [name for name in runs.run_names(root) if name[:-13] == _called(recipe)]
+    if not names:
+        return False
+    last = max(names, key=lambda name: runs.run_folder(root, name).stat().st_mtime_ns)
+    records = runs.read_records(root, last, PREFIX)
+    record = records[max(records)] if records else {"recipe": {}, "nodes": {}}
+    same = canonical(record["recipe"]) == canonical(dict(recipe.source))
+    return same and {*recipe.workflow.nodes} <= {*record["nodes"]}
 
 
 def modules_of(workflow: Workflow, kinds: Sequence[str]) -> list[str]:

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from affectflow.workflows import forkserver
+from affectflow.workflows.run import run
+
 #: A module that nobody else loads; see that the server does, and which environment workers have.
 SCRIPT = """
 import os, sys, tempfile
@@ -38,3 +41,31 @@ def test_workers_are_forked_with_what_the_server_loaded_unless_the_environment_c
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr == ""
     assert done.stdout.split("\n") == ["True 1 None as it was", "False 1 new changed", ""]
+
+
+RECIPE = """
+name: words
+corpus: {root: corpus}
+nodes:
+  text: {extract: vader}
+  m: {fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}
+"""
+
+
+def test_a_run_that_would_make_nothing_starts_no_server(tmp_path, toys, monkeypatch):
+    splits = ["train", "valid", "test"] * 4
+    texts = ["good", "bad", "so so"] * 4
+    toys.corpus(texts, labels=[0.5, -0.5, 0.0] * 4, splits=splits).write(
+        tmp_path / "corpus" / "corpus.parquet"
+    )
+    recipe = tmp_path / "words.yaml"
+    recipe.write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    started = []
+    monkeypatch.setattr(forkserver, "start", lambda environment, modules: started.append(modules))
+    run(recipe, "c", scheduler="sync")
+    assert started == []
+    again = run(recipe, "c", scheduler="processes")
+    assert (again.n_features_made, again.n_fits_made, started) == (0, 0, [])
+    run(recipe, "c", scheduler="processes", overrides=["m.epochs=1"], kinds=("extract",))
+    assert started == [["distributed"]]
