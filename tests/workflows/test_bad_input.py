@@ -222,7 +222,7 @@ def test_a_read_only_cache_is_an_error_in_one_line(tmp_path, monkeypatch):
 
     go(tmp_path, [Utterance("u", text="a day")], {"text": {"extract": "vader"}})
     monkeypatch.setattr(publish, "_write", closed)
-    with pytest.raises(StoreReadOnly, match=r"cannot write .*Read-only.* a cache folder that you"):
+    with pytest.raises(StoreReadOnly, match=r"cannot write .*Read-only.* Use a folder that you"):
         go(tmp_path, [Utterance("v", text="a week")], {"text": {"extract": "vader"}})
 
 
