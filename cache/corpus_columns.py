@@ -41,6 +41,9 @@ TASKS = (*SENTIMENT, *DIMENSIONS)
 #: What people write where there is no number, in lower case.
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>"})
 
+#: Texts that are put in order together for a digest: so few of them are there twice.
+_WAVE = 1 << 16
+
 
 def typed(columns: Mapping[str, Sequence[Any]] | pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """All columns with their types in their order, and what could not be read as a number.
@@ -246,9 +249,12 @@ def as_bytes(frame: pd.DataFrame) -> Iterator[bytes | memoryview]:
     for name in frame.columns:
         if name in TEXTS:
             texts = as_texts(frame[name])
-            texts = (_without_common_folder(texts) if name == "media" else texts).take(order)
-            yield pc.utf8_length(texts).to_numpy().astype("<i8").tobytes()
-            yield _letters(texts)
+            cut = len(_common_folder(texts)) if name == "media" else 0
+            lengths = np.maximum(pc.utf8_length(texts).to_numpy() - cut, 0)
+            yield lengths[order.to_numpy()].astype("<i8").tobytes()
+            for at in range(0, len(order), _WAVE):
+                part = texts.take(order.slice(at, _WAVE))
+                yield _letters(pc.utf8_slice_codeunits(part, cut) if cut else part)
         else:
             numbers = frame[name].to_numpy("<f8", na_value=np.nan)[order.to_numpy()] + 0.0
             numbers[np.isnan(numbers)] = np.nan  # one NaN out of many, and -0.0 is 0.0
@@ -264,10 +270,10 @@ def _letters(texts: Any) -> memoryview:
     return memoryview(letters)[first:last]
 
 
-def _without_common_folder(paths: Any) -> Any:
-    """A column of paths without what all that are given begin with."""
+def _common_folder(paths: Any) -> str:
+    """The folder that all paths of a column begin with, but for empty ones."""
     import pyarrow.compute as pc
 
     ends = pc.min_max(paths.filter(pc.not_equal(paths, "")))
     shared = os.path.commonprefix([ends[end].as_py() or "" for end in ("min", "max")])
-    return pc.utf8_slice_codeunits(paths, shared.rfind("/") + 1)
+    return shared[: shared.rfind("/") + 1]

@@ -198,3 +198,18 @@ def test_what_utterances_give_is_kept_by_number(tmp_path):
     assert set(found.doubles) == {"1", "4"}
     looks = [clip.look and clip.look.size for clip in found.clips(np.array([3, 2, 1]))]
     assert looks == [1, None, None]
+
+
+def test_a_corpus_digest_does_not_depend_on_how_many_texts_are_put_in_order_together(monkeypatch):
+    folder = "/vidéos/"
+    columns = {
+        "id": ["b", "é", "a", "😀", ""],
+        "media": [f"{folder}b/1", "", f"{folder}a/é", f"{folder}a/1", f"{folder}b/2"],
+        "text": ["", "zwei 😀", "é", "x", ""],
+    }
+    corpus = Corpus.from_columns(columns, name="x")
+    whole = corpus.digest()
+    monkeypatch.setattr("affectflow.cache.corpus_columns._WAVE", 2)
+    assert corpus.digest() == whole
+    moved = [path.replace(folder, "/elsewhere/") for path in columns["media"]]
+    assert Corpus.from_columns(columns | {"media": moved}, name="y").digest() == whole
