@@ -19,6 +19,7 @@ from typing import IO
 
 from .errors import BadInput
 from .layout import FORMAT, identity
+from .leases import Lease
 from .merge import Taken, merge
 from .names import NAMES, temporary
 from .publish import make_folder, store_errors, sync_folder
@@ -96,14 +97,15 @@ def import_archive(
     """
     identity(root)
     staged = temporary(root / "import")
-    try:
-        with store_errors(staged):
-            make_folder(staged)
-        identity(staged)
-        _unpack(archive, staged)
-        return merge(root, staged, progress)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    with Lease(root):  # nobody removes what is staged
+        try:
+            with store_errors(staged):
+                make_folder(staged)
+            identity(staged)
+            _unpack(archive, staged)
+            return merge(root, staged, progress)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def _add(archive: tarfile.TarFile, name: str, image: bytes) -> None:

@@ -13,6 +13,7 @@ from .checkpoints import FILES, checkpoint_folder, checkpoint_names, place
 from .checkpoints import load as load_checkpoint
 from .errors import BadCall
 from .layout import all_shards, batch_name, existing, node_name, size_of
+from .leases import Lease
 from .publish import publish
 from .runs import record_paths, run_names
 from .shard_file import ShardFile
@@ -61,11 +62,12 @@ def merge(root: Path, other: Path, progress: Callable[[int, int], None] | None =
     ]
     sizes = [size_of(path) for _, path in works]
     done = 0
-    for (take, path), size in zip(works, sizes, strict=True):
-        take(store, other, path, found)
-        done += size
-        if progress is not None:
-            progress(done, sum(sizes))
+    with Lease(root):  # nobody removes what is written
+        for (take, path), size in zip(works, sizes, strict=True):
+            take(store, other, path, found)
+            done += size
+            if progress is not None:
+                progress(done, sum(sizes))
     store.adopt()
     store.close()
     return found

@@ -6,11 +6,13 @@ import tarfile
 import numpy as np
 import pytest
 
-from affectflow.cache import checkpoints, runs
+from affectflow.cache import checkpoints, garbage, runs
 from affectflow.cache.archive import MANIFEST, export_archive, import_archive
 from affectflow.cache.errors import BadCall, BadInput, Damaged
+from affectflow.cache.garbage import collect
 from affectflow.cache.layout import all_shards
 from affectflow.cache.merge import merge
+from affectflow.cache.names import PART
 from affectflow.cache.selection import Selection, everything
 from affectflow.cache.store import FeatureStore
 from affectflow.cache.verify import verify
@@ -211,6 +213,26 @@ def test_shards_whose_features_are_all_here_are_passed_over(filled, tmp_path, ma
     before = all_shards(new.root)
     merge(store.root, new.root)
     assert len(all_shards(store.root)) == len(before)
+
+
+def test_what_is_staged_is_left_by_who_collects_garbage_on_another_host(
+    filled, tmp_path, monkeypatch
+):
+    store, items = filled
+    export_archive(store.root, everything(store.root), tmp_path / "all.tar")
+    new = tmp_path / "new"
+    held = []
+
+    def elsewhere(*_):
+        monkeypatch.setattr(garbage, "host", lambda: "another")
+        held.extend(path for path in new.iterdir() if path.name.endswith(PART))
+        collect(new)
+
+    found = import_archive(new, tmp_path / "all.tar", elsewhere)
+    assert held
+    assert found.faults == []
+    assert FeatureStore(new).has(NODE, list(items)).all()
+    assert not list(new.rglob("*.lease"))
 
 
 def test_a_store_is_not_merged_into_itself(filled, tmp_path):
