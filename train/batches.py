@@ -14,6 +14,7 @@ from .domains import Domains
 from .models.base import Batch
 from .objectives import label_weights
 from .reading import MappedReading, Reading
+from .rows import Padded, Rows
 
 #: Utterances of a batch that is not trained on, and bytes of its longest input at most.
 IN_ORDER, IN_ORDER_BYTES = 256, 256 << 20
@@ -70,15 +71,14 @@ class Sequences:
         longest = int(self.lengths.max()) if len(self.lengths) else 0
         return longest * self.rows.shape[1] * self.rows.element_size()
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (S, B, T, D) and mask (S, B, T) of utterances ``index``, T the longest of them."""
+    def take(self, index: Tensor) -> tuple[Rows, Tensor]:
+        """Rows and mask (S, B, T) of utterances ``index``, T the longest of them."""
         lengths = self.lengths[index]  # (S, B)
         longest = max(1, int(lengths.max()))
         step = torch.arange(longest, device=index.device)
         place = self.starts[index].unsqueeze(-1) + step  # (S, B, T)
         place = torch.where(step < lengths.unsqueeze(-1), place, len(self.rows) - 1)
-        values = self.rows.index_select(0, place.reshape(-1))
-        return values.view(*place.shape, -1), self.real[place]
+        return Rows(self.rows, place), self.real[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +161,17 @@ class Part:
 
     def batch(self, index: Tensor) -> Batch:
         """The utterances ``index`` (S, B), any of them for each seed."""
-        means, values, masks = self.means.take(index) if self.means else (None, {}, {})
-        for name, rows in self.sequences.items():
-            values[name], masks[name] = rows.take(index)
+        values, masks, means = self._inputs(index)
         domain = None if self.domain is None else self.domain[index]
         return Batch(values, masks, means, index, domain)
+
+    def _inputs(self, index: Tensor) -> tuple[Padded, dict[str, Tensor | None], Tensor | None]:
+        """Values and masks by name, and all means side by side."""
+        means, parts, masks = self.means.take(index) if self.means else (None, {}, {})
+        values: dict[str, Tensor | Rows] = dict(parts)
+        for name, rows in self.sequences.items():
+            values[name], masks[name] = rows.take(index)
+        return Padded(values), masks, means
 
     def every_epoch(self, n_seeds: int) -> Iterable[Batch]:
         """What ``in_order`` gives, any number of times: kept, unless there is a mapped input."""
@@ -182,16 +188,13 @@ class Part:
         size = max(1, min(size, IN_ORDER_BYTES // max(1, largest)))
         for start in range(0, self.n, size):
             index = torch.arange(start, min(start + size, self.n), device=self.device)
-            one = self.batch(index.unsqueeze(0))
+            values, masks, means = self._inputs(index.unsqueeze(0))
 
             def many(tensor: Tensor | None) -> Tensor | None:
                 return None if tensor is None else tensor.expand(n_seeds, *tensor.shape[1:])
 
-            yield Batch(
-                {name: v.expand(n_seeds, *v.shape[1:]) for name, v in one.values.items()},
-                {name: many(mask) for name, mask in one.mask.items()},
-                many(one.means),
-            )
+            same = {name: many(mask) for name, mask in masks.items()}
+            yield Batch(values.expand(n_seeds), same, many(means))
 
     def steps(
         self, order: Tensor, size: int, task_weights: Tensor, together: int = 1

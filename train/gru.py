@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .packing import Packing
+from .rows import Rows
 from .seeds import Streams
 
 
@@ -36,11 +37,11 @@ class Gru(nn.Module):
         self.bias = nn.Parameter(streams.uniform((1, 3 * hidden), bound))
         self.state_bias = nn.Parameter(streams.uniform((1, hidden), bound))
 
-    def rows(self, x: Tensor, mask: Tensor) -> Tensor:
+    def rows(self, x: Tensor | Rows, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
         packing = Packing(mask)
         given = torch.baddbmm(self.bias, packing.pack(x), self.from_input)  # (S, P, 3 H)
-        state = given.new_zeros(*given.shape[:1], x.shape[1], self.hidden)
+        state = given.new_zeros(*mask.shape[:2], self.hidden)
         made = [given[..., : self.hidden][:, :0]]
         for now in given.split(packing.sizes, dim=1):
             state = self._step(now, state[:, : now.shape[1]])

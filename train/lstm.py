@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .lstm_scan import Scan
 from .packing import Packing
+from .rows import Rows, padded
 from .seeds import Streams
 
 #: What our way takes in products of torch's kernel: so many for the calls of a time step, and so
@@ -48,11 +49,11 @@ class Lstm(nn.Module):
         self.from_state = nn.Parameter(streams.uniform((hidden, 4 * hidden), bound))
         self.bias = nn.Parameter(streams.uniform((1, 4 * hidden), bound))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Rows, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the last state (S, B, H)."""
         return self._after(x, mask, mask.sum(dim=2, keepdim=True)).squeeze(2)
 
-    def rows(self, x: Tensor, mask: Tensor) -> Tensor:
+    def rows(self, x: Tensor | Rows, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to the state after each row, (S, B, T, H)."""
         return self._after(x, mask, mask.cumsum(dim=2))
 
@@ -66,11 +67,11 @@ class Lstm(nn.Module):
             )
         return found
 
-    def _after(self, x: Tensor, mask: Tensor, n_read: Tensor) -> Tensor:
+    def _after(self, x: Tensor | Rows, mask: Tensor, n_read: Tensor) -> Tensor:
         """The states (S, B, N, H) after so many real rows each, ``n_read`` (S, B, N)."""
-        here = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if here and kernel_is_quicker(mask, x.shape[-1], self.hidden):
-            return self._by_kernel(x, mask, n_read)
+        here = mask.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if here and kernel_is_quicker(mask, self.from_input.shape[-2], self.hidden):
+            return self._by_kernel(padded(x), mask, n_read)
         packing = Packing(mask)
         states, _ = self.packed(packing.pack(x), packing)
         return packing.after(states, n_read)

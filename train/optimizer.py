@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from .large_pages import moved
 from .training import Training
 from .wide import WideParameter
 
@@ -71,13 +72,13 @@ class Adam:
         #: Share of the learning rate; weights, gradient, moments.
         self.parts = list(zip(shares, *(x.split(sizes) for x in tensors), strict=True))
         self.wide = [
-            (share, p, torch.zeros_like(p.detach()), torch.zeros_like(p.detach()))
+            (share, p, moved(torch.zeros_like(p)), moved(torch.zeros_like(p)))
             for share, (group, _) in zip(shares, groups, strict=True)
             for p in group
             if isinstance(p, WideParameter)
         ]
         for _, weight, *_ in self.wide:
-            weight.factors = []
+            weight.data, weight.factors = moved(weight.data), []
 
     @torch.no_grad()
     def step(self, lr: float | None = None) -> None:

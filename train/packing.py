@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .rows import Rows
+
 
 class Place(NamedTuple):
     """Where a time step lies in ``Packing.flat``, and the one before it.
@@ -74,10 +76,14 @@ class Packing:
         self._rank = torch.empty_like(order)  # (S, B)
         self._rank.scatter_(1, order, torch.arange(n, device=device).expand_as(order))
 
-    def pack(self, x: Tensor) -> Tensor:
+    def pack(self, x: Tensor | Rows) -> Tensor:
         """Rows (S, B, T, D) as (S, P, D)."""
-        packed = x.flatten(0, 2).index_select(0, self._rows.reshape(-1))
-        return packed.view(*self._rows.shape, x.shape[-1])
+        chosen = self._rows.reshape(-1)
+        if isinstance(x, Rows):
+            packed = x.at(x.place.reshape(-1)[chosen])
+        else:
+            packed = x.flatten(0, 2).index_select(0, chosen)
+        return packed.view(*self._rows.shape, packed.shape[-1])
 
     def flat(self, packed: Tensor) -> Tensor:
         """A copy of (S, P, D) as (S * P, D), all rows of a time step side by side."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..dataset import InputSpec
+from ..rows import Rows, padded
 from .base import Batch
 
 
@@ -19,16 +20,28 @@ def aligned_rows(
 
     Where an utterance lacks an input, its rows are zeros and masked.
     """
-    longest = max(batch.values[spec.name].shape[2] for spec in inputs)
+    rows, masks, real = aligned(batch, inputs)
+    return [padded(own) for own in rows], masks, real
+
+
+def aligned(
+    batch: Batch, inputs: Sequence[InputSpec]
+) -> tuple[list[Tensor | Rows], list[Tensor], Tensor]:
+    """As ``aligned_rows``, for layers that need no padding: see ``Batch.given``."""
+    given = [batch.mask[spec.name] for spec in inputs]
+    longest = max(mask.shape[2] for mask in given if mask is not None)  # of rows there is one
     rows, masks = [], []
-    for spec in inputs:
-        mask = batch.mask[spec.name]
+    for spec, mask in zip(inputs, given, strict=True):
         assert mask is not None
-        values, missing = batch.values[spec.name], longest - mask.shape[2]
+        own, missing = batch.given(spec.name), longest - mask.shape[2]
         if missing:  # the longest utterance lacks this input
-            values = functional.pad(values, (0, 0, 0, missing))
+            own = (
+                own.longer(missing)
+                if isinstance(own, Rows)
+                else functional.pad(own, (0, 0, 0, missing))
+            )
             mask = functional.pad(mask, (0, missing))
-        rows.append(values)
+        rows.append(own)
         masks.append(mask)
     return rows, masks, torch.stack(masks).any(dim=0)
 

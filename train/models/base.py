@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...cache.errors import BadCall
 from ..dataset import InputSpec
 from ..objectives import Objective
+from ..rows import Padded, Rows
 from ..seeds import Streams
 from ..settings.base import ModelSettings
 
@@ -40,6 +41,10 @@ class Batch:
     index: Tensor | None = None
     domain: Tensor | None = None
     copied: Tensor | None = None
+
+    def given(self, name: str) -> Tensor | Rows:
+        """As ``values``, for layers that need no padding: rows may be told by where they lie."""
+        return self.values.given[name] if isinstance(self.values, Padded) else self.values[name]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..lstm import Lstm
 from ..objectives import Objective
+from ..rows import Rows
 from ..seeds import Dropout, Linear, Streams
 from ..wide import WideParameter, WideProduct
 from .base import masked
@@ -56,7 +57,7 @@ class TextSubnet(nn.Module):
         self.drop = Dropout(dropout, streams)
         self.out = Linear(hidden, n_out, streams)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor | Rows, mask: Tensor | None) -> Tensor:
         """Map rows (S, B, T, D) and their mask (S, B, T) to (S, B, n_out)."""
         assert mask is not None
         return masked(self.out(self.drop(self.lstm(x, mask))), mask.any(dim=-1))

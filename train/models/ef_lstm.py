@@ -11,7 +11,7 @@ from torch import nn
 from ..lstm import Lstm
 from ..packing import Packing
 from ..seeds import Dropout, Linear, Streams
-from .aligned import aligned_rows
+from .aligned import aligned
 from .base import Batch, Model, Output
 
 
@@ -42,7 +42,7 @@ class EfLstmNet(Model):
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, units)."""
-        rows, _, mask = aligned_rows(batch, self.inputs)
+        rows, _, mask = aligned(batch, self.inputs)
         packing = Packing(mask)
         x = torch.cat([packing.pack(own) for own in rows], dim=-1)
         *between, last = cast(Sequence[Lstm], self.layers)

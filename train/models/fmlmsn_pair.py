@@ -65,7 +65,7 @@ class FmlmsnPairNet(Model):
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the pair's second hidden layer (S, B, pair_units)."""
         embedded = [
-            subnet(batch.values[spec.name], batch.mask[spec.name])
+            subnet(batch.given(spec.name), batch.mask[spec.name])
             for spec, subnet in zip(self.inputs, self.subnets, strict=True)
         ]
         score, hidden = self.pair(outer(*embedded))

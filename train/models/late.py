@@ -56,7 +56,7 @@ class LateFusion(Model):
     def embed(self, batch: Batch) -> list[Tensor]:
         """The embedding (S, B, units) of each input."""
         return [
-            subnet(batch.values[spec.name], batch.mask[spec.name])
+            subnet(batch.given(spec.name), batch.mask[spec.name])
             for spec, subnet in zip(self.inputs, self.subnets, strict=True)
         ]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..lstm import Lstm
 from ..packing import Packing
 from ..seeds import Dropout, Linear, Streams
-from .aligned import aligned_rows
+from .aligned import aligned
 from .base import Batch, Model, Output
 from .shared_memory import Gate, remember
 
@@ -72,7 +72,7 @@ class MfnNet(Model):
 
     def forward(self, batch: Batch) -> Output:
         """Scores (S, B, K) and the layer before them (S, B, post_units)."""
-        rows, masks, real = aligned_rows(batch, self.inputs)
+        rows, masks, real = aligned(batch, self.inputs)
         packing = Packing(real)
         states, now = [], []
         for lstm, x, mask in zip(cast(Sequence[Lstm], self.lstms), rows, masks, strict=True):

@@ -77,9 +77,10 @@ class MisaNet(Model):
     def _embed(self, batch: Batch, i: int) -> Tensor:
         """A modality as a whole, (S, B, units)."""
         spec = self.inputs[i]
-        x = batch.values[spec.name]
         if spec.modality in self.encoders:
-            x = self.encoders[spec.modality](x, batch.mask[spec.name])
+            x = self.encoders[spec.modality](batch.given(spec.name), batch.mask[spec.name])
+        else:
+            x = batch.values[spec.name]
         done: Tensor = self.normal[i](torch.relu(self.project[i](x)))
         return done
 

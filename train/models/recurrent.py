@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lstm import Lstm
+from ..rows import Rows, both_ways
 from ..seeds import LayerNorm, Streams
 
 
@@ -28,21 +29,20 @@ class BiLstm(Lstm):
     def _stacked(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.from_input.flatten(0, 1), self.from_state.flatten(0, 1), self.bias.flatten(0, 1)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Rows, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to both last states, (S, B, 2 H)."""
-        return _beside(super().forward(_twice(x), _twice(mask)))
+        return _beside(super().forward(_twice(x), both_ways(mask)))
 
-    def both(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def both(self, x: Tensor | Rows, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Both last states (S, B, 2 H), and those after each row, (S, B, T, 2 H)."""
-        states = super().rows(_twice(x), _twice(mask))
+        states = super().rows(_twice(x), both_ways(mask))
         last = states[:, :, -1]
         forth, back = states.unflatten(0, (-1, 2)).unbind(1)
         return _beside(last), torch.cat([forth, back.flip(2)], dim=-1)
 
 
-def _twice(x: Tensor) -> Tensor:
-    """(S, B, T, ...) to (2 S, B, T, ...): each seed's rows in order, then in reverse."""
-    return torch.stack([x, x.flip(2)], dim=1).flatten(0, 1)
+def _twice(x: Tensor | Rows) -> Tensor | Rows:
+    return x.both_ways() if isinstance(x, Rows) else both_ways(x)
 
 
 def _beside(states: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class DeepBiLstm(nn.Module):
         self.between = LayerNorm(2 * hidden, streams)
         self.second = BiLstm(2 * hidden, hidden, streams)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Rows, mask: Tensor) -> Tensor:
         """Map rows (S, B, T, D) and mask (S, B, T) to (S, B, 4 H)."""
         last, rows = self.first.both(x, mask)
         return torch.cat([last, self.second(self.between(rows), mask)], dim=-1)

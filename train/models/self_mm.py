@@ -149,7 +149,7 @@ class SelfMmNet(Model):
 
     def _embed(self, batch: Batch) -> list[Tensor]:
         return [
-            self.subnets[spec.modality](batch.values[spec.name], batch.mask[spec.name])
+            self.subnets[spec.modality](batch.given(spec.name), batch.mask[spec.name])
             if spec.modality in self.subnets
             else batch.values[spec.name]
             for spec in self.inputs
