@@ -17,6 +17,7 @@ from ..cache.corpus_columns import TASKS
 from ..cache.digests import default_memory, digest_weights
 from ..cache.errors import BadCall
 from ..cache.keys import fingerprint
+from ..cache.leases import Lease
 from ..cache.publish import publish
 from ..cache.records import MAIN, Features
 from ..cache.store import FeatureStore
@@ -182,7 +183,8 @@ def _store(
 ) -> list[ImportedArray]:
     """Put all arrays into the cache under the keys that a run looks for."""
     contents = [content_digests(utterance, None, ["name"]) for utterance in corpus]
-    with ShardWriter(store) as writer:
+    # While it is held, nobody who collects garbage takes files that are being written.
+    with Lease(store.root), ShardWriter(store) as writer:
         done = [
             _write_array(writer, corpus.ids, contents, foreign, folder, name, reporter)
             for name in foreign.arrays

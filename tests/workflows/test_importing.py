@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from click.testing import CliRunner
 from affectflow import run
 from affectflow.cache.corpus import Corpus
 from affectflow.cache.errors import BadCall
+from affectflow.cache.leases import live_leases
 from affectflow.cache.store import FeatureStore
 from affectflow.extract.registry import extractor
 from affectflow.workflows.cli import main
 from affectflow.workflows.importing import import_features
 from affectflow.workflows.notebook import node
+from affectflow.workflows.result import Reporter
 from affectflow.workflows.run import plan_run
 
 QUICK = ("mult.epochs=2", "mult.seeds=1")
@@ -45,6 +48,19 @@ def test_an_import_is_a_corpus_with_cached_features(imported, unaligned, tmp_pat
         ]
         assert table.values.tobytes() == np.concatenate(wanted).tobytes()
         assert table.lengths.tolist() == [len(rows) for rows in wanted]
+
+
+def test_while_it_writes_others_know_that_it_is_at_work(unaligned, write_pickle, tmp_path):
+    store = tmp_path / "features"
+    at_work = set()
+
+    class Asking(Reporter):
+        def advance(self, *_, **__):
+            at_work.add(len(live_leases(store, time.time())))
+
+    import_features(write_pickle(unaligned[0]), tmp_path / "mosi", store, reporter=Asking())
+    assert at_work == {1}
+    assert live_leases(store, time.time()) == []
 
 
 def test_a_run_makes_nothing_and_trains(imported, tmp_path):
