@@ -19,8 +19,6 @@ from .library import Table, from_tables, two_dimensional
 from .outgoing import Outgoing, lost_masks
 from .records import Foreign, check_id, modality_of, their_id
 
-SEQUENCE = ("features", "intervals")
-
 
 def knows(path: Path, head: bytes) -> bool:
     """Whether a file is HDF5 with one group that holds ``data`` and ``metadata``."""
