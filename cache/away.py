@@ -34,7 +34,12 @@ def stand_in(path: Path) -> Path:
 
 def named(paths: Iterable[Path]) -> list[Path]:
     """Files by their own names, here or away, sorted."""
-    return sorted({path.with_name(path.name.removesuffix(AWAY)) for path in paths})
+    return sorted({_own(path) for path in paths})
+
+
+def _own(path: Path) -> Path:
+    """What a stand-in stands for; any other file is itself."""
+    return path.with_name(path.name.removesuffix(AWAY)) if path.name.endswith(AWAY) else path
 
 
 def stat_of(path: Path) -> os.stat_result:
