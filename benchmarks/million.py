@@ -92,14 +92,11 @@ def drive(folder: Path, n: int, workers: int, scheduler: str) -> None:
     begin = time.perf_counter()
     cache = folder / "cache"
     done = run(recipe, cache, scheduler=scheduler, workers=workers, reporter=Telling(n))
-    own, theirs = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    own = resource.getrusage(resource.RUSAGE_SELF)
     found = {
         "made": done.made.get(NODE, 0),
         "seconds": time.perf_counter() - begin,
         "driver_cpu": own.ru_utime + own.ru_stime,
-        "workers_cpu": theirs.ru_utime + theirs.ru_stime,
         "peak": done.spent.driver,
     }
     print(json.dumps(found), flush=True)
@@ -140,10 +137,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
     print(f"figure million_made_before_the_kill = {n - rest['made']} 1")
     print(f"figure million_lost_or_doubled = {n - len(keys)} 1")
     print(f"figure million_overhead = {(killed + rest['seconds']) / n * 1e3:.4f} ms/utterance")
-    for who in ("driver", "workers"):
-        print(
-            f"figure million_{who}_cpu = {rest[f'{who}_cpu'] / rest['made'] * 1e3:.4f} ms/utterance"
-        )
+    print(f"figure million_driver_cpu = {rest['driver_cpu'] / rest['made'] * 1e3:.4f} ms/utterance")
     print(f"figure million_when_cached = {again['seconds'] / n * 1e3:.4f} ms/utterance")
     for made, held in (first[0], first[-1], told[0], told[-1]):
         print(f"figure million_driver_memory_at_{made} = {held / 1e6:.0f} MB")
