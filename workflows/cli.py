@@ -138,7 +138,7 @@ def _run(recipe: str, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
     path: Path | None = options.pop("log")
     with ExitStack() as stack:
         reporter = stack.enter_context(ConsoleReporter())
-        log = [stack.enter_context(closing(JsonLog(path)))] if path else []
+        log = [stack.enter_context(closing(JsonLog(path, reporter)))] if path else []
         done = start(recipe, kinds=kinds, reporter=Several(reporter, *log), **options)
     show_run(done)
     click.echo(f"report: {done.report()}")

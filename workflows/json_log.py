@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..cache.errors import CacheError
 from ..cache.publish import store_errors
 from .result import Reporter
 
@@ -20,15 +22,19 @@ class JsonLog(Reporter):
     ``start`` and ``advance`` (a stage's features), ``working``, ``note``, ``run``, ``pool``,
     ``shard``, ``failure``, ``end``.
 
+    Where it cannot be written any more, that is said once, and the run goes on.
+
     Args:
         path: the file; made if missing, with the folders above it.
+        tell: takes the line that says that it cannot be written.
 
     Raises:
-        StoreFull, StoreReadOnly: it cannot be written.
+        StoreFull, StoreReadOnly: it cannot be begun.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, tell: Reporter) -> None:
+        self._path, self._tell = path, tell
+        self._broken = False
         self._lock = threading.Lock()  # news of tasks comes from another thread
         with store_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +67,14 @@ class JsonLog(Reporter):
     def _line(self, event: str, facts: Mapping[str, Any]) -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         told = json.dumps({"time": time, "event": event, **facts}, ensure_ascii=False)
-        with self._lock, store_errors(self._path):
-            if not self._file.closed:  # news that was overtaken
-                self._file.write(told + "\n")
+        with self._lock:
+            if self._broken or self._file.closed:  # news that was overtaken
+                return
+            try:
+                with store_errors(self._path):
+                    self._file.write(told + "\n")
+            except (CacheError, OSError) as error:
+                self._broken = True
+                with suppress(OSError):
+                    self._file.close()  # what it still holds cannot be written either
+                self._tell.note(f"'{self._path}' ends here: {error}")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -144,8 +145,27 @@ def test_a_damaged_file_and_an_unknown_run_are_named(root):
         standings(root, "tow")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file here that is always full")
+def test_a_log_that_cannot_be_written_any_more_is_told_once_and_ends_no_run(toys, tmp_path):
+    class Heard(Reporter):
+        def __init__(self):
+            self.notes = []
+
+        def note(self, text):
+            self.notes.append(text)
+
+    heard = Heard()
+    log = JsonLog(Path("/dev/full"), heard)
+    done = run(toys.recipe(tmp_path, TEXTS), tmp_path / "c", scheduler="sync", reporter=log)
+    log.close()
+    assert done.n_features_made == 6
+    [told] = heard.notes
+    assert told.startswith("'/dev/full' ends here: ")
+    assert "No space left" in told or "no room" in told or "full" in told.split(": ", 1)[1]
+
+
 def test_a_run_tells_time_bytes_slowest_utterances_and_memory(toys, tmp_path):
-    log = JsonLog(tmp_path / "logs" / "run.jsonl")
+    log = JsonLog(tmp_path / "logs" / "run.jsonl", Reporter())
     made = toys.recipe(tmp_path, TEXTS)
     done = run(made, tmp_path / "cache", scheduler="sync", reporter=log)
     log.close()

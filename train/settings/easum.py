@@ -19,7 +19,7 @@ class Easum(ModelSettings):
     DeBERTa in the second, k = 0); with ``layer: last`` its rows are read as they are, by small
     layers from random weights. Sound and sight may have rows of any rate, and come from several
     nodes each, as of corpora that have features of others' making: each node's columns have a map
-    of their own, and of an utterance the first node counts that has its rows.
+    of their own, and beside a token the first node counts that has a real row there.
 
     Args:
         layers: above the text's rows.

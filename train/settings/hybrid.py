@@ -43,7 +43,7 @@ class Hybrid(ModelSettings):
         delta: size from which an entry of a shift vector counts in a line (Huber).
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 2  # 2: masked rows are read as zeros
     aligned: ClassVar[bool] = True
     #: The paper's Fig. 9.
     follows: ClassVar[tuple[str, ...]] = ("F1", "F1_has0", "F1_non0")

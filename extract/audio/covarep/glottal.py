@@ -145,7 +145,7 @@ def _first_over_second(power: Array, f0: float, n_fft: int) -> float:
         peaks[n] = n_fft - peaks[i]
         n += 1
     n = _thinned(peaks, n, power, f0 / 2, n_fft)
-    if n < 5:  # LEAST_PEAKS
+    if n < LEAST_PEAKS:
         return 0.0
     levels = np.zeros(2)
     for harmonic in range(2):
@@ -229,6 +229,6 @@ def _parabola(spectrum: Array) -> float:
         misfit = 0.0
         for i in range(n):
             misfit += (level[i] - bend * i * i - base) ** 2
-        if not misfit / sum_xx < 0.01:  # MISFIT
+        if not misfit / sum_xx < MISFIT:
             break
     return bend

@@ -14,7 +14,6 @@ import numba
 import numpy as np
 
 from ....cache.records import Array
-from .residual import lp_residual
 from .signal import (
     PIECE,
     blackman,
@@ -22,7 +21,6 @@ from .signal import (
     half_away,
     highpass,
     rounded,
-    without_nan,
 )
 from .srh import Pitch
 
@@ -32,37 +30,20 @@ SURE = 0.4
 REACH = 0.35
 
 
-def glottal_closures(
-    signal: Array, rate: int, pitch: Pitch, residual: Array | None = None
-) -> Array:
-    """Instants at which the glottis closes, in voiced speech.
+def closures_in_rises(residual: Array, rises: tuple[Array, Array], pitch: Pitch) -> Array:
+    """Instants at which the glottis closes, in voiced speech of positive polarity.
 
     A mean over 1.7 periods leaves an oscillation with one rise in each cycle; the closure is the
     residual's highest peak around the place in that rise at which the file's strongest peaks lie.
 
     Args:
-        signal: (n_samples,) mono, of positive polarity.
-        rate: Hz.
-        pitch: of this signal; only its median and its voicing count.
-        residual: ``lp_residual(signal, rate)``, where it is there already; NaN counts as 0.
+        residual: (n_samples,) of linear prediction, without NaN.
+        rises: of the signal; see ``mean_based_rises``.
+        pitch: of the signal; only its voicing counts.
 
     Returns:
         (n,) int, ascending numbers of samples (from 0) of the residual's peaks; COVAREP's own list
         is one sample earlier. Empty where nothing is voiced or the sound is shorter than the mean.
-    """
-    rises = mean_based_rises(signal, rate, pitch.median)
-    if residual is None:
-        residual = lp_residual(signal, rate)
-    return closures_in_rises(without_nan(residual), rises, pitch)
-
-
-def closures_in_rises(residual: Array, rises: tuple[Array, Array], pitch: Pitch) -> Array:
-    """The second half of ``glottal_closures``: the residual's highest peak in each rise.
-
-    Args:
-        residual: (n_samples,) without NaN.
-        rises: see ``mean_based_rises``.
-        pitch: whose voicing counts.
     """
     troughs, lengths = rises
     if not len(troughs):
