@@ -21,7 +21,8 @@ The seconds of ``others`` were measured once, elsewhere, on two cores of this ki
 made again here; ``usual`` is measured beside ours. Both read text as rows in LF-DNN and MLF-DNN of
 ``others``, where ours and ``usual`` read means.
 
-An epoch of more than ``--batches`` steps is timed on so many and scaled.
+An epoch of more than ``--batches`` steps is timed on so many and scaled; ``--quick``: of large
+models on one to three, of others on four, so that the whole table takes minutes.
 
     OMP_NUM_THREADS=1 python benchmarks/baselines.py [MODEL ...] [--corpus mosi] [--batches 16]
 """
@@ -96,6 +97,8 @@ def units(text: int, audio: int, vision: int) -> dict[str, int]:
     return {"text_units": text, "audio_units": audio, "vision_units": vision}
 
 
+#: Batches that ``--quick`` takes of models whose one batch takes seconds; of others, four.
+QUICK = {"mult": 1, "mtfn": 2, "tfn": 3, "mfn": 3, "graph-mfn": 2}
 MULT_MOSI = {"layers": 4, "audio_kernel": 5, "vision_kernel": 5}
 CASES = (
     Case("mosi", "tfn", 7.95, 32, units(32, 32, 128) | {"post_units": 64}),
@@ -224,6 +227,7 @@ def main() -> None:
     parser.add_argument("--corpus", choices=tuple(CORPORA))
     parser.add_argument("--batches", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="the whole table in minutes")
     parser.add_argument("--padded", action="store_true", help="every utterance of full length")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -237,11 +241,12 @@ def main() -> None:
             or asked.corpus not in (None, case.corpus)
         ):
             continue
+        batches = QUICK.get(case.model, 4) if asked.quick else asked.batches
         with denormals_flushed(), freed_memory_kept():
-            one, scale = loop_of(case, 1, asked.batches, asked.padded)
+            one, scale = loop_of(case, 1, batches, asked.padded)
             together = min(5, seeds_together(one.net))
-            stack = loop_of(case, together, asked.batches, asked.padded)[0]
-            usual = usual_of(case, asked.batches)
+            stack = loop_of(case, together, batches, asked.padded)[0]
+            usual = usual_of(case, batches)
             runs = [one.epoch, bare_of(one), together > 1 and stack.epoch, usual]
             taken = iter(timed(*filter(None, runs), rounds=asked.rounds))
             epoch, bare, side_by_side, slow = (next(taken) if run else None for run in runs)
