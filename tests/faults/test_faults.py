@@ -93,3 +93,10 @@ def test_a_worker_that_works_on_does_not_grow_nor_leave_files_open():
     assert found["soak_turns"] > 1
     assert found["soak_worker_open_files_gained"] <= 2  # one a turn would be three or more
     assert found["soak_driver_open_files_gained"] <= 2
+
+
+def test_a_process_keeps_nothing_of_the_clips_that_it_has_decoded(script, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["decoder_memory.py", "--turns", "5"])
+    script("decoder_memory")["main"]()
+    found = figures(capsys.readouterr().out)
+    assert found["decoder_memory_gained_in_a_thousand_clips"] < 40  # pictures: 88, sound: 122
