@@ -125,17 +125,18 @@ def workers_below(pid: int | None) -> list[int]:
     """Processes below one that run workers: started afresh, or forked from a server."""
     try:
         below = psutil.Process(pid).children(recursive=True)
-        return [one.pid for one in below if is_worker(one)]
+        return [one.pid for one in below if is_worker(one, pid)]
     except psutil.NoSuchProcess:
         return []
 
 
-def is_worker(one: psutil.Process) -> bool:
-    """Whether a process is one that ``multiprocessing`` started for somebody's work."""
-    words, parent = " ".join(one.cmdline()), one.parent()
-    server = "multiprocessing.forkserver"  # what it forks is called like itself
-    above = " ".join(parent.cmdline()) if parent else ""
-    return "spawn_main" in words or (server in words and server in above)
+def is_worker(one: psutil.Process, above: int | None) -> bool:
+    """Whether a process is one that was started for somebody's work.
+
+    What a server forks is called like itself, but the server alone is a child of who started it.
+    """
+    words = " ".join(one.cmdline())
+    return "spawn_main" in words or ("multiprocessing.forkserver" in words and one.ppid() != above)
 
 
 def kill_one(run: ForkServerProcess, outside: Outside | None, draw: random.Random) -> str:
