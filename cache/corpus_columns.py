@@ -233,8 +233,12 @@ def as_texts(column: pd.Series[Any]) -> Any:
     """A column of texts as an array of pyarrow's: no Python object for each of them."""
     import pyarrow as pa
 
-    texts = pa.array(column, pa.large_string())
-    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    kind = pa.large_string()
+    texts = pa.array(column, kind)
+    if not isinstance(texts, pa.ChunkedArray):
+        return texts
+    # Pandas puts columns together from parts of two kinds of text, and arrow takes one kind only.
+    return pa.concat_arrays([part.cast(kind) for part in texts.chunks] or [pa.array([], kind)])
 
 
 def as_bytes(frame: pd.DataFrame) -> Iterator[bytes | memoryview]:

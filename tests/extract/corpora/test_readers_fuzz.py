@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from affectflow.cache.corpus import Corpus
@@ -74,6 +74,7 @@ def test_cells_of_any_kind_are_said_or_read(kind, layouts, tmp_path):
     header = layouts.MELD if kind == "meld" else layouts.SIMS
 
     @FUZZ
+    @example([])
     @given(st.lists(st.tuples(*[CELLS] * len(header)), max_size=4))
     def filled(rows):
         layouts.table(file, header, rows)
