@@ -275,7 +275,7 @@ def test_says_what_it_needs(name, inputs, message):
 
 def test_refuses_settings_that_are_none():
     with pytest.raises(
-        UnknownName, match="'noise' 'papr' of 'easum-general'. Did you mean 'paper'"
+        UnknownName, match="unknown noise 'papr' of 'easum-general'. Did you mean 'paper'"
     ):
         model_settings("easum-general", noise="papr")
     with pytest.raises(BadCall, match="'noise_scale' of 'easum-general' must be at least 0"):

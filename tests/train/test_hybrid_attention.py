@@ -283,7 +283,7 @@ def test_adjustments_show_in_the_maps_of_a_fit(dataset_of):
 
 
 def test_says_what_it_needs():
-    with pytest.raises(UnknownName, match="'rnn' 'GRU' of 'hybrid-attention'.*bGRU"):
+    with pytest.raises(UnknownName, match="unknown rnn 'GRU' of 'hybrid-attention'.*bGRU"):
         model_settings(NAME, rnn="GRU")
     with pytest.raises(UnknownName, match="'adjusted_by' 'vision' of 'hybrid-attention'"):
         model_settings(NAME, adjusted_by="vision")
