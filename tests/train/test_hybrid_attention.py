@@ -285,7 +285,7 @@ def test_adjustments_show_in_the_maps_of_a_fit(dataset_of):
 def test_says_what_it_needs():
     with pytest.raises(UnknownName, match="unknown rnn 'GRU' of 'hybrid-attention'.*bGRU"):
         model_settings(NAME, rnn="GRU")
-    with pytest.raises(UnknownName, match="'adjusted_by' 'vision' of 'hybrid-attention'"):
+    with pytest.raises(UnknownName, match="unknown adjusted_by 'vision' of 'hybrid-attention'"):
         model_settings(NAME, adjusted_by="vision")
     with pytest.raises(BadCall, match="'delta' of 'hybrid-attention' must be greater than 0"):
         model_settings(NAME, delta=0)
