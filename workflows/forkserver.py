@@ -22,15 +22,15 @@ def start(environment: Mapping[str, str], modules: Sequence[str]) -> None:
     """Start the server unless there is one; returns at once.
 
     Args:
-        environment: what workers have on top of this process's own, from before any library is
-            loaded.
+        environment: what workers have from before any library is loaded; what this process's own
+            environment says wins, as with dask.
         modules: to be loaded; those that are not installed are passed over.
     """
     if _environment or sys.platform != "linux":
         return
     own = dict(os.environ)
-    os.environ.update(environment)
-    _environment.update(os.environ)
+    _environment.update({**environment, **own})
+    os.environ.update(_environment)
     try:
         with interrupts_ignored():
             forkserver.set_forkserver_preload(list(modules))
@@ -45,4 +45,4 @@ def method(environment: Mapping[str, str]) -> str:
 
     Those of the server have its own, which cannot change any more.
     """
-    return "forkserver" if _environment == {**os.environ, **environment} else "spawn"
+    return "forkserver" if _environment == {**environment, **os.environ} else "spawn"
