@@ -9,15 +9,21 @@ import torch
 from torch import Tensor
 
 
-def moved(x: Tensor) -> Tensor:
-    """The same values, at least one, on large pages where a tensor lies on a CPU that has them.
+def zeros(like: Tensor) -> Tensor:
+    """Zeros of the shape of a tensor, at least one, on large pages where it lies on such a CPU.
 
     A pass over the 36 MB of TFN's weights on MOSI then takes two thirds of the time, Adam's step
-    nine tenths: the processor looks up 18 pages in place of 9,000.
+    nine tenths: the processor looks up 18 pages in place of 9,000. No page is touched before it is
+    used.
     """
-    if x.device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):  # as outside Linux
-        return x.clone()
-    pages = mmap.mmap(-1, x.numel() * x.element_size(), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if like.device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):  # as outside Linux
+        return torch.zeros_like(like)
+    pages = mmap.mmap(-1, like.numel() * like.element_size(), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel without large pages: small ones do as well
         pages.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(pages, dtype=x.dtype).view(x.shape).copy_(x)
+    return torch.frombuffer(pages, dtype=like.dtype).view(like.shape)
+
+
+def moved(x: Tensor) -> Tensor:
+    """The same values as a tensor's, on large pages like ``zeros``."""
+    return zeros(x).copy_(x)

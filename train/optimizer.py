@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from .large_pages import moved
+from .large_pages import moved, zeros
 from .training import Training
 from .wide import WideParameter
 
@@ -72,7 +72,7 @@ class Adam:
         #: Share of the learning rate; weights, gradient, moments.
         self.parts = list(zip(shares, *(x.split(sizes) for x in tensors), strict=True))
         self.wide = [
-            (share, p, moved(torch.zeros_like(p)), moved(torch.zeros_like(p)))
+            (share, p, zeros(p), zeros(p))
             for share, (group, _) in zip(shares, groups, strict=True)
             for p in group
             if isinstance(p, WideParameter)
