@@ -183,7 +183,7 @@ def _fit_seeds(
     tasks = [target.task for target in truth.targets]
     sizes = [target.size for target in truth.targets]
     together = 1
-    if kind.stackable and training.stackable:
+    if len(training.seeds) > 1 and kind.stackable and training.stackable:
         together = seeds_together(
             kind(model, data.specs, tasks, Streams(training.seeds[:1]), sizes)
         )

@@ -46,8 +46,10 @@ class Streams:
 
     def uniform(self, shape: Sequence[int], bound: float) -> Tensor:
         """First weights (S, *shape), each seed's drawn from [-bound, bound)."""
-        drawn = [torch.empty(*shape).uniform_(-bound, bound, generator=g) for g in self.weights]
-        return torch.stack(drawn)
+        drawn = torch.empty(len(self), *shape)
+        for own, generator in zip(drawn, self.weights, strict=True):
+            own.uniform_(-bound, bound, generator=generator)
+        return drawn
 
     def permutations(self, n: int) -> Tensor:
         """An order of n utterances for each seed, (S, n)."""
