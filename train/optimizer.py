@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from .large_pages import moved, zeros
+from .large_pages import zeros
 from .training import Training
 from .wide import WideParameter
 
@@ -32,6 +32,10 @@ def one_parameter(parameters: Sequence[nn.Parameter]) -> tuple[nn.Parameter, Ten
         start += p.numel()
     whole.grad = gradient
     return whole, gradient
+
+
+def _zeros_like(x: Tensor) -> Tensor:
+    return torch.zeros_like(x) if x.is_cuda else zeros(x.shape)
 
 
 class Adam:
@@ -72,13 +76,13 @@ class Adam:
         #: Share of the learning rate; weights, gradient, moments.
         self.parts = list(zip(shares, *(x.split(sizes) for x in tensors), strict=True))
         self.wide = [
-            (share, p, zeros(p), zeros(p))
+            (share, p, _zeros_like(p), _zeros_like(p))
             for share, (group, _) in zip(shares, groups, strict=True)
             for p in group
             if isinstance(p, WideParameter)
         ]
         for _, weight, *_ in self.wide:
-            weight.data, weight.factors = moved(weight.data), []
+            weight.factors = []
 
     @torch.no_grad()
     def step(self, lr: float | None = None) -> None:

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .large_pages import zeros
+
 
 class Streams:
     """Random numbers of S seeds, apart by purpose.
@@ -46,7 +48,7 @@ class Streams:
 
     def uniform(self, shape: Sequence[int], bound: float) -> Tensor:
         """First weights (S, *shape), each seed's drawn from [-bound, bound)."""
-        drawn = torch.empty(len(self), *shape)
+        drawn = zeros((len(self), *shape))
         for own, generator in zip(drawn, self.weights, strict=True):
             own.uniform_(-bound, bound, generator=generator)
         return drawn
