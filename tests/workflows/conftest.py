@@ -207,6 +207,28 @@ def toys():
     return SimpleNamespace(Letters=Letters, Doubled=Doubled, corpus=corpus, recipe=recipe)
 
 
+@pytest.fixture
+def words_recipe(tmp_path, monkeypatch, toys):
+    """A recipe in the current folder, ``words.yaml``, beside a small corpus of texts for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    texts = ["what a lovely day", "I hate this awful rain", "it is a table"] * 4
+    toys.corpus(texts, labels=[0.5, -0.5, 0.0] * 4, splits=["train", "valid", "test"] * 4).write(
+        tmp_path / "corpus" / "corpus.parquet"
+    )
+    recipe = tmp_path / "words.yaml"
+    recipe.write_text(
+        """
+name: words
+corpus: {root: corpus}
+nodes:
+  text: {extract: vader}
+  m: {fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}
+"""
+    )
+    return SimpleNamespace(path=recipe, texts=texts)
+
+
 @pytest.fixture(scope="session")
 def save_text_model(text_models):
     """Save a tiny text model of a kind that knows the letters of some texts."""

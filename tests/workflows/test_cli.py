@@ -9,26 +9,11 @@ from affectflow.cache.courses import Course
 from affectflow.extract.text.vader import Vader
 from affectflow.workflows import cli
 
-TEXTS = ["what a lovely day", "I hate this awful rain", "it is a table"] * 4
-RECIPE = """
-name: words
-corpus: {root: corpus}
-nodes:
-  text: {extract: vader}
-  m: {fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}
-"""
-
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, toys):
+def call(words_recipe):
     """Call the command line in a folder with a small corpus and a recipe of its own."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "corpus").mkdir()
-    toys.corpus(TEXTS, labels=[0.5, -0.5, 0.0] * 4, splits=["train", "valid", "test"] * 4).write(
-        tmp_path / "corpus" / "corpus.parquet"
-    )
-    (tmp_path / "words.yaml").write_text(RECIPE)
-    return lambda *words: CliRunner().invoke(cli.main, [str(word) for word in words])
+    return lambda *given: CliRunner().invoke(cli.main, [str(word) for word in given])
 
 
 def test_run_prints_scores_counts_and_where_the_report_is(call, tmp_path):
@@ -56,10 +41,10 @@ def test_plan_says_what_is_to_be_made_and_why(call):
     ]
 
 
-def test_plan_counts_what_two_nodes_need_once(call, tmp_path):
+def test_plan_counts_what_two_nodes_need_once(call, words_recipe):
     fit = "{fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}"
-    twins = RECIPE + "  again: {extract: vader}\n  n: " + fit + "\n"
-    (tmp_path / "words.yaml").write_text(twins)
+    with words_recipe.path.open("a") as recipe:
+        recipe.write("  again: {extract: vader}\n  n: " + fit + "\n")
     lines = [line.split() for line in call("plan", "words.yaml").output.splitlines()]
     found = {words[0]: words[2:4] for words in lines if words}
     assert (found["text"], found["again"]) == (["0", "3"], ["0", "0"])
@@ -257,11 +242,14 @@ def test_packs_a_model_and_scores_new_clips_with_it(call):
     assert scored.output.splitlines()[0].split() == ["clip", "M", "missing"]
 
 
-def test_a_packed_model_is_told_where_the_weights_of_its_extractors_lie(call, tmp_path):
+def test_a_packed_model_is_told_where_the_weights_of_its_extractors_lie(
+    call, words_recipe, tmp_path
+):
     vectors = tmp_path / "glove.txt"
-    words = sorted({word.lower() for text in TEXTS for word in text.split()})
-    vectors.write_text("".join(f"{word} {i}.5 1\n" for i, word in enumerate(words)))
-    recipe = RECIPE.replace("{extract: vader}", "{extract: word-vectors, path: glove.txt}")
+    said = sorted({word.lower() for text in words_recipe.texts for word in text.split()})
+    vectors.write_text("".join(f"{word} {i}.5 1\n" for i, word in enumerate(said)))
+    plain = words_recipe.path.read_text()
+    recipe = plain.replace("{extract: vader}", "{extract: word-vectors, path: glove.txt}")
     (tmp_path / "vectors.yaml").write_text(recipe)
     assert call("run", "vectors.yaml", "--scheduler", "sync").exit_code == 0
     call("pack", "vectors.yaml", "--node", "m", "--out", "m.zip")

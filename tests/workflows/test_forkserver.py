@@ -47,29 +47,12 @@ def test_workers_are_forked_with_what_the_server_loaded_unless_the_environment_c
     assert done.stdout.split("\n") == ["True 1 None as it was", "False 1 new changed", ""]
 
 
-RECIPE = """
-name: words
-corpus: {root: corpus}
-nodes:
-  text: {extract: vader}
-  m: {fit: unimodal, on: [text], tasks: [M], seeds: 1, epochs: 2}
-"""
-
-
-def test_a_run_that_would_make_nothing_starts_no_server(tmp_path, toys, monkeypatch):
-    splits = ["train", "valid", "test"] * 4
-    texts = ["good", "bad", "so so"] * 4
-    toys.corpus(texts, labels=[0.5, -0.5, 0.0] * 4, splits=splits).write(
-        tmp_path / "corpus" / "corpus.parquet"
-    )
-    recipe = tmp_path / "words.yaml"
-    recipe.write_text(RECIPE)
-    monkeypatch.chdir(tmp_path)
+def test_a_run_that_would_make_nothing_starts_no_server(words_recipe, monkeypatch):
     started = []
     monkeypatch.setattr(forkserver, "start", lambda environment, modules: started.append(modules))
-    run(recipe, "c", scheduler="sync")
+    run(words_recipe.path, "c", scheduler="sync")
     assert started == []
-    again = run(recipe, "c", scheduler="processes")
+    again = run(words_recipe.path, "c", scheduler="processes")
     assert (again.n_features_made, again.n_fits_made, started) == (0, 0, [])
-    run(recipe, "c", scheduler="processes", overrides=["m.epochs=1"], kinds=("extract",))
+    run(words_recipe.path, "c", scheduler="processes", overrides=["m.epochs=1"], kinds=("extract",))
     assert started == [["distributed"]]
